@@ -1,0 +1,1 @@
+"""Plug ImageBind embeddings in where a text embedding used to go."""

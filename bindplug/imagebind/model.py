@@ -1,0 +1,150 @@
+"""ImageBind: for each sense a stem, a trunk, a head and a logit scale."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import stems
+from .config import ImageBindConfig
+from .transformer import Transformer
+
+# Initial scales of the logits: fixed 1 / temperature of Table 9 (text: CLIP's learnt one).
+LOGIT_SCALES = {"text": 1 / 0.07, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
+STEMS = {
+    "vision": stems.vision_stem,
+    "text": stems.TextStem,
+    "audio": stems.audio_stem,
+    "depth": stems.depth_stem,
+    "thermal": stems.thermal_stem,
+    "imu": stems.IMUStem,
+}
+
+
+class SelectToken(nn.Module):
+    """(B, L, W) to (B, W): the token at `index`."""
+
+    def __init__(self, index: int):
+        super().__init__()
+        self.index = index
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.index]
+
+
+class TextHead(nn.Module):
+    """Project the end-of-text token, the first one with the largest id."""
+
+    def __init__(self, width: int, embed_dim: int):
+        super().__init__()
+        self.proj = nn.Sequential(
+            nn.LayerNorm(width, eps=1e-6), nn.Linear(width, embed_dim, bias=False)
+        )
+
+    def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+        return self.proj(x[torch.arange(len(x), device=x.device), ids.argmax(dim=-1)])
+
+
+class LogitScale(nn.Module):
+    """Multiply by min(exp(log_logit_scale), 100)."""
+
+    def __init__(self, initial: float, learnable: bool):
+        super().__init__()
+        value = torch.tensor(math.log(initial))
+        if learnable:
+            self.log_logit_scale = nn.Parameter(value)
+        else:
+            self.register_buffer("log_logit_scale", value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.log_logit_scale.exp().clamp(max=100)
+
+
+class Normalize(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1)
+
+
+def _head(sense: str, width: int, embed_dim: int) -> nn.Module:
+    if sense == "text":
+        return TextHead(width, embed_dim)
+    layers = [nn.LayerNorm(width, eps=1e-6), SelectToken(0)]
+    if sense == "imu":
+        layers.append(nn.Dropout(0.5))
+    return nn.Sequential(*layers, nn.Linear(width, embed_dim, bias=False))
+
+
+def _postprocessor(sense: str) -> nn.Sequential:
+    if sense == "vision":
+        return nn.Sequential(Normalize())
+    return nn.Sequential(Normalize(), LogitScale(LOGIT_SCALES[sense], learnable=sense == "text"))
+
+
+class ImageBind(nn.Module):
+    """Encoders of up to six senses into one space (arXiv 2305.05665).
+
+    Args:
+        config: sizes; a sense that is None has no parameters.
+        senses: build only these of the config's senses; None builds all.
+    """
+
+    def __init__(self, config: ImageBindConfig, senses: list[str] | None = None):
+        super().__init__()
+        self.config = config
+        chosen = {m: c for m, c in config.senses.items() if senses is None or m in senses}
+        self.modality_preprocessors = nn.ModuleDict({m: STEMS[m](c) for m, c in chosen.items()})
+        self.modality_trunks = nn.ModuleDict(
+            {
+                m: Transformer(
+                    c.width,
+                    c.depth,
+                    c.heads,
+                    bias_kv=m not in ("vision", "text"),
+                    pre_norm=m == "vision",
+                    drop_path=c.drop_path,
+                )
+                for m, c in chosen.items()
+            }
+        )
+        self.modality_heads = nn.ModuleDict(
+            {m: _head(m, c.width, config.embed_dim) for m, c in chosen.items()}
+        )
+        self.modality_postprocessors = nn.ModuleDict({m: _postprocessor(m) for m in chosen})
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Encode each sense by itself, in the order of `inputs`.
+
+        Args:
+            inputs: `vision` (B, 3, H, W), (B, S, 3, H, W) or (B, S, 3, T, H, W); `text`
+                (B, 77) int64; `audio` (B, 1, 128, 204) or (B, S, 1, 128, 204); `depth` and
+                `thermal` (B, 1, H, W); `imu` (B, 6, 2000).
+
+        Returns:
+            (B, embed_dim) for each sense: unit vectors times the sense's logit scale (vision: 1),
+            the S clips averaged after that, so a mean of clips is shorter than the scale.
+
+        Raises:
+            ValueError: a sense that this network does not have, or an input of a wrong size.
+        """
+        return {sense: self.encode(sense, x) for sense, x in inputs.items()}
+
+    def encode(self, sense: str, x: Tensor) -> Tensor:
+        """`forward` for one sense."""
+        clips = x.shape[1] if x.ndim >= 5 else None
+        features = self.features(sense, x.flatten(0, 1) if clips else x)
+        out = self.modality_postprocessors[sense](features)
+        return out.unflatten(0, (-1, clips)).mean(dim=1) if clips else out
+
+    def features(self, sense: str, x: Tensor) -> Tensor:
+        """Head output before normalisation, (B, embed_dim), without a clip axis."""
+        if sense not in self.modality_trunks:
+            raise ValueError(
+                f"this model has no {sense!r} trunk; it has {', '.join(self.modality_trunks)}"
+            )
+        stem = self.modality_preprocessors[sense]
+        if sense == "text":
+            return self.modality_heads[sense](self.modality_trunks[sense](stem(x), stem.mask), x)
+        return self.modality_heads[sense](self.modality_trunks[sense](stem(x)))

@@ -1,0 +1,163 @@
+"""From an input tensor of one sense to tokens: patches, class token, positions.
+
+Attribute names follow the released state dict, which is why audio and thermal stems are called
+`rgbt_stem` and why some stems hold their convolution at index 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import AudioConfig, DepthConfig, IMUConfig, TextConfig, ThermalConfig, VisionConfig
+
+
+class RepeatFrame(nn.Module):
+    """(B, 3, H, W) or (B, 3, T, H, W) to (B, 3, T, H, W); one frame is repeated `frames` times."""
+
+    def __init__(self, frames: int):
+        super().__init__()
+        self.frames = frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            x = x.unsqueeze(2)
+        return x.expand(-1, -1, self.frames, -1, -1) if x.shape[2] == 1 else x
+
+
+class PatchEmbed(nn.Module):
+    """Convolution to (B, N, W) tokens, row-major, and an optional norm."""
+
+    def __init__(self, proj: nn.Module, norm_width: int | None = None):
+        super().__init__()
+        self.proj = proj
+        self.norm_layer = nn.LayerNorm(norm_width) if norm_width else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm_layer(self.proj(x).flatten(2).transpose(1, 2))
+
+
+class PositionTable(nn.Module):
+    def __init__(self, tokens: int, width: int):
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def for_tokens(self, count: int) -> Tensor:
+        """Positions for the class token and `count` patches of a square picture.
+
+        Raises:
+            ValueError: neither the table nor `count` patches form a square, so nothing can be
+                interpolated.
+        """
+        table = self.pos_embed
+        known = table.shape[1] - 1
+        if count == known:
+            return table
+        side, new_side = math.isqrt(known), math.isqrt(count)
+        if side * side != known or new_side * new_side != count:
+            raise ValueError(
+                f"got {count} patches, the position table has {known}; "
+                "only square pictures can be interpolated"
+            )
+        grid = table[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, scale_factor=math.sqrt(count / known), mode="bicubic")
+        return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+class PatchStem(nn.Module):
+    """Vision, audio, depth and thermal: patches, then a class token, then positions."""
+
+    def __init__(self, name: str, embed: PatchEmbed, tokens: int, width: int, resizable: bool):
+        super().__init__()
+        self.stem_name, self.resizable = name, resizable
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        setattr(self, name, embed)
+        self.pos_embedding_helper = PositionTable(tokens + 1, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = getattr(self, self.stem_name)(x)  # (B, N, W)
+        known = self.pos_embedding_helper.pos_embed.shape[1] - 1
+        if not self.resizable and tokens.shape[1] != known:
+            raise ValueError(
+                f"input of shape {tuple(x.shape)} gives {tokens.shape[1]} tokens, not {known}"
+            )
+        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
+        return tokens + self.pos_embedding_helper.for_tokens(tokens.shape[1] - 1)
+
+
+def vision_stem(c: VisionConfig) -> PatchStem:
+    """(B, 3, H, W) or (B, 3, T, H, W) to (B, 1 + N, width)."""
+    kernel = (c.frames, c.patch_size, c.patch_size)
+    conv = nn.Conv3d(3, c.width, kernel, stride=kernel, bias=False)
+    embed = PatchEmbed(nn.Sequential(RepeatFrame(c.frames), conv))
+    return PatchStem("rgbt_stem", embed, (c.image_size // c.patch_size) ** 2, c.width, True)
+
+
+def audio_stem(c: AudioConfig) -> PatchStem:
+    """(B, 1, mel_bins, frames) to (B, 1 + N, width); mel rows major, time minor."""
+    conv = nn.Conv2d(1, c.width, c.patch_size, stride=c.stride, bias=False)
+    rows, columns = ((n - c.patch_size) // c.stride + 1 for n in (c.mel_bins, c.frames))
+    return PatchStem("rgbt_stem", PatchEmbed(conv, c.width), rows * columns, c.width, False)
+
+
+def _gray_stem(name: str, c: DepthConfig | ThermalConfig) -> PatchStem:
+    conv = nn.Conv2d(1, c.width, c.patch_size, stride=c.patch_size, bias=False)
+    patches = (c.image_size // c.patch_size) ** 2
+    return PatchStem(name, PatchEmbed(conv, c.width), patches, c.width, True)
+
+
+def depth_stem(c: DepthConfig) -> PatchStem:
+    """(B, 1, H, W) disparity to (B, 1 + N, width)."""
+    return _gray_stem("depth_stem", c)
+
+
+def thermal_stem(c: ThermalConfig) -> PatchStem:
+    """(B, 1, H, W) to (B, 1 + N, width)."""
+    return _gray_stem("rgbt_stem", c)
+
+
+class IMUStem(nn.Module):
+    """(B, channels, steps) to (B, 1 + steps // window, width)."""
+
+    def __init__(self, c: IMUConfig):
+        super().__init__()
+        self.window, tokens = c.window, c.steps // c.window
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens + 1, c.width))
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, c.width))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        self.imu_stem = PatchEmbed(nn.Linear(c.channels * c.window, c.width, bias=False))
+        self.imu_stem.norm_layer = nn.LayerNorm(c.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = x.unfold(-1, self.window, self.window)  # (B, C, N, window)
+        windows = windows.transpose(1, 2).flatten(2)  # channel-major inside a window
+        tokens = self.imu_stem.norm_layer(self.imu_stem.proj(windows))
+        if tokens.shape[1] != self.pos_embed.shape[1] - 1:
+            raise ValueError(
+                f"IMU input of {x.shape[-1]} steps; "
+                f"{(self.pos_embed.shape[1] - 1) * self.window} are needed"
+            )
+        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
+        return tokens + self.pos_embed
+
+
+class TextStem(nn.Module):
+    """(B, context_length) int64 token ids to (B, context_length, width); no class token."""
+
+    def __init__(self, c: TextConfig):
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.empty(1, c.context_length, c.width))
+        nn.init.normal_(self.pos_embed, std=0.01)
+        future = torch.ones(c.context_length, c.context_length, dtype=torch.bool).triu(1)
+        self.register_buffer("mask", torch.zeros(future.shape).masked_fill(future, -torch.inf))
+        self.token_embedding = nn.Embedding(c.vocab_size, c.width)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.token_embedding(ids) + self.pos_embed

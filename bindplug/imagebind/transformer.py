@@ -1,0 +1,99 @@
+"""Pre-norm transformer blocks with torch.nn.MultiheadAttention's parameter names, batch first."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; `bias_kv` appends one learnt key and value to every sequence."""
+
+    def __init__(self, width: int, heads: int, bias_kv: bool = False):
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # query, key, value
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        if bias_kv:
+            self.bias_k = nn.Parameter(torch.empty(1, 1, width))
+            self.bias_v = nn.Parameter(torch.empty(1, 1, width))
+            nn.init.xavier_normal_(self.bias_k)
+            nn.init.xavier_normal_(self.bias_v)
+        else:
+            self.bias_k = self.bias_v = None
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # (B, L, W)
+        q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        if self.bias_k is not None:  # after the projection, as torch does
+            k = torch.cat([k, self.bias_k.to(k).expand(len(x), 1, -1)], dim=1)
+            v = torch.cat([v, self.bias_v.to(v).expand(len(x), 1, -1)], dim=1)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        if self.training:
+            # The backward pass of torch's fused CPU kernel costs more than these two products.
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+            out = (scores if mask is None else scores + mask).softmax(dim=-1) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class DropPath(nn.Module):
+    """Drop the residual branch of whole samples in training (stochastic depth)."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = torch.empty(len(x), 1, 1, device=x.device, dtype=x.dtype).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, bias_kv: bool, drop_path: float):
+        super().__init__()
+        self.attn = Attention(width, heads, bias_kv)
+        self.norm_1 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = MLP(width)
+        self.norm_2 = nn.LayerNorm(width, eps=1e-6)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm_1(x), mask))
+        return x + self.drop_path(self.mlp(self.norm_2(x)))
+
+
+class Transformer(nn.Module):
+    """A trunk: (B, L, W) tokens to (B, L, W) tokens. The final norm belongs to the head."""
+
+    def __init__(self, width, depth, heads, *, bias_kv=False, pre_norm=False, drop_path=0.0):
+        super().__init__()
+        self.pre_transformer_layer = (
+            nn.Sequential(nn.LayerNorm(width, eps=1e-6)) if pre_norm else nn.Identity()
+        )
+        last = max(depth - 1, 1)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, bias_kv, drop_path * i / last) for i in range(depth)
+        )
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        tokens = self.pre_transformer_layer(tokens)
+        for block in self.blocks:
+            tokens = block(tokens, mask)
+        return tokens

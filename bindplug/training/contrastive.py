@@ -1,0 +1,41 @@
+"""Contrastive learning of two senses (ImageBind, section 3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..imagebind import ImageBind
+
+
+def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
+    """Symmetric cross-entropy of matching rows, ImageBind eq. 1 both ways.
+
+    Args:
+        a, b: (B, D) features, normalised here; row i of one belongs to row i of the other.
+        scale: 1 / temperature.
+    """
+    logits = scale * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+    target = torch.arange(len(a), device=a.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def encode_with_fewer_tokens(
+    model: ImageBind, sense: str, x: Tensor, keep: float, generator: torch.Generator
+) -> Tensor:
+    """Head features (B, D) from a random share of the patches, another one for each sample.
+
+    Args:
+        x: input of the sense, without a clip axis.
+        keep: share of the patch tokens that are kept; the class token always is.
+    """
+    if keep >= 1:
+        return model.features(sense, x)
+    tokens = model.modality_preprocessors[sense](x)
+    batch, count, width = tokens.shape
+    order = torch.rand(batch, count - 1, generator=generator).argsort(dim=1)
+    kept = order[:, : max(1, round(keep * (count - 1)))].to(x.device) + 1
+    patches = tokens.gather(1, kept[..., None].expand(-1, -1, width))
+    tokens = model.modality_trunks[sense](torch.cat([tokens[:, :1], patches], dim=1))
+    return model.modality_heads[sense](tokens)

@@ -1,0 +1,59 @@
+"""Starting points from which small transformers learn several times faster than from noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..imagebind.transformer import Transformer
+
+
+def _near_identity(width: int, alpha: float, beta: float) -> tuple[Tensor, Tensor]:
+    """Factors (width, width) whose product is alpha * noise + beta * identity."""
+    u, s, vh = torch.linalg.svd(
+        alpha * torch.randn(width, width) / width**0.5 + beta * torch.eye(width)
+    )
+    return u * s.sqrt(), vh.T * s.sqrt()
+
+
+@torch.no_grad()
+def mimetic_init(trunk: Transformer) -> None:
+    """Query-key products near 0.7 I and value-projection products near -0.4 I.
+
+    Source: Trockman and Kolter, Mimetic Initialization of Self-Attention Layers, ICML 2023.
+    """
+    for block in trunk.blocks:
+        attn = block.attn
+        width = attn.out_proj.weight.shape[0]
+        rank = width // attn.heads
+        q, k, v = attn.in_proj_weight.chunk(3)
+        for head in range(attn.heads):
+            rows = slice(head * rank, (head + 1) * rank)
+            left, right = _near_identity(width, 0.7, 0.7)
+            q[rows], k[rows] = left[:, :rank].T, right[:, :rank].T
+        left, right = _near_identity(width, 0.4, -0.4)
+        v.copy_(left.T)
+        attn.out_proj.weight.copy_(right)
+
+
+def whitening_filters(patches: Tensor, width: int) -> Tensor:
+    """(N, P) sample patches to (width, P) filters whose responses have unit variance.
+
+    The first rows are principal directions in falling order of variance; where `width` exceeds
+    P, the rest are random.
+    """
+    patches = patches - patches.mean(0)
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    values, vectors = values.flip(0), vectors.flip(1)
+    filters = (vectors / (values + 1e-3 * values[0]).sqrt()).T[:width]
+    extra = torch.randn(width - len(filters), patches.shape[1]) / patches.shape[1] ** 0.5
+    return torch.cat([filters, extra])
+
+
+def sine_cosine(positions: Tensor, width: int) -> Tensor:
+    """(N, A) positions on A axes to (N, width) sines and cosines of falling frequency."""
+    per_axis = width // (2 * positions.shape[1])
+    frequency = 1 / 10_000 ** (torch.arange(per_axis) / per_axis)
+    angles = positions[..., None] * frequency  # (N, A, per_axis)
+    table = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return torch.nn.functional.pad(table, (0, width - table.shape[1]))

@@ -1,0 +1,103 @@
+"""Pictures to normalised tensors, bit for bit as the reference's PIL pipeline."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def image_name(source) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return getattr(source, "filename", None) or getattr(source, "name", None) or "image"
+
+
+def load_image(source) -> Image.Image:
+    """An RGB picture from a path, binary file object, PIL image or (H, W, 3) uint8 RGB array.
+
+    Alpha is dropped, a palette expanded, an animation read at its first frame, 16-bit gray
+    scaled to 8 bits. The EXIF orientation is left alone, as the reference does.
+
+    Raises:
+        BindplugError: absent, not a picture, cut short, or of more than about 179 Mpx.
+    """
+    name = image_name(source)
+    if isinstance(source, Image.Image):
+        image = source
+    elif isinstance(source, np.ndarray):
+        if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
+            raise BindplugError(
+                f"image array of shape {source.shape} {source.dtype}; give (H, W, 3) uint8 RGB"
+            )
+        image = Image.fromarray(source)
+    else:
+        image = _open(source, name)
+    try:
+        return _to_rgb(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as err:  # PIL's kinds for broken data
+        raise BindplugError(
+            f"{name}: the picture is cut short or damaged; fetch or save it again"
+        ) from err
+
+
+def _open(source, name: str) -> Image.Image:
+    if isinstance(source, (str, os.PathLike)):
+        if not os.path.exists(source):
+            raise BindplugError(f"{name}: no such file")
+        if os.path.isdir(source):
+            raise BindplugError(f"{name}: is a folder, not a picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(source)
+            image.load()
+            return image
+    except Image.DecompressionBombError as err:
+        raise BindplugError(f"{name}: too many pixels to open safely; shrink the picture") from err
+    except UnidentifiedImageError as err:
+        raise BindplugError(f"{name}: is not a picture; give a png, jpeg, webp or gif") from err
+    except (OSError, SyntaxError, ValueError, EOFError, AttributeError) as err:
+        raise BindplugError(
+            f"{name}: cannot be read as a picture; it may be cut short or not a picture"
+        ) from err
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits; PIL would clip instead of scale
+        gray = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
+        image = Image.fromarray(gray.astype(np.uint8))
+    return image.convert("RGB")
+
+
+def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
+    """Short side to `size` pixels (bicubic, antialiased), then the central square."""
+    width, height = image.size
+    short = min(width, height)
+    scaled = tuple(size if side == short else int(size * side / short) for side in image.size)
+    if scaled != image.size:
+        image = image.resize(scaled, Image.Resampling.BICUBIC)
+    left, top = (int(round((side - size) / 2.0)) for side in image.size)
+    return image.crop((left, top, left + size, top + size))
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """(..., 3, H, W) uint8 RGB to float32, by CLIP's mean and deviation."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    return (pixels.float() / 255 - mean) / std
+
+
+def transform_image(source, config: VisionConfig) -> Tensor:
+    """One picture to (3, image_size, image_size) float32; `source` as in `load_image`."""
+    image = resize_and_crop(load_image(source), config.image_size)
+    return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1))
