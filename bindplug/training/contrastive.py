@@ -39,3 +39,15 @@ def encode_with_fewer_tokens(
     patches = tokens.gather(1, kept[..., None].expand(-1, -1, width))
     tokens = model.modality_trunks[sense](torch.cat([tokens[:, :1], patches], dim=1))
     return model.modality_heads[sense](tokens)
+
+
+def encode_short_text(model: ImageBind, ids: Tensor) -> Tensor:
+    """Head features (B, embed_dim) of token ids, leaving out the padding that no text needs.
+
+    The trunk is causal, so what follows the end of a text cannot change it.
+    """
+    length = int(ids.argmax(dim=-1).max()) + 1
+    stem, ids = model.modality_preprocessors["text"], ids[:, :length]
+    tokens = stem.token_embedding(ids) + stem.pos_embed[:, :length]
+    tokens = model.modality_trunks["text"](tokens, stem.mask[:length, :length])
+    return model.modality_heads["text"](tokens, ids)

@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .muon import Muon
+
 
 @dataclass(frozen=True)
 class Run:
@@ -57,15 +59,7 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
     ]
     out: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=run.lr, betas=(0.9, 0.98))]
     if matrices:
-        out.append(
-            torch.optim.Muon(
-                matrices,
-                lr=run.muon_lr,
-                momentum=0.95,
-                weight_decay=run.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        out.append(Muon(matrices, run.muon_lr, run.weight_decay))
     for optimizer in out:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
@@ -133,12 +127,9 @@ def fit(
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    old, new = averaged.state_dict().values(), model.state_dict().values()
-    floats = [(a, b) for a, b in zip(old, new, strict=True) if a.is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
-    for a, b in zip(old, new, strict=True):
-        if not a.is_floating_point():
-            a.copy_(b)
+    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
+    for a, b in zip(averaged.buffers(), model.buffers(), strict=True):
+        a.copy_(b)
 
 
 def _save(path: Path, model, averaged, optimizers, step: int) -> None:

@@ -1,0 +1,188 @@
+"""What a detector finds, and how it is written: overlay PNG, JSON, COCO results."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import BindplugError
+
+SCHEMA = 1
+
+
+@dataclass
+class Detections:
+    """Objects on one picture, best first.
+
+    Attributes:
+        boxes: (N, 4) float32 xyxy in pixels of the picture.
+        scores: (N,) float32 in [0, 1].
+        class_ids: (N,) int64, rows of the prompt.
+        masks: (N, H, W) bool, or None.
+        height, width: of the picture, pixels.
+        names: one for each prompt row; `labels` gives each object's.
+        image: where the picture came from (a path, or "image").
+        picture: the PIL picture, for the overlay.
+        about: model, detector and bridge, for the JSON.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    masks: np.ndarray | None
+    height: int
+    width: int
+    names: tuple[str, ...] = ()
+    image: str = "image"
+    picture: object = None
+    about: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def labels(self) -> list[str]:
+        """The prompt that each object answers."""
+        return [self.names[i] if self.names else str(i) for i in self.class_ids]
+
+    def __getitem__(self, rows) -> Detections:
+        """The objects at an index array, boolean mask or slice."""
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            masks=None if self.masks is None else self.masks[rows],
+        )
+
+    def to_dict(self) -> dict:
+        """One entry of `images` in the JSON; masks are uncompressed COCO run lengths."""
+        objects = []
+        for i, label in enumerate(self.labels):
+            x0, y0, x1, y1 = (round(float(v), 2) for v in self.boxes[i])
+            entry = {
+                "label": Path(label).stem if self.about.get("modality") == "audio" else label,
+                "query": label,
+                "score": round(float(self.scores[i]), 4),
+                "box": {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1},
+            }
+            if self.masks is not None:
+                entry["mask"] = run_lengths(self.masks[i])
+            objects.append(entry)
+        return {
+            "image": self.image,
+            "width": self.width,
+            "height": self.height,
+            "objects": objects,
+        }
+
+    def overlay(self):
+        """The picture with masks, boxes and labels drawn on it (PIL)."""
+        from .drawing import overlay
+
+        return overlay(self)
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
+        """Write `<picture>.png` (overlay) and `<picture>.json` to a folder, each by rename.
+
+        Returns:
+            The paths written.
+
+        Raises:
+            BindplugError: the folder cannot be written, or holds these files and `overwrite` is
+                False.
+        """
+        stem = Path(self.image).stem or "image"
+        folder = make_folder(folder)
+        png, js = folder / f"{stem}.png", folder / f"{stem}.json"
+        refuse_existing([png, js], overwrite)
+        picture = self.overlay()
+        write_file(png, lambda f: picture.save(f, format="PNG"))
+        write_json(js, document([self]))
+        return [png, js]
+
+
+def run_lengths(mask: np.ndarray) -> dict:
+    """(H, W) bool to COCO's uncompressed run lengths, column-major, zeros first."""
+    flat = mask.ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], edges, [flat.size]]))
+    if flat.size and flat[0]:
+        counts = np.concatenate([[0], counts])
+    return {"size": list(mask.shape), "counts": counts.tolist()}
+
+
+def document(results: Iterable[Detections]) -> dict:
+    """The JSON of `bindplug detect`."""
+    results = list(results)
+    about = results[0].about if results else {}
+    return {
+        "schema": SCHEMA,
+        "model": about.get("model"),
+        "detector": about.get("detector"),
+        "bridge": about.get("bridge"),
+        "images": [r.to_dict() for r in results],
+    }
+
+
+def coco_results(results: Iterable[Detections]) -> list[dict]:
+    """COCO's results list; image ids count from 1 in order, category ids are class id + 1."""
+    out = []
+    for image_id, r in enumerate(results, start=1):
+        for i in range(len(r)):
+            x0, y0, x1, y1 = (float(v) for v in r.boxes[i])
+            entry = {
+                "image_id": image_id,
+                "category_id": int(r.class_ids[i]) + 1,
+                "bbox": [round(v, 2) for v in (x0, y0, x1 - x0, y1 - y0)],
+                "score": round(float(r.scores[i]), 4),
+            }
+            if r.masks is not None:
+                entry["segmentation"] = run_lengths(r.masks[i])
+            out.append(entry)
+    return out
+
+
+def make_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as err:
+        raise BindplugError(
+            f"{folder}: cannot be written ({err.strerror}); choose another --output"
+        ) from err
+    return folder
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise BindplugError(f"{path}: exists; add --overwrite or choose another --output")
+
+
+def write_file(path: Path, write) -> None:
+    """Call `write` on a binary file beside `path`, then rename it into place."""
+    try:
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(scratch, 0o644)
+            os.replace(scratch, path)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+    except OSError as err:
+        raise BindplugError(f"{path}: cannot be written ({err.strerror})") from err
+
+
+def write_json(path: Path, data) -> None:
+    write_file(path, lambda f: f.write((json.dumps(data, indent=1) + "\n").encode()))

@@ -1,0 +1,222 @@
+"""Detic (Zhou et al., ECCV 2022): inference without detectron2, from upstream checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bindplug.errors import BindplugError
+from bindplug.imagebind.checkpoint import read_state
+from bindplug.results import Detections
+
+from . import images
+from .backbone import FPN
+from .centernet import ProposalGenerator, select_proposals
+from .config import DeticConfig, config_from_state
+from .roi_heads import ROIHeads, clip, score_matrix, select_detections
+from .swin import relative_position_index
+
+
+@dataclass
+class PictureFeatures:
+    """What one picture gives to any number of classifiers.
+
+    Attributes:
+        maps: p3 ... p7, each (1, C, h, w).
+        proposals: (n, 4) xyxy in network pixels, unclipped; `scores` (n,).
+        network_size, original_size: height and width without padding.
+    """
+
+    maps: list[Tensor]
+    proposals: Tensor
+    scores: Tensor
+    network_size: tuple[int, int]
+    original_size: tuple[int, int]
+
+
+class Detic(nn.Module):
+    """A Detic of the CenterNet2 family under upstream's parameter names.
+
+    The classifier is not a parameter: `set_classifier` replaces it at will.
+    """
+
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = FPN(config)
+        self.proposal_generator = ProposalGenerator(config.fpn_width)
+        self.roi_heads = ROIHeads(config)
+        self.classifier: Tensor | None = None  # (D, C) unit columns
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, config: DeticConfig | None = None) -> Detic:
+        """A Detic in evaluation mode from a released `.pth` or a `.safetensors` file.
+
+        The file holds upstream's keys, bare or under `model`. What inference does not need
+        (ImageNet heads, frequency weights, batch counters) is passed over. The file's own
+        vocabulary, where it has one, becomes the classifier.
+
+        Args:
+            config: sizes; None reads them off the keys.
+
+        Raises:
+            BindplugError: not a Detic checkpoint; the first wrong key is named.
+        """
+        state = _model_state(path)
+        try:
+            config = config or config_from_state(state)
+        except BindplugError as err:
+            raise BindplugError(f"{path}: {err}") from err
+        with torch.device("meta"):
+            model = cls(config)
+        chosen = {}
+        for key, wanted in model.state_dict().items():
+            if key.endswith("num_batches_tracked"):
+                chosen[key] = torch.zeros((), dtype=torch.long)
+                continue
+            if key not in state:
+                raise BindplugError(f"{path}: not this Detic's checkpoint: no tensor {key!r}")
+            if state[key].shape != wanted.shape:
+                raise BindplugError(
+                    f"{path}: not this Detic's checkpoint: {key!r} has shape "
+                    f"{tuple(state[key].shape)}, not {tuple(wanted.shape)}"
+                )
+            if key.endswith("relative_position_index"):
+                if not torch.equal(state[key], relative_position_index()):
+                    raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
+                chosen[key] = state[key]
+            else:
+                chosen[key] = state[key].float()
+        model.load_state_dict(chosen, strict=True, assign=True)
+        vocabulary = state.get("roi_heads.box_predictor.0.cls_score.zs_weight")
+        if vocabulary is not None:
+            model.set_classifier(vocabulary[:, :-1].T)  # the last column is the background
+        return model.eval()
+
+    def set_classifier(self, vectors: Tensor | np.ndarray) -> None:
+        """Detect these classes from now on.
+
+        Args:
+            vectors: (C, D) rows in the model's text space; only their directions matter.
+
+        Raises:
+            BindplugError: a wrong width, no row, or values that are not finite.
+        """
+        vectors = torch.as_tensor(vectors).detach().float()
+        width = self.config.embed_dim
+        if vectors.ndim != 2 or vectors.shape[1] != width or not len(vectors):
+            raise BindplugError(
+                f"classifier of shape {tuple(vectors.shape)}; this Detic takes rows of {width}: "
+                f"(C, {width}), C at least 1"
+            )
+        if not torch.isfinite(vectors).all():
+            raise BindplugError("classifier rows hold NaN or infinite values")
+        device = self.backbone.top_block.p6.weight.device
+        self.classifier = F.normalize(vectors, dim=1).T.contiguous().to(device)
+
+    @torch.inference_mode()
+    def features(
+        self, image_bgr: np.ndarray, short_side: int = 800, long_side: int = 1333
+    ) -> PictureFeatures:
+        """The part of `predict` that no classifier changes.
+
+        Args:
+            image_bgr: (H, W, 3) uint8.
+        """
+        _check_image(image_bgr)
+        original = image_bgr.shape[:2]
+        size = images.network_size(*original, short_side, long_side)
+        weight = self.backbone.top_block.p6.weight
+        x = images.to_tensor(images.resize(image_bgr[:, :, ::-1], *size)).to(weight)
+        maps = self.backbone(x)
+        heat, reach = self.proposal_generator(maps)
+        boxes, scores = select_proposals(
+            [h[0].float() for h in heat], [r[0].float() for r in reach]
+        )
+        return PictureFeatures(maps, boxes, scores, size, original)
+
+    @torch.inference_mode()
+    def classify(
+        self,
+        features: PictureFeatures,
+        *,
+        score_threshold: float = 0.5,
+        one_class_per_proposal: bool = True,
+        top_k: int = 300,
+    ) -> Detections:
+        """Detections of the present classifier on a picture's features, in original pixels."""
+        if self.classifier is None:
+            raise BindplugError("this Detic has no classifier; call set_classifier first")
+        size = features.network_size
+        stages = self.roi_heads.cascade(
+            features.maps, features.proposals, self.classifier.to(features.maps[0]), size
+        )
+        scores = score_matrix(stages, features.scores.to(features.maps[0])).float()
+        boxes = clip(stages[-1].decoded.float(), *size)
+        boxes, scores, ids = select_detections(
+            boxes, scores, score_threshold, one_class_per_proposal, top_k
+        )
+        masks = self.roi_heads.masks(features.maps, boxes).float()
+        height, width = features.original_size
+        ratio = boxes.new_tensor([width / size[1], height / size[0]] * 2)
+        boxes = clip(boxes * ratio, height, width)
+        solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores, ids, masks = boxes[solid], scores[solid], ids[solid], masks[solid]
+        return Detections(
+            boxes=boxes.cpu().numpy(),
+            scores=scores.cpu().numpy(),
+            class_ids=ids.cpu().numpy(),
+            masks=images.paste_masks(masks, boxes, height, width),
+            height=height,
+            width=width,
+        )
+
+    def predict(
+        self,
+        image_bgr_uint8: np.ndarray,
+        *,
+        score_threshold: float = 0.5,
+        one_class_per_proposal: bool = True,
+        top_k: int = 300,
+        short_side: int = 800,
+        long_side: int = 1333,
+    ) -> Detections:
+        """Detect on one picture, as Detic's demo does with these defaults.
+
+        Args:
+            image_bgr_uint8: (H, W, 3).
+            score_threshold: in [0, 1], on the final score.
+            one_class_per_proposal: keep only each proposal's best class.
+            top_k: most detections.
+            short_side, long_side: pixels the picture is resized to and limited by.
+        """
+        return self.classify(
+            self.features(image_bgr_uint8, short_side, long_side),
+            score_threshold=score_threshold,
+            one_class_per_proposal=one_class_per_proposal,
+            top_k=top_k,
+        )
+
+
+def _check_image(image) -> None:
+    shape = getattr(image, "shape", None)
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or len(shape) != 3:
+        raise BindplugError("give the picture as an (H, W, 3) uint8 array in BGR order")
+    if shape[2] != 3 or 0 in shape:
+        raise BindplugError(f"picture of shape {shape}; give (H, W, 3) uint8 in BGR order")
+
+
+def _model_state(path: str | Path) -> dict[str, Tensor]:
+    state = read_state(path)
+    state = state.get("model", state)
+    if not isinstance(state, dict):
+        raise BindplugError(f"{path}: `model` is no state dict")
+    state = {k: torch.as_tensor(v) for k, v in state.items()}
+    if state and all(k.startswith("module.") for k in state):
+        state = {k.removeprefix("module."): v for k, v in state.items()}
+    return state

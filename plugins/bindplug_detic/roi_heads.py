@@ -1,0 +1,180 @@
+"""Cascade of three box heads with an open classifier, and a class-agnostic mask head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import DeticConfig
+
+# Divisors of the deltas (dx, dy, dw, dh) in the three stages.
+STAGE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
+MAX_LOG_GROWTH = math.log(1000 / 16)
+TEMPERATURE = 50.0
+
+
+def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
+    """ROIAlign on p3, p4 or p5 by box size.
+
+    Args:
+        maps: at least p3, p4, p5, each (B, C, h, w).
+        boxes: for each picture (n, 4) xyxy in network pixels.
+
+    Returns:
+        (sum of n, C, size, size).
+    """
+    from torchvision.ops import roi_align
+
+    picture = torch.cat([b.new_full((len(b), 1), i) for i, b in enumerate(boxes)])
+    flat = torch.cat(boxes)
+    side = ((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1])).sqrt()
+    level = torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(3, 5)
+    rois = torch.cat([picture, flat], dim=1).to(maps[0].dtype)
+    out = maps[0].new_zeros(len(flat), maps[0].shape[1], size, size)
+    for i, x in enumerate(maps[:3]):
+        chosen = torch.nonzero(level == 3 + i)[:, 0]
+        pooled = roi_align(x, rois[chosen], size, 1 / 2 ** (3 + i), 0, aligned=True)
+        out = out.index_copy(0, chosen, pooled)
+    return out
+
+
+def decode_deltas(boxes: Tensor, deltas: Tensor, stage: int) -> Tensor:
+    """Move and scale (n, 4) xyxy boxes by (n, 4) deltas (Girshick et al. 2014)."""
+    size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2
+    deltas = deltas / deltas.new_tensor(STAGE_WEIGHTS[stage])
+    centre = centre + deltas[:, :2] * size
+    size = size * deltas[:, 2:].clamp(max=MAX_LOG_GROWTH).exp()
+    return torch.cat([centre - size / 2, centre + size / 2], dim=1)
+
+
+def clip(boxes: Tensor, height: float, width: float) -> Tensor:
+    limit = boxes.new_tensor([width, height, width, height])
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+class BoxHead(nn.Module):
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.fc1 = nn.Linear(config.fpn_width * 49, config.fc_width)
+        self.fc2 = nn.Linear(config.fc_width, config.fc_width)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return F.relu(self.fc2(F.relu(self.fc1(pooled.flatten(1)))))
+
+
+class ClassScore(nn.Module):
+    """Cosine to the classifier's columns times 50."""
+
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.linear = nn.Linear(config.fc_width, config.embed_dim)
+
+    def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
+        return TEMPERATURE * F.normalize(self.linear(x), dim=1) @ classifier
+
+
+class BoxPredictor(nn.Module):
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.cls_score = ClassScore(config)
+        width = config.fc_width
+        self.bbox_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+
+
+class MaskHead(nn.Module):
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.convs = config.mask_convs
+        for i in range(config.mask_convs):
+            into = config.mask_width if i else config.fpn_width
+            setattr(self, f"mask_fcn{i + 1}", nn.Conv2d(into, config.mask_width, 3, padding=1))
+        self.deconv = nn.ConvTranspose2d(config.mask_width, config.mask_width, 2, stride=2)
+        self.predictor = nn.Conv2d(config.mask_width, 1, 1)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(n, C, 14, 14) to logits (n, 28, 28)."""
+        for i in range(self.convs):
+            pooled = F.relu(getattr(self, f"mask_fcn{i + 1}")(pooled))
+        return self.predictor(F.relu(self.deconv(pooled)))[:, 0]
+
+
+@dataclass
+class StageOutput:
+    """What one stage of the cascade saw and said for n boxes of one picture.
+
+    Attributes:
+        boxes: (n, 4) the boxes that were pooled.
+        logits: (n, C).
+        deltas, decoded: (n, 4); decoded boxes are not clipped.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    deltas: Tensor
+    decoded: Tensor
+
+
+class ROIHeads(nn.Module):
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        self.box_head = nn.ModuleList(BoxHead(config) for _ in STAGE_WEIGHTS)
+        self.box_predictor = nn.ModuleList(BoxPredictor(config) for _ in STAGE_WEIGHTS)
+        self.mask_head = MaskHead(config)
+
+    def run_stage(self, maps, boxes: Tensor, classifier: Tensor, stage: int) -> StageOutput:
+        x = self.box_head[stage](pool(maps, [boxes], 7))
+        predictor = self.box_predictor[stage]
+        deltas = predictor.bbox_pred(x)
+        logits = predictor.cls_score(x, classifier)
+        return StageOutput(boxes, logits, deltas, decode_deltas(boxes, deltas, stage))
+
+    def cascade(
+        self, maps: list[Tensor], boxes: Tensor, classifier: Tensor, size: tuple[int, int]
+    ) -> list[StageOutput]:
+        """Three stages on one picture; boxes are clipped between them, not before the first.
+
+        Args:
+            classifier: (D, C), unit columns.
+            size: height and width of the picture without padding.
+        """
+        stages = []
+        for stage in range(len(STAGE_WEIGHTS)):
+            stages.append(self.run_stage(maps, boxes, classifier, stage))
+            boxes = clip(stages[-1].decoded, *size)
+        return stages
+
+    def masks(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
+        """(n, 28, 28) probabilities inside the boxes."""
+        return self.mask_head(pool(maps, [boxes], 14)).sigmoid()
+
+
+def score_matrix(stages: list[StageOutput], proposal_scores: Tensor) -> Tensor:
+    """(n, C): square root of the stages' mean probability times the proposal score."""
+    mean = sum(s.logits.sigmoid() for s in stages) / len(stages)
+    return (mean * proposal_scores[:, None]).sqrt()
+
+
+def select_detections(
+    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int, iou: float = 0.5
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first.
+
+    Args:
+        boxes: (n, 4), clipped.
+        scores: (n, C).
+        one_class: each proposal keeps only its best class, as Detic's demo does.
+    """
+    from torchvision.ops import batched_nms
+
+    finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
+    boxes, scores = boxes[finite], scores[finite]
+    if one_class:
+        scores = scores * (scores == scores.amax(dim=1, keepdim=True))
+    row, column = torch.nonzero(scores > threshold, as_tuple=True)
+    boxes, scores = boxes[row], scores[row, column]
+    keep = batched_nms(boxes, scores, column, iou)[:top_k]
+    return boxes[keep], scores[keep], column[keep]

@@ -1,0 +1,160 @@
+"""Swin Transformer as Detic uses it: windows padded before the roll, a norm on each output map."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WINDOW, SHIFT = 7, 3
+
+
+def relative_position_index() -> Tensor:
+    """(49, 49) int64: row of the bias table for (query, key) inside a window."""
+    at = torch.cartesian_prod(torch.arange(WINDOW), torch.arange(WINDOW))
+    offset = at[:, None] - at[None] + WINDOW - 1
+    return offset[..., 0] * (2 * WINDOW - 1) + offset[..., 1]
+
+
+def windows(x: Tensor) -> Tensor:
+    """(B, H, W, C) to (B * number of windows, 49, C), row-major."""
+    x = x.unflatten(1, (-1, WINDOW)).unflatten(3, (-1, WINDOW))  # (B, h, 7, w, 7, C)
+    return x.transpose(2, 3).flatten(0, 2).flatten(1, 2)
+
+
+def unwindows(x: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `windows`."""
+    x = x.view(-1, height // WINDOW, width // WINDOW, WINDOW, WINDOW, x.shape[-1])
+    return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def shift_mask(height: int, width: int, device) -> Tensor:
+    """(windows, 1, 49, 49): -100 between positions that the roll brought together."""
+
+    def label(size: int) -> Tensor:
+        line = torch.zeros(size, device=device)
+        line[-WINDOW:-SHIFT], line[-SHIFT:] = 1, 2
+        return line
+
+    labels = label(height)[:, None] * 3 + label(width)
+    flat = windows(labels[None, ..., None])[..., 0]
+    return torch.where(flat[:, None, :, None] == flat[:, None, None, :], 0.0, -100.0)
+
+
+class WindowAttention(nn.Module):
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.relative_position_bias_table = nn.Parameter(
+            torch.zeros((2 * WINDOW - 1) ** 2, heads)
+        )
+        self.register_buffer("relative_position_index", relative_position_index())
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:  # (B * windows, 49, C)
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.relative_position_bias_table[self.relative_position_index]
+        bias = bias.permute(2, 0, 1)[None]
+        if mask is not None:
+            bias = (bias + mask).repeat(len(x) // len(mask), 1, 1, 1)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, shifted: bool):
+        super().__init__()
+        self.shifted = shifted
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = WindowAttention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = MLP(width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, H, W, C)
+        height, width = x.shape[1:3]
+        y = self.norm1(x)
+        y = F.pad(y, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
+        rows, columns = y.shape[1:3]
+        mask = None
+        if self.shifted:
+            y = y.roll((-SHIFT, -SHIFT), (1, 2))
+            mask = shift_mask(rows, columns, y.device)
+        y = unwindows(self.attn(windows(y), mask), rows, columns)
+        if self.shifted:
+            y = y.roll((SHIFT, SHIFT), (1, 2))
+        x = x + y[:, :height, :width]
+        return x + self.mlp(self.norm2(x))
+
+
+class Downsample(nn.Module):
+    """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+        self.norm = nn.LayerNorm(4 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        parts = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        return self.reduction(self.norm(torch.cat(parts, dim=-1)))
+
+
+class Stage(nn.Module):
+    def __init__(self, width: int, depth: int, heads: int, last: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads, i % 2 == 1) for i in range(depth))
+        self.downsample = None if last else Downsample(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, 4, stride=4)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+
+
+class Swin(nn.Module):
+    """(B, 3, H, W) to three maps of strides 8, 16 and 32 (Liu et al., ICCV 2021)."""
+
+    def __init__(self, depths, widths, heads):
+        super().__init__()
+        self.patch_embed = PatchEmbed(widths[0])
+        last = len(depths) - 1
+        self.layers = nn.ModuleList(
+            Stage(w, d, h, i == last)
+            for i, (w, d, h) in enumerate(zip(widths, depths, heads, strict=True))
+        )
+        for i in range(1, len(widths)):
+            setattr(self, f"norm{i}", nn.LayerNorm(widths[i]))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.patch_embed(x)
+        maps = []
+        for i, stage in enumerate(self.layers):
+            x = stage(x)
+            if i:
+                maps.append(getattr(self, f"norm{i}")(x).permute(0, 3, 1, 2).contiguous())
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return maps
