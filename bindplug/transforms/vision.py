@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import BindplugError
@@ -23,11 +23,15 @@ def image_name(source) -> str:
     return getattr(source, "filename", None) or getattr(source, "name", None) or "image"
 
 
-def load_image(source) -> Image.Image:
+def load_image(source, upright: bool = False) -> Image.Image:
     """An RGB picture from a path, binary file object, PIL image or (H, W, 3) uint8 RGB array.
 
     Alpha is dropped, a palette expanded, an animation read at its first frame, 16-bit gray
-    scaled to 8 bits. The EXIF orientation is left alone, as the reference does.
+    scaled to 8 bits.
+
+    Args:
+        upright: apply the EXIF orientation. ImageBind's reference leaves it alone, Detic's does
+            not.
 
     Raises:
         BindplugError: absent, not a picture, cut short, or of more than about 179 Mpx.
@@ -44,7 +48,7 @@ def load_image(source) -> Image.Image:
     else:
         image = _open(source, name)
     try:
-        return _to_rgb(image)
+        return _to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except (OSError, SyntaxError, ValueError, EOFError) as err:  # PIL's kinds for broken data
         raise BindplugError(
             f"{name}: the picture is cut short or damaged; fetch or save it again"

@@ -45,7 +45,7 @@ SIZES = {
         **NONE,
     ),
 }
-STEPS = {"tiny": 4000, "tiny-clip": 2400}
+STEPS = {"tiny": 4000, "tiny-clip": 2000}
 
 
 def normalise(image: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,45 @@
+"""The command line. Each command is a file here, imported only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from .. import __version__
+
+COMMANDS = {
+    "demo": "Hear sounds, find them in pictures, and paint them: everything, offline.",
+    "detect": "Find in pictures what a sound, text or picture means.",
+    "generate": "Paint what a sound, text or picture means.",
+    "embed": "Write embeddings of sounds, texts or pictures to a file.",
+    "models": "List the weights that are here.",
+    "plugins": "List embedders, detectors and generators.",
+    "doctor": "Say what works on this machine, and if not, why.",
+}
+
+
+class Commands(click.Group):
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in COMMANDS:
+            return None
+        return getattr(import_module(f"{__name__}.{name}"), name)
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands)
+@click.version_option(__version__, prog_name="bindplug")
+def main() -> None:
+    """Plug ImageBind embeddings in where a text embedding used to go.
+
+    \b
+      bindplug demo
+      bindplug detect --audio dog.wav image.jpg
+      bindplug generate --audio rain.wav
+    """

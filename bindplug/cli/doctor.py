@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from .. import __version__
+from .common import clear_errors
+
+NEEDED = (
+    "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
+    "timm", "open_clip_torch", "diffusers", "transformers", "accelerate", "huggingface_hub",
+)  # fmt: skip
+OPTIONAL = ("torchaudio", "pycocotools", "detectron2")
+
+
+@click.command()
+@clear_errors
+def doctor():
+    """Say which versions, device and plugins are here, and if something is missing, why."""
+    healthy = True
+    click.echo(f"bindplug {__version__}, Python {platform.python_version()}, {platform.system()}")
+    for name in NEEDED + OPTIONAL:
+        try:
+            click.echo(f"  {name:<18} {version(name)}")
+        except PackageNotFoundError:
+            if name in NEEDED:
+                healthy = False
+                click.echo(f"  {name:<18} MISSING: pip install {name}")
+    try:
+        import torch
+
+        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        click.echo(f"device: GPU {gpu}; CPU with {torch.get_num_threads()} threads")
+    except Exception as err:
+        healthy = False
+        click.echo(f"device: torch does not import: {err}")
+    healthy &= _report_import("torchaudio", "bindplug does not use it, but transformers imports it")
+    from .plugins import rows
+
+    for row in rows():
+        click.echo(f"{row['kind']:<10} {row['name']:<12} {row['error'] or 'ok'}")
+        healthy &= row["error"] is None
+    click.echo("all well" if healthy else "something is wrong; see above")
+    sys.exit(0 if healthy else 1)
+
+
+def _report_import(name: str, note: str) -> bool:
+    """A package that is installed but does not import breaks others that try it."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    if find_spec(name) is None:
+        return True
+    try:
+        import_module(name)
+    except Exception as err:  # a build for another CUDA raises RuntimeError or OSError
+        reason = str(err).splitlines()[0]
+        click.echo(f"  {name} is broken ({note}): {reason} -> pip uninstall {name}, or match it")
+        return False
+    return True

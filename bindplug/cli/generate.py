@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from .common import (
+    Failures,
+    clear_errors,
+    device_option,
+    embed_prompts,
+    model_option,
+    output_options,
+    prompt_options,
+    say,
+    unique_stems,
+)
+
+
+@click.command()
+@prompt_options
+@model_option
+@click.option("--generator", default="unclip", show_default=True)
+@click.option("--weights", default="tiny", show_default=True, help="A name, or local:PATH.")
+@click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--steps", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--guidance-scale", default=3.0, show_default=True, type=click.FloatRange(0))
+@click.option("--noise-level", default=0, show_default=True, type=click.IntRange(0, 999))
+@click.option("--height", type=click.IntRange(8), help="Pixels; by default the model's own.")
+@click.option("--width", type=click.IntRange(8), help="Pixels; by default the model's own.")
+@output_options
+@device_option
+@clear_errors
+def generate(audio, text, image, model, generator, weights, num_images, seed, steps,
+             guidance_scale, noise_level, height, width, output, overwrite, device):  # fmt: skip
+    """Paint what each sound, text or picture means.
+
+    \b
+      bindplug generate --audio rain.wav
+      bindplug generate --audio rain.wav --num-images 4 --seed 7
+    """
+    from ..plugins import load_embedder, load_generator
+    from ..results import make_folder, refuse_existing
+
+    folder, failures = make_folder(output), Failures()
+    prompts = [(k, v) for k, values in (("audio", audio), ("text", text), ("image", image))
+               for v in values]  # fmt: skip
+    stems = unique_stems(v if k != "text" else _slug(v) for k, v in prompts)
+    for stem in stems:
+        names = [folder / f"{stem}_{i:04d}.png" for i in range(num_images)]
+        refuse_existing(names + [n.with_suffix(".json") for n in names], overwrite)
+    embedder = load_embedder(model, device)
+    if not prompts:
+        embed_prompts(embedder, failures)
+    painter = load_generator(generator, weights, device)
+    settings = {
+        "seed": seed,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "noise_level": noise_level,
+        "height": height or painter.size,
+        "width": width or painter.size,
+    }
+    for (kind, value), stem in zip(prompts, stems, strict=True):
+        prompt = failures.guard(embedder.embed, **{kind: value})
+        if prompt is None:
+            continue
+        pictures = painter.generate(prompt, num_images=num_images, progress=True, **settings)
+        about = {kind: value, "model": model, "generator": f"{generator}/{weights}", **settings}
+        if kind != "text":
+            about[f"{kind}_sha256"] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+        for i, picture in enumerate(pictures):
+            path = folder / f"{stem}_{i:04d}.png"
+            _save(picture, path, {**about, "seed": seed + i})
+            say(f"{value}  -> {path}")
+    failures.finish()
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower())[:40].strip("-") or "text"
+
+
+def _save(picture, path: Path, about: dict) -> None:
+    """A PNG with its settings inside, and the same as JSON beside it."""
+    from PIL.PngImagePlugin import PngInfo
+
+    from .. import __version__
+    from ..results import write_file, write_json
+
+    about = {"bindplug": __version__, **about}
+    info = PngInfo()
+    for key, value in about.items():
+        info.add_itxt(f"bindplug:{key}", str(value))
+    write_file(path, lambda f: picture.save(f, format="PNG", pnginfo=info))
+    write_json(path.with_suffix(".json"), about)

@@ -1,0 +1,121 @@
+"""Vectors that know their space, and the arithmetic between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import BindplugError, SpaceMismatch
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(..., D) to float32 rows of length 1; a zero row stays zero."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """N vectors of one space.
+
+    Attributes:
+        vectors: (N, D) float32 with unit rows.
+        space: name of the space; equal width is not equal space.
+        modality: image, text, audio, ... or "mixed" after arithmetic.
+        labels: one name a row: a path, a text, or a mixture of them.
+    """
+
+    vectors: np.ndarray
+    space: str
+    modality: str
+    labels: tuple[str, ...]
+
+    def __post_init__(self):
+        vectors = np.asarray(self.vectors, dtype=np.float32)
+        if vectors.ndim != 2:
+            raise BindplugError(f"embedding of shape {vectors.shape}; vectors are (N, D)")
+        if len(self.labels) != len(vectors):
+            raise BindplugError(f"{len(vectors)} vectors with {len(self.labels)} labels")
+        if not np.isfinite(vectors).all():
+            raise BindplugError("embedding with NaN or infinite values")
+        object.__setattr__(self, "vectors", unit(vectors))
+        object.__setattr__(self, "labels", tuple(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows) -> Embedding:
+        """Rows at an index, index array or slice, always as (n, D)."""
+        index = np.atleast_1d(np.arange(len(self))[rows])
+        labels = tuple(self.labels[i] for i in index)
+        return Embedding(self.vectors[index], self.space, self.modality, labels)
+
+
+def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
+    """All rows in order; several modalities become "mixed".
+
+    Raises:
+        SpaceMismatch: rows of two spaces.
+    """
+    _one_space(embeddings)
+    modalities = {e.modality for e in embeddings}
+    return Embedding(
+        np.concatenate([e.vectors for e in embeddings]),
+        embeddings[0].space,
+        modalities.pop() if len(modalities) == 1 else "mixed",
+        tuple(label for e in embeddings for label in e.labels),
+    )
+
+
+def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
+    """Embedding arithmetic (ImageBind, section 4.3): normalise, weigh, add, normalise.
+
+    Args:
+        parts: (embedding, weight) pairs of one space. Each has N rows, or one row that is used
+            for all N.
+
+    Raises:
+        SpaceMismatch: parts of two spaces.
+        BindplugError: no part, row counts that do not fit, or parts that cancel out.
+    """
+    if not parts:
+        raise BindplugError("compose needs at least one (embedding, weight) pair")
+    embeddings = [e for e, _ in parts]
+    _one_space(embeddings)
+    count = max(len(e) for e in embeddings)
+    if any(len(e) not in (1, count) for e in embeddings):
+        sizes = ", ".join(str(len(e)) for e in embeddings)
+        raise BindplugError(f"compose of {sizes} rows; give equal numbers, or one row")
+    total = sum(np.float32(w) * e.vectors for e, w in parts)
+    if (np.linalg.norm(total, axis=1) < 1e-6).any():
+        raise BindplugError("the parts cancel out; choose other weights")
+    if len(parts) == 1:
+        return embeddings[0]
+    labels = [e.labels * count if len(e) == 1 else e.labels for e in embeddings]
+    return Embedding(
+        total,
+        embeddings[0].space,
+        "mixed",
+        tuple(" + ".join(row) for row in zip(*labels, strict=True)),
+    )
+
+
+def similarity(a: Embedding, b: Embedding) -> np.ndarray:
+    """(len(a), len(b)) cosines.
+
+    Raises:
+        SpaceMismatch: two spaces.
+    """
+    _one_space([a, b])
+    return a.vectors @ b.vectors.T
+
+
+def _one_space(embeddings: Sequence[Embedding]) -> None:
+    spaces = list(dict.fromkeys(e.space for e in embeddings))
+    if len(spaces) > 1:
+        raise SpaceMismatch(
+            f"embeddings of two spaces, {spaces[0]!r} and {spaces[1]!r}; cross first: "
+            f"bindplug.fit_bridge('vocabulary', {spaces[1]!r}, {spaces[0]!r})"
+        )

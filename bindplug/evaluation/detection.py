@@ -1,0 +1,80 @@
+"""COCO average precision (pycocotools) and class-agnostic recall of boxes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import MissingDependency
+from ..results import Detections, coco_results
+
+
+def average_precision(
+    found: Sequence[Detections], boxes: Sequence[np.ndarray], labels: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """COCO's AP and AP50 of boxes, in [0, 1], over the classes that occur in the truth.
+
+    Args:
+        found: detections of each picture; class ids as in `labels`.
+        boxes, labels: the truth of each picture, (n, 4) xyxy pixels and (n,) class ids.
+
+    Raises:
+        MissingDependency: pycocotools is not installed.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as err:
+        raise MissingDependency(
+            "pycocotools is not installed; run: pip install pycocotools"
+        ) from err
+    classes = sorted({int(c) + 1 for row in labels for c in row})
+    annotations = []
+    for image_id, (rows, ids) in enumerate(zip(boxes, labels, strict=True), start=1):
+        for (x0, y0, x1, y1), c in zip(rows.tolist(), ids.tolist(), strict=True):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(c) + 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                }
+            )
+    results = [{k: v for k, v in r.items() if k != "segmentation"} for r in coco_results(found)]
+    if not results:
+        return {"AP": 0.0, "AP50": 0.0}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "info": {},
+            "images": [{"id": i + 1} for i in range(len(found))],
+            "categories": [{"id": c, "name": str(c)} for c in classes],
+            "annotations": annotations,
+        }
+        truth.createIndex()
+        score = COCOeval(truth, truth.loadRes(results), "bbox")
+        score.evaluate()
+        score.accumulate()
+        score.summarize()
+    return {"AP": float(score.stats[0]), "AP50": float(score.stats[1])}
+
+
+def proposal_recall(
+    proposals: Sequence[np.ndarray], boxes: Sequence[np.ndarray], iou: float = 0.5
+) -> float:
+    """Share of true boxes that some proposal of the same picture overlaps by `iou` at least."""
+    hit = total = 0
+    for rows, truth in zip(proposals, boxes, strict=True):
+        low = np.maximum(rows[:, None, :2], truth[None, :, :2])
+        high = np.minimum(rows[:, None, 2:], truth[None, :, 2:])
+        inter = np.clip(high - low, 0, None).prod(-1)
+        area_a, area_b = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (rows, truth))
+        overlap = inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)
+        hit += int((overlap.max(0, initial=0) >= iou).sum())
+        total += len(truth)
+    return hit / max(total, 1)

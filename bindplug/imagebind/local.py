@@ -1,0 +1,30 @@
+"""An embedder from ImageBind weights on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..embedder import SENSES, Embedder
+from ..errors import BindplugError
+from .checkpoint import CONFIG, load_imagebind, read_config
+
+HUGE_SPACE = "openclip-vit-h-14/laion2b"
+
+
+def open_local(path: str | Path, device: str = "cpu") -> Embedder:
+    """An embedder from a folder with `config.json`, or from a file of the released model.
+
+    Raises:
+        BindplugError: nothing is there, or it is no ImageBind.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BindplugError(f"{path}: no such checkpoint")
+    if path.is_dir():
+        config = read_config(path / CONFIG)
+        space = json.loads((path / CONFIG).read_text()).get("space", str(path.resolve()))
+        senses = tuple(s for s, m in SENSES.items() if m in config.senses)
+    else:
+        space, senses = HUGE_SPACE, tuple(SENSES)
+    return Embedder(lambda chosen: load_imagebind(path, chosen), space, senses, device)

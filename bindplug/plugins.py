@@ -1,0 +1,220 @@
+"""What a plugin offers, how plugins are found, and loading by name.
+
+A plugin is an installed package with an entry point in one of three groups, `bindplug.embedders`,
+`bindplug.detectors` or `bindplug.generators`, that points at an EmbedderPlugin, DetectorPlugin or
+GeneratorPlugin. Those of this repository are found in just the same way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from .embedding import Embedding
+from .errors import BindplugError, MissingDependency, SpaceMismatch
+from .results import Detections
+
+GROUPS = ("bindplug.embedders", "bindplug.detectors", "bindplug.generators")
+
+
+class Embedder(Protocol):
+    """Speaks one space in some of the senses image, text and audio."""
+
+    space: str
+    senses: tuple[str, ...]
+
+    def embed(self, **inputs) -> Embedding: ...
+
+
+class Detector(Protocol):
+    """Finds what an embedding of its space means; one class a row."""
+
+    space: str
+
+    def detect(self, image, embedding: Embedding, threshold: float, bridge=None) -> Detections: ...
+
+
+class Generator(Protocol):
+    """Makes pictures of what an embedding of its space means."""
+
+    space: str
+
+    def generate(self, embedding: Embedding, num_images: int = 1, seed: int = 0) -> list: ...
+
+
+@dataclass(frozen=True)
+class EmbedderPlugin:
+    """One space's embedder: `load(device)` returns an Embedder."""
+
+    space: str
+    senses: tuple[str, ...]
+    load: Callable[[str], Embedder]
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class DetectorPlugin:
+    """A detector family: `load(weights, device)`; `weights` names what it ships."""
+
+    load: Callable[[str, str], Detector]
+    weights: tuple[str, ...]
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class GeneratorPlugin:
+    """A generator family: `load(weights, device)`; `weights` names what it ships."""
+
+    load: Callable[[str, str], Generator]
+    weights: tuple[str, ...]
+    about: str = ""
+
+
+def discover(group: str) -> dict[str, EntryPoint]:
+    """Entry points of a group by name; BINDPLUG_PLUGINS (names, comma-separated) restricts them."""
+    allowed = os.environ.get("BINDPLUG_PLUGINS")
+    chosen = None if allowed is None else {n.strip() for n in allowed.split(",")}
+    found = sorted(entry_points(group=group), key=lambda e: e.name)
+    return {e.name: e for e in found if chosen is None or e.name in chosen}
+
+
+def plugin(group: str, name: str):
+    """Load one plugin's description.
+
+    Raises:
+        BindplugError: no plugin of that name.
+        MissingDependency: it is there and cannot be imported.
+    """
+    found = discover(group)
+    kind = group.removeprefix("bindplug.").removesuffix("s")
+    if name not in found:
+        known = ", ".join(found) or "none is installed"
+        raise BindplugError(f"no {kind} {name!r}; there are: {known}")
+    try:
+        return found[name].load()
+    except Exception as err:  # whatever a third party's import raises
+        raise MissingDependency(f"{kind} {name!r} cannot be loaded: {err}") from err
+
+
+def pick_device(device: str = "auto") -> str:
+    """A torch device name; "auto" is the GPU when there is one.
+
+    Raises:
+        BindplugError: unknown, or not on this machine.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as err:
+        raise BindplugError(
+            f"device {device!r} cannot be used here; choose auto, cpu, cuda, cuda:1 or mps"
+        ) from err
+    if device == "meta":
+        raise BindplugError("device 'meta' holds no data; choose auto, cpu or cuda")
+    return device
+
+
+_speakers: WeakValueDictionary[str, object] = WeakValueDictionary()
+
+
+def load_embedder(name: str = "tiny", device: str = "auto") -> Embedder:
+    """An embedder by name.
+
+    Args:
+        name: an installed embedder ("tiny", ...), or "local:PATH" with the folder or file of an
+            ImageBind checkpoint (the released imagebind_huge.pth, for one).
+
+    Raises:
+        BindplugError: an unknown name, or weights that cannot be read.
+    """
+    device = pick_device(device)
+    if name.startswith("local:"):
+        from .imagebind.local import open_local
+
+        embedder = open_local(name.removeprefix("local:"), device)
+    elif _looks_like_path(name):
+        raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
+    else:
+        embedder = plugin("bindplug.embedders", name).load(device)
+    _speakers[embedder.space] = embedder
+    return embedder
+
+
+def speaker(space: str) -> Embedder:
+    """An embedder of a space: one that is in use, or an installed one.
+
+    Raises:
+        SpaceMismatch: nobody speaks it; what is installed is listed.
+    """
+    if space in _speakers:
+        return _speakers[space]
+    known = []
+    for name in discover("bindplug.embedders"):
+        found = plugin("bindplug.embedders", name)
+        if found.space == space:
+            return load_embedder(name)
+        known.append(found.space)
+    raise SpaceMismatch(
+        f"no embedder speaks the space {space!r}, so no bridge can be built; "
+        f"installed spaces: {', '.join(known)}. Load the one that made the embedding first"
+    )
+
+
+def load_detector(name: str = "detic", weights: str = "tiny", device: str = "auto") -> Detector:
+    """A detector by name, with weights that it ships or "local:PATH".
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.detectors", name, weights, device)
+
+
+def load_generator(name: str = "unclip", weights: str = "tiny", device: str = "auto") -> Generator:
+    """A generator by name, with weights that it ships or "local:PATH".
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.generators", name, weights, device)
+
+
+def _load(group: str, name: str, weights: str, device: str):
+    found = plugin(group, name)
+    check_weights(name, weights, found.weights)
+    return found.load(weights, pick_device(device))
+
+
+def check_weights(name: str, weights: str, known: Sequence[str]) -> None:
+    if weights in known or weights.startswith("local:"):
+        return
+    if _looks_like_path(weights):
+        raise BindplugError(f"{name} has no weights {weights!r}; for a path write local:{weights}")
+    raise BindplugError(
+        f"{name} has no weights {weights!r}; there are: {', '.join(known)}, or local:PATH"
+    )
+
+
+def _looks_like_path(name: str) -> bool:
+    return os.sep in name or name.endswith((".pth", ".pt", ".safetensors"))
+
+
+__all__ = [
+    "DetectorPlugin",
+    "EmbedderPlugin",
+    "GeneratorPlugin",
+    "SpaceMismatch",
+    "discover",
+    "load_detector",
+    "load_embedder",
+    "load_generator",
+    "pick_device",
+    "plugin",
+    "speaker",
+]

@@ -1,0 +1,19 @@
+"""The embedded default: a small ImageBind, trained by this project (see CARD.md)."""
+
+from pathlib import Path
+
+from ..plugins import EmbedderPlugin
+
+
+def load(device: str):
+    from ..imagebind.local import open_local
+
+    return open_local(Path(__file__).parent, device)
+
+
+PLUGIN = EmbedderPlugin(
+    space="tiny",
+    senses=("image", "text", "audio"),
+    load=load,
+    about="small ImageBind, 128-d, trained on openly licensed sounds and pictures",
+)

@@ -1,0 +1,156 @@
+"""Every figure of the model card, on the val split, from the weights in the packages.
+
+    python evaluate.py [encoders] [detection] [generation]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import torch
+from audio import evaluate as evaluate_audio
+from data import ROOT, RUNS, Pictures, concepts, table, texts_of
+from scenes import compose
+from vision_text import evaluate as evaluate_pictures
+from vision_text import normalise
+
+import bindplug
+from bindplug.bridge import fit_bridge, unit
+from bindplug.embedding import Embedding
+from bindplug.evaluation import average_precision, proposal_recall
+from bindplug.training import step_generator
+
+
+def text_queries(embedder, names: list[str]) -> Embedding:
+    """One row a name: the mean of its training templates."""
+    rows = [embedder.embed(text=texts_of(n)[0]).vectors.mean(0) for n in names]
+    return Embedding(unit(np.stack(rows)), embedder.space, "text", tuple(names))
+
+
+def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:
+    rows = [r for r in table("sounds.csv") if r["split"] == "val"]
+    found = embedder.embed(audio=[str(ROOT / r["file"]) for r in rows])
+    return found, [r["concept"] for r in rows]
+
+
+def encoders(embedder) -> dict:
+    whole = bindplug.load_embedder("tiny", "cpu")
+    model = whole._open(["vision", "text", "audio"])
+    val = Pictures("pictures.csv", "val", 64, concepts())
+    top1, top5 = evaluate_pictures(model, val)
+    return {"image_to_text": {"top1": top1, "top5": top5}, "audio_to_text": evaluate_audio(model)}
+
+
+def detection(embedder, count: int = 200) -> dict:
+    names = concepts()
+    detector = bindplug.load_detector("detic", "tiny", "cpu")
+    own = bindplug.load_embedder("tiny-clip", "cpu")
+    val = Pictures("pictures.csv", "val", 128, names)
+    scenes = compose([(val, torch.arange(66))], step_generator(123, 0), count)
+    images = [(s.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for s in scenes]
+    boxes = [s.boxes.numpy() for s in scenes]
+    labels = [s.labels.numpy() for s in scenes]
+    model = detector.model
+    features = [
+        model.features(np.ascontiguousarray(i[:, :, ::-1]), detector.short_side, detector.long_side)
+        for i in images
+    ]
+
+    def ap50(query: Embedding, classes: list[int]) -> float:
+        model.set_classifier(query.vectors)
+        found, kept = [], [np.isin(la, classes) for la in labels]
+        for f in features:
+            d = model.classify(
+                f, score_threshold=0.02, one_class_per_proposal=False, top_k=100
+            )
+            d.class_ids = np.array(classes)[d.class_ids]
+            d.masks = None
+            found.append(d)
+        truth = [b[k] for b, k in zip(boxes, kept, strict=True)]
+        ids = [la[k] for la, k in zip(labels, kept, strict=True)]
+        return average_precision(found, truth, ids)["AP50"]
+
+    ratio = [f.original_size[0] / f.network_size[0] for f in features]
+    proposals = [f.proposals.numpy() * r for f, r in zip(features, ratio, strict=True)]
+    heard, concept = sounds_of_val(embedder)
+    sounded = [i for i, n in enumerate(names) if n in concept]
+    texts = text_queries(embedder, names)
+    out = {
+        "scenes": count,
+        "recall_at_0.5": proposal_recall(proposals, boxes),
+        "text_oracle": ap50(text_queries(own, names), list(range(66))),
+        "text_oracle_sounded": ap50(text_queries(own, [names[i] for i in sounded]), sounded),
+    }
+    for kind in ("vocabulary", "linear"):
+        for words in (None, names):
+            bridge = fit_bridge(kind, embedder, own, words)
+            label = f"{kind}_{'1003' if words is None else '66'}_words"
+            out[f"text_{label}"] = ap50(bridge(texts), list(range(66)))
+            rng, scores = np.random.default_rng(0), []
+            for _ in range(3):  # another unseen recording for each concept
+                picks = [
+                    rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded
+                ]
+                scores.append(ap50(bridge(heard[picks]), sounded))
+            out[f"sound_{label}"] = float(np.mean(scores))
+    return out
+
+
+def generation(embedder, per_sound: int = 2) -> dict:
+    from judge import load_judge
+    from PIL import Image
+
+    names, judge = concepts(), load_judge()
+    generator = bindplug.load_generator("unclip", "tiny", "cpu")
+    heard, concept = sounds_of_val(embedder)
+    wanted = torch.tensor([names.index(c) for c in concept])
+    train = Pictures("pictures.csv", "train", 64, names)
+
+    def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False) -> dict:
+        memory = generator.memory
+        generator.memory = None if direct else memory
+        pictures = generator.generate(prompt, num_images=per_sound, seed=0)
+        generator.memory = memory
+        x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            best = judge(normalise(x.float() / 255)).topk(5, dim=1).indices
+        hit = best == labels.repeat_interleave(per_sound)[:, None]
+        side = 16
+        sheet = Image.new("RGB", (side * 64, -(-len(pictures) // side) * 64), "white")
+        for i, p in enumerate(pictures):
+            sheet.paste(p, (i % side * 64, i // side * 64))
+        sheet.save(RUNS / f"sheet_{name}.png")
+        return {
+            "top1": hit[:, 0].float().mean().item(),
+            "top5": hit.any(1).float().mean().item(),
+            "pictures": len(pictures),
+        }
+
+    rows = []
+    for i in range(66):
+        images = [Image.fromarray((p * 255).byte().permute(1, 2, 0).numpy())
+                  for p in train.on_white(train.of[i])]  # fmt: skip
+        rows.append(embedder.embed(image=images).vectors.mean(0))
+    means = Embedding(unit(np.stack(rows)), embedder.space, "image", tuple(names))
+    return {
+        "sound": judged(heard, wanted, "sound"),
+        "sound_raw": judged(heard, wanted, "sound_raw", direct=True),
+        "mean_picture": judged(means, torch.arange(66), "mean_picture"),
+        "text": judged(text_queries(embedder, names), torch.arange(66), "text"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["encoders", "detection", "generation"])
+    args = parser.parse_args()
+    embedder = bindplug.load_embedder("tiny", "cpu")
+    torch.manual_seed(0)
+    for part in args.parts:
+        print(json.dumps({part: globals()[part](embedder)}, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""bindplug's detector: Detic, prompted by embeddings of any sense."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bindplug.bridge import Bridge, cross
+from bindplug.embedding import Embedding
+from bindplug.plugins import DetectorPlugin
+from bindplug.results import Detections
+from bindplug.transforms.vision import image_name, load_image
+
+HERE = Path(__file__).parent
+CLIP_SPACE = "openai-clip-vit-b-32"  # in which every released Detic was trained
+WEIGHTS = ("tiny",)
+
+
+class DeticDetector:
+    """Detic with the size of picture that its weights were trained for.
+
+    Args:
+        model: a `Detic`.
+        space: of its classifier.
+        short_side, long_side: pixels.
+        name: of the weights, for the result.
+    """
+
+    def __init__(self, model, space: str, short_side: int, long_side: int, name: str):
+        self.model, self.space, self.name = model, space, name
+        self.short_side, self.long_side = short_side, long_side
+
+    def detect(
+        self,
+        image,
+        embedding: Embedding,
+        threshold: float = 0.3,
+        top_k: int = 100,
+        bridge: Bridge | str | None = None,
+    ) -> Detections:
+        """Find what the embedding means, each of its rows a class.
+
+        Args:
+            image: a path, PIL image or (H, W, 3) uint8 RGB array. A file's EXIF orientation is
+                applied, as Detic's demo does.
+            embedding: of any space that speaks text; from another space it crosses by `bridge`.
+            threshold: least score, in [0, 1].
+            bridge: a fitted bridge or its kind; None takes the default.
+
+        Raises:
+            BindplugError: a picture that cannot be read.
+            SpaceMismatch: no bridge can be built.
+        """
+        picture = load_image(image, upright=True)
+        prompt, taken = cross(embedding, self.space, bridge)
+        self.model.set_classifier(prompt.vectors)
+        bgr = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+        found = self.model.predict(
+            bgr,
+            score_threshold=threshold,
+            top_k=top_k,
+            short_side=self.short_side,
+            long_side=self.long_side,
+        )
+        about = {
+            "model": embedding.space,
+            "detector": f"detic/{self.name}",
+            "bridge": str(taken),
+            "modality": embedding.modality,
+        }
+        return replace(
+            found, names=prompt.labels, image=image_name(image), picture=picture, about=about
+        )
+
+
+def load(weights: str, device: str) -> DeticDetector:
+    """The tiny Detic of this package, or "local:PATH" with a released checkpoint."""
+    from .detic import Detic
+
+    if weights == "tiny":
+        about = json.loads((HERE / "tiny" / "config.json").read_text())
+        model = Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
+        return DeticDetector(model.to(device), **about, name=weights)
+    model = Detic.from_checkpoint(weights.removeprefix("local:"))
+    return DeticDetector(model.to(device), CLIP_SPACE, 800, 1333, weights)
+
+
+PLUGIN = DetectorPlugin(
+    load=load,
+    weights=WEIGHTS,
+    about="Detic (open-vocabulary boxes and masks), native: no detectron2",
+)

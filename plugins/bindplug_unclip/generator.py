@@ -1,0 +1,147 @@
+"""bindplug's generator: a stable unCLIP pipeline, conditioned by embeddings of any sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from bindplug.bridge import VocabularyBridge, cross
+from bindplug.embedding import Embedding
+from bindplug.errors import BindplugError
+from bindplug.plugins import GeneratorPlugin
+
+from .conditioning import conditioning
+
+HERE = Path(__file__).parent
+WEIGHTS = ("tiny",)
+MEMORY = "memory.safetensors"
+
+
+class UnCLIPGenerator:
+    """A StableUnCLIPImg2ImgPipeline.
+
+    Its decoder knows the region of the space where pictures lie. An embedding of another sense
+    points the right way from elsewhere, so where the weights come with a memory of picture
+    embeddings, it is replaced by their mean, weighted by a softmax of the similarities.
+
+    Args:
+        pipe: the pipeline.
+        space: of its image embeddings.
+        memory: (names, vectors) of picture embeddings, or None.
+        size: height and width of its pictures, pixels.
+    """
+
+    def __init__(self, pipe, space: str, memory=None, size: int = 768, temperature: float = 0.05):
+        self.pipe, self.space, self.size = pipe, space, size
+        self.memory = None
+        if memory is not None:
+            names, vectors = memory
+            self.memory = VocabularyBridge(space, space, names, vectors, vectors, temperature)
+
+    def picture_like(self, embedding: Embedding) -> Embedding:
+        """The embedding in the region of the space that the decoder knows."""
+        if self.memory is None or embedding.modality == "image":
+            return embedding
+        return self.memory(embedding)
+
+    def generate(
+        self,
+        embedding: Embedding,
+        num_images: int = 1,
+        seed: int = 0,
+        steps: int = 20,
+        guidance_scale: float = 3.0,
+        noise_level: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+        bridge=None,
+        progress: bool = False,
+    ) -> list:
+        """`num_images` PIL pictures for each row of the embedding, row by row.
+
+        Picture i of a row is made with the seed `seed + i`, whatever `num_images` is.
+
+        Raises:
+            BindplugError: a number out of its range.
+            SpaceMismatch: no bridge can be built to the pipeline's space.
+        """
+        import torch
+
+        for name, value, least in (
+            ("num_images", num_images, 1),
+            ("steps", steps, 1),
+            ("height", height or self.size, 8),
+            ("width", width or self.size, 8),
+        ):
+            if value < least or (least == 8 and value % 8):
+                raise BindplugError(f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}")
+        prompt, _ = cross(embedding, self.space, bridge)
+        prompt = self.picture_like(prompt)
+        self.pipe.set_progress_bar_config(disable=not progress)
+        pictures = []
+        for row in range(len(prompt)):
+            for i in range(num_images):
+                generator = torch.Generator("cpu").manual_seed(seed + i)
+                # The pipeline draws the embedding's noise from the global state.
+                with torch.random.fork_rng():
+                    torch.manual_seed(seed + i)
+                    out = self.pipe(
+                        **conditioning(self.pipe, prompt[row], noise_level=noise_level),
+                        num_inference_steps=steps,
+                        guidance_scale=guidance_scale,
+                        height=height or self.size,
+                        width=width or self.size,
+                        generator=generator,
+                    )
+                pictures.append(out.images[0])
+        return pictures
+
+
+def read_memory(folder: Path) -> tuple[list[str], np.ndarray] | None:
+    if not (folder / MEMORY).exists():
+        return None
+    from safetensors.numpy import load_file
+
+    names = json.loads((folder / "memory.json").read_text())
+    return names, load_file(folder / MEMORY)["vectors"].astype(np.float32)
+
+
+def load(weights: str, device: str) -> UnCLIPGenerator:
+    """The tiny pipeline of this package, or "local:PATH" with a diffusers pipeline folder."""
+    import torch
+    from diffusers import StableUnCLIPImg2ImgPipeline
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    folder = HERE / "tiny" if weights == "tiny" else Path(weights.removeprefix("local:"))
+    if not (folder / "model_index.json").is_file():
+        raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
+    for log in (diffusers_logging, transformers_logging):
+        log.disable_progress_bar()
+        log.set_verbosity_error()
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    try:
+        pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(
+            folder, torch_dtype=dtype, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        reason = str(err).strip().splitlines()[0]
+        raise BindplugError(f"{folder}: cannot be loaded as a pipeline: {reason}") from err
+    about = {}
+    if (folder / "bindplug.json").is_file():
+        about = json.loads((folder / "bindplug.json").read_text())
+        pipe.bindplug_space = about["space"]
+    from .conditioning import pipeline_space
+
+    size = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    space = pipeline_space(pipe)
+    if space is None:
+        raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
+    return UnCLIPGenerator(pipe.to(device), space, read_memory(folder), size)
+
+
+PLUGIN = GeneratorPlugin(
+    load=load, weights=WEIGHTS, about="stable unCLIP (diffusers), conditioned by an embedding"
+)

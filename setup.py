@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+core = find_packages(include=["bindplug", "bindplug.*"])
+plugins = find_packages("plugins")
+
+setup(
+    name="bindplug",
+    version="0.1.0",
+    description="Plug ImageBind embeddings in where a text embedding used to go",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    package_dir={
+        "": "plugins",
+        "bindplug": "bindplug",
+        "bindplug.media": "examples/media",
+    },
+    packages=[*core, "bindplug.media", *plugins],
+    package_data={
+        "bindplug": ["vocabulary.txt"],
+        "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
+        "bindplug.media": ["*.wav", "*.png", "*.md"],
+        "bindplug_detic": ["tiny/*", "tiny/clip/*"],
+        "bindplug_unclip": ["tiny/*", "tiny/*/*"],
+    },
+    install_requires=[
+        "torch>=2.4",
+        "torchvision",
+        "numpy",
+        "pillow>=10.1",
+        "soundfile",
+        "safetensors",
+        "click>=8.1",
+        "tqdm",
+        "timm>=1.0",
+        "open_clip_torch",
+        "diffusers>=0.38,<1",
+        "transformers>=4.50",
+        "accelerate",
+        "huggingface_hub",
+    ],
+    extras_require={"test": ["pytest", "pycocotools", "ruff"]},
+    entry_points={
+        "console_scripts": ["bindplug = bindplug.cli:main"],
+        "bindplug.embedders": [
+            "tiny = bindplug.tiny:PLUGIN",
+            "tiny-clip = bindplug_detic.tiny_clip:PLUGIN",
+        ],
+        "bindplug.detectors": ["detic = bindplug_detic.detector:PLUGIN"],
+        "bindplug.generators": ["unclip = bindplug_unclip.generator:PLUGIN"],
+    },
+)
