@@ -11,9 +11,10 @@ from .errors import BindplugError, SpaceMismatch
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """(..., D) to float32 rows of length 1; a zero row stays zero."""
+    """(..., D) to float32 rows of length 1; a zero row stays zero, a unit row the very same."""
     vectors = np.asarray(vectors, dtype=np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(np.abs(norm - 1) < 1e-6, vectors, vectors / np.maximum(norm, 1e-12))
 
 
 @dataclass(frozen=True)

@@ -6,3 +6,11 @@ import pytest
 @pytest.fixture(scope="session")
 def golden():
     return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def media():
+    """The sounds and scenes that are installed with bindplug."""
+    from importlib.resources import files
+
+    return Path(str(files("bindplug.media")))

@@ -29,7 +29,7 @@ def load_imagebind(path: str | Path, senses: list[str] | None = None) -> ImageBi
             the configuration (the first wrong key is named).
     """
     path = Path(path)
-    config = read_config(path / CONFIG) if path.is_dir() else imagebind_huge()
+    config = read_config(path)[0] if path.is_dir() else imagebind_huge()
     state = read_state(path / WEIGHTS if path.is_dir() else path)
     with torch.device("meta"):
         model = ImageBind(config, senses)
@@ -57,12 +57,21 @@ def check_state(path: Path, state: dict, shapes: dict) -> None:
             raise BindplugError(f"{path}: not this model's checkpoint: unknown tensor {key!r}")
 
 
-def read_config(path: Path) -> ImageBindConfig:
+def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:
+    """The network's sizes and everything else in a folder's `config.json`.
+
+    Raises:
+        BindplugError: the file is absent or no such configuration.
+    """
+    path = folder / CONFIG
     try:
-        return ImageBindConfig.from_dict(json.loads(path.read_text())["model"])
+        about = json.loads(path.read_text())
+        return ImageBindConfig.from_dict(about.pop("model")), about
     except OSError as err:
-        raise BindplugError(f"{path}: cannot be read ({err.strerror}); is the folder whole?") from err
-    except (ValueError, KeyError) as err:
+        raise BindplugError(
+            f"{path}: cannot be read ({err.strerror}); is the folder whole?"
+        ) from err
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise BindplugError(f"{path}: not a bindplug configuration: {err}") from err
 
 

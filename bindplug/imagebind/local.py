@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ..embedder import SENSES, Embedder
 from ..errors import BindplugError
-from .checkpoint import CONFIG, load_imagebind, read_config
+from .checkpoint import load_imagebind, read_config
 
 HUGE_SPACE = "openclip-vit-h-14/laion2b"
 
@@ -22,8 +21,8 @@ def open_local(path: str | Path, device: str = "cpu") -> Embedder:
     if not path.exists():
         raise BindplugError(f"{path}: no such checkpoint")
     if path.is_dir():
-        config = read_config(path / CONFIG)
-        space = json.loads((path / CONFIG).read_text()).get("space", str(path.resolve()))
+        config, about = read_config(path)
+        space = about.get("space", str(path.resolve()))
         senses = tuple(s for s, m in SENSES.items() if m in config.senses)
     else:
         space, senses = HUGE_SPACE, tuple(SENSES)

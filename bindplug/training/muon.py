@@ -40,7 +40,9 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     shapes[p.shape].append(p)
             for shape, params in shapes.items():
-                momentum = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                momentum = [
+                    self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params
+                ]
                 grads = [p.grad for p in params]
                 torch._foreach_lerp_(momentum, grads, 1 - group["momentum"])
                 ahead = torch._foreach_lerp(grads, momentum, group["momentum"])

@@ -1,6 +1,6 @@
 """Step 2: the audio tower, against the frozen image tower. No sound ever meets a text here.
 
-    python audio.py
+python audio.py
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-ROOT = Path(os.environ.get("TINYSET", Path(__file__).parents[3] / "shared" / "tinyset"))
-RUNS = Path(os.environ.get("TINY_RUNS", Path(__file__).parent / "runs"))
+HERE = Path(__file__).parent
+ROOT = Path(os.environ.get("TINYSET", HERE / "tinyset"))  # the files that the tables name
+RUNS = Path(os.environ.get("TINY_RUNS", HERE / "runs"))
 
 TEMPLATES = [
     "{}",
@@ -89,7 +90,7 @@ SYNONYMS = {
 
 
 def table(name: str) -> list[dict[str, str]]:
-    with (ROOT / name).open(newline="") as file:
+    with (HERE / "tables" / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -130,7 +131,9 @@ class Pictures:
         of: for each name, the indices of its pictures.
     """
 
-    def __init__(self, table_name: str, split: str | None, size: int, names: list[str] | None = None):
+    def __init__(
+        self, table_name: str, split: str | None, size: int, names: list[str] | None = None
+    ):
         key = "concept" if table_name == "pictures.csv" else "name"
         rows = table(table_name)
         self.names = names or list(dict.fromkeys(r[key] for r in rows))

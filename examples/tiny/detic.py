@@ -1,6 +1,6 @@
 """Step 3: the tiny Detic, on composed scenes, its classifier in the second space (tiny-clip).
 
-    python detic.py
+python detic.py
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import argparse
 import torch
 import torch.nn.functional as F
 from augment import augment
-from bindplug_detic import Detic, DeticConfig
-from bindplug_detic.images import MEAN, STD
 from data import RUNS, Pictures, concepts, texts_of
 from detic_losses import detic_loss
 from scenes import Scene, compose
@@ -21,6 +19,8 @@ from vision_text import SIZES
 from bindplug.imagebind import ImageBind
 from bindplug.training import Run, fit
 from bindplug.transforms.text import transform_text
+from bindplug_detic import Detic, DeticConfig
+from bindplug_detic.images import MEAN, STD
 
 CONFIG = DeticConfig(
     backbone="resnet",
@@ -90,7 +90,7 @@ def main() -> None:
     device = torch.device(args.device)
     torch.manual_seed(args.seed + 200)
     pictures = Pictures("pictures.csv", "train", 128, concepts())
-    vocab = Pictures("vocab/vocab.csv", "train", 64)
+    vocab = Pictures("vocab.csv", "train", 64)
     names = pictures.names + vocab.names
     vectors = name_vectors(names, args.seed).to(device)
     model = Detic(CONFIG)

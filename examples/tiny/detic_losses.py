@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import box_iou, roi_align
+
 from bindplug_detic import Detic
 from bindplug_detic.centernet import STRIDES, select_proposals
 from bindplug_detic.roi_heads import STAGE_WEIGHTS, clip, decode_deltas, pool
-from torch import Tensor
-from torchvision.ops import box_iou, roi_align
 
 LEVELS = ((0, 80), (64, 160), (128, 320), (256, 640), (512, 1e9))  # half diagonals, pixels
 DELTA = (1 - 0.8) / (1 + 0.8)
@@ -145,9 +146,7 @@ def detic_loss(
         targets.append(which[kept])
     loss = loss + mask_loss(model, maps, boxes, labels, targets, scenes)
     for stage in range(3):
-        x = model.roi_heads.box_head[stage](
-            ScaleGradient.apply(pool(maps, boxes, 7), 1 / 3)
-        )
+        x = model.roi_heads.box_head[stage](ScaleGradient.apply(pool(maps, boxes, 7), 1 / 3))
         predictor = model.roi_heads.box_predictor[stage]
         logits, deltas = predictor.cls_score(x, classifier), predictor.bbox_pred(x)
         label, flat = torch.cat(labels), torch.cat(boxes)

@@ -1,6 +1,6 @@
 """Every figure of the model card, on the val split, from the weights in the packages.
 
-    python evaluate.py [encoders] [detection] [generation]
+python evaluate.py [encoders] [detection] [generation]
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def detection(embedder, count: int = 200) -> dict:
         model.set_classifier(query.vectors)
         found, kept = [], [np.isin(la, classes) for la in labels]
         for f in features:
-            d = model.classify(
-                f, score_threshold=0.02, one_class_per_proposal=False, top_k=100
-            )
+            d = model.classify(f, score_threshold=0.02, one_class_per_proposal=False, top_k=100)
             d.class_ids = np.array(classes)[d.class_ids]
             d.masks = None
             found.append(d)

@@ -1,6 +1,6 @@
 """Step 5: put the trained weights where the packages ship them from.
 
-    python package.py --seed 0
+python package.py --seed 0
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", unclip)
     (unclip / "bindplug.json").write_text(json.dumps({"space": "tiny"}, indent=1) + "\n")
 
-    names = concepts() + list(dict.fromkeys(r["name"] for r in table("vocab/vocab.csv")))
+    names = concepts() + list(dict.fromkeys(r["name"] for r in table("vocab.csv")))
     (REPO / "bindplug" / "vocabulary.txt").write_text("\n".join(names) + "\n")
 
 

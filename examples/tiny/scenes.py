@@ -30,7 +30,10 @@ def _turned(rgba: Tensor, side: int, r: Tensor) -> Tensor:
     aspect = torch.exp((r[2] - 0.5) * 0.4)
     cos, sin = angle.cos() * 1.08, angle.sin() * 1.08
     theta = torch.stack(
-        [torch.stack([cos * flip * aspect, sin, cos * 0]), torch.stack([-sin * flip, cos / aspect, cos * 0])]
+        [
+            torch.stack([cos * flip * aspect, sin, cos * 0]),
+            torch.stack([-sin * flip, cos / aspect, cos * 0]),
+        ]
     )
     source = F.interpolate(rgba[None], size=(side, side), mode="bilinear", antialias=True)
     grid = F.affine_grid(theta[None], [1, 4, side, side], align_corners=False)

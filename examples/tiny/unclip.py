@@ -131,7 +131,9 @@ def on_ground(rgba: Tensor, g: torch.Generator) -> Tensor:
     zoom = draw.uniform(1.05, 1.25)
     theta = torch.zeros(len(x), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = zoom
-    x = F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), align_corners=False)
+    x = F.grid_sample(
+        x, F.affine_grid(theta, list(x.shape), align_corners=False), align_corners=False
+    )
     return x[:, :3] + 1 - x[:, 3:]
 
 
@@ -156,7 +158,7 @@ def main() -> None:
     device, folder = torch.device(args.device), RUNS / f"unclip-{args.seed}"
     torch.manual_seed(args.seed + 300)
     pictures = Pictures("pictures.csv", "train", 64, concepts())
-    vocab = Pictures("vocab/vocab.csv", "train", 64)
+    vocab = Pictures("vocab.csv", "train", 64)
     everyone = torch.cat([pictures.rgba, vocab.rgba])
 
     def batch(g: torch.Generator, count: int) -> Tensor:
@@ -226,7 +228,9 @@ def main() -> None:
         text = torch.zeros(BATCH, 1, unet.config.cross_attention_dim, device=device)
         return F.mse_loss(unet(noisy, t, text, class_labels=code).sample, wanted)
 
-    run = Run(folder, args.steps, lr=8e-4, muon_lr=None, weight_decay=0.01, ema=0.995, seed=args.seed)
+    run = Run(
+        folder, args.steps, lr=8e-4, muon_lr=None, weight_decay=0.01, ema=0.995, seed=args.seed
+    )
     fit(unet, loss_of_step, run, "tiny unclip")
     save(pipe.to("cpu"), means, pictures.names + vocab.names, folder / "pipeline")
 

@@ -1,7 +1,7 @@
 """Step 1: image and text towers of a space, by contrastive learning of pictures and names.
 
-    python vision_text.py tiny           # the embedded ImageBind's own towers
-    python vision_text.py tiny-clip      # the second space, in which the tiny Detic classifies
+python vision_text.py tiny           # the embedded ImageBind's own towers
+python vision_text.py tiny-clip      # the second space, in which the tiny Detic classifies
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 
 import torch
-from data import RUNS, Pictures, concepts, texts_of
 from augment import augment
+from data import RUNS, Pictures, concepts, texts_of
 
 from bindplug.imagebind import AudioConfig, ImageBind, ImageBindConfig, TextConfig, VisionConfig
 from bindplug.training import (
@@ -114,7 +114,7 @@ def main() -> None:
     config, device = SIZES[args.space], torch.device(args.device)
     torch.manual_seed(args.seed)
     train, val = (Pictures("pictures.csv", s, 64, concepts()) for s in ("train", "val"))
-    vocab = Pictures("vocab/vocab.csv", "train", 64)
+    vocab = Pictures("vocab.csv", "train", 64)
     sample = normalise(augment(train.rgba[::3], step_generator(0, 0), 0.5))
     model = start(config, sample).to(device)
     texts, vocab_texts = Texts(train.names, config.text), Texts(vocab.names, config.text)

@@ -94,4 +94,6 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
             mask_convs=sum(k.startswith(mask) and k.endswith(".weight") for k in state),
         )
     except KeyError as err:
-        raise BindplugError(f"not a Detic (CenterNet2) checkpoint: no tensor {err.args[0]!r}") from err
+        raise BindplugError(
+            f"not a Detic (CenterNet2) checkpoint: no tensor {err.args[0]!r}"
+        ) from err

@@ -16,9 +16,7 @@ DIVISIBLE = 32
 def network_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
     """Height and width with the shorter side at `short_side` and the longer at most `long_side`."""
     scale = short_side / min(height, width)
-    new_h, new_w = (
-        (short_side, scale * width) if height < width else (scale * height, short_side)
-    )
+    new_h, new_w = (short_side, scale * width) if height < width else (scale * height, short_side)
     if max(new_h, new_w) > long_side:
         shrink = long_side / max(new_h, new_w)
         new_h, new_w = new_h * shrink, new_w * shrink

@@ -45,9 +45,7 @@ class WindowAttention(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.relative_position_bias_table = nn.Parameter(
-            torch.zeros((2 * WINDOW - 1) ** 2, heads)
-        )
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * WINDOW - 1) ** 2, heads))
         self.register_buffer("relative_position_index", relative_position_index())
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)

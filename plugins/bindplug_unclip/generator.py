@@ -76,7 +76,9 @@ class UnCLIPGenerator:
             ("width", width or self.size, 8),
         ):
             if value < least or (least == 8 and value % 8):
-                raise BindplugError(f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}")
+                raise BindplugError(
+                    f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}"
+                )
         prompt, _ = cross(embedding, self.space, bridge)
         prompt = self.picture_like(prompt)
         self.pipe.set_progress_bar_config(disable=not progress)

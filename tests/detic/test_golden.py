@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from bindplug_detic import Detic, config_from_state
 from bindplug_detic import images as detic_images
 from bindplug_detic.roi_heads import pool, score_matrix

@@ -1,0 +1,21 @@
+"""Find in a picture what a sound, a text or another picture means."""
+
+import bindplug
+
+MEDIA = "examples/media/"
+
+embedder = bindplug.load_embedder("tiny")
+detector = bindplug.load_detector("detic", weights="tiny")
+
+dog = embedder.embed(audio=MEDIA + "dog.wav")
+bridge = bindplug.fit_bridge("vocabulary", embedder, detector.space)
+print("heard as", bridge.explain(dog)[0])
+
+prompts = {
+    "sound": dog,
+    "text": embedder.embed(text=["a dog", "a cat", "a duck"]),
+}
+for name, prompt in prompts.items():
+    found = detector.detect(MEDIA + "garden.png", prompt, threshold=0.3, bridge=bridge)
+    for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
+        print(f"{name}: {label} {score:.2f} at {box.round().astype(int).tolist()}")

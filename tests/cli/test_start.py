@@ -1,0 +1,57 @@
+"""Start-up, and the commands that only report."""
+
+import json
+import subprocess
+import sys
+
+from bindplug.cli import COMMANDS
+
+
+def test_help_and_version_import_no_torch():
+    code = (
+        "import sys\n"
+        "from bindplug.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "finally:\n    assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)\n"
+    )
+    for flag in ("--help", "--version"):
+        out = subprocess.run(
+            [sys.executable, "-c", code, flag], capture_output=True, text=True, check=True
+        )
+        assert "bindplug" in out.stdout.lower() or "Usage" in out.stdout
+
+
+def test_every_command_has_help(run):
+    for name in COMMANDS:
+        result = run(name, "--help")
+        assert result.exit_code == 0 and "Usage" in result.output
+
+
+def test_plugins(run):
+    rows = json.loads(run("plugins", "--json").stdout)
+    assert {"embedder", "detector", "generator"} == {r["kind"] for r in rows}
+    assert all(r["error"] is None for r in rows)
+    assert "detic" in run("plugins").stdout
+
+
+def test_models(run):
+    rows = json.loads(run("models", "--json").stdout)
+    assert {"tiny"} <= {r["weights"] for r in rows}
+    assert "tiny" in run("models").stdout
+
+
+def test_doctor(run):
+    result = run("doctor")
+    assert "torch" in result.stdout and "device:" in result.stdout
+    assert result.exit_code in (0, 1)
+
+
+def test_plugin_that_does_not_load(run, monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    broken = EntryPoint("broken", "no_such_package:PLUGIN", "bindplug.detectors")
+    monkeypatch.setattr("bindplug.plugins.entry_points", lambda group: [broken])
+    rows = json.loads(run("plugins", "--json").stdout)
+    assert rows[0]["name"] == "broken" and "no_such_package" in rows[0]["error"]
+    result = run("doctor")
+    assert result.exit_code == 1 and "no_such_package" in result.stdout
