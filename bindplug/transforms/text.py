@@ -6,6 +6,7 @@ import gzip
 import html
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -53,7 +54,8 @@ class Tokenizer:
 
     @cached_property
     def _ranks(self) -> dict[tuple[str, str], int]:
-        lines = gzip.open(merges_file(), "rt", encoding="utf-8").read().split("\n")
+        with gzip.open(merges_file(), "rt", encoding="utf-8") as file:
+            lines = file.read().split("\n")
         merges = lines[1 : self.vocab_size - 2 * 256 - 2 + 1]
         return {tuple(line.split()): rank for rank, line in enumerate(merges)}
 
@@ -90,7 +92,7 @@ class Tokenizer:
 
     def _merge(self, symbols: list[str]) -> list[str]:
         while len(symbols) > 1:
-            pairs = set(zip(symbols, symbols[1:], strict=False))
+            pairs = set(pairwise(symbols))
             best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
             if best not in self._ranks:
                 break
@@ -109,8 +111,8 @@ class Tokenizer:
         """(B, context_length) int64: start, text, end, then zeros."""
         out = torch.zeros(len(texts), self.context_length, dtype=torch.long)
         for row, text in zip(out, texts, strict=True):
-            ids = [self.start, *self.encode(text)][: self.context_length - 1] + [self.end]
-            row[: len(ids)] = torch.tensor(ids)
+            ids = [self.start, *self.encode(text)][: self.context_length - 1]
+            row[: len(ids) + 1] = torch.tensor([*ids, self.end])
         return out
 
 

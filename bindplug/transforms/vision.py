@@ -91,7 +91,7 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     scaled = tuple(size if side == short else int(size * side / short) for side in image.size)
     if scaled != image.size:
         image = image.resize(scaled, Image.Resampling.BICUBIC)
-    left, top = (int(round((side - size) / 2.0)) for side in image.size)
+    left, top = (round((side - size) / 2) for side in image.size)
     return image.crop((left, top, left + size, top + size))
 
 

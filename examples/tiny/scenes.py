@@ -15,7 +15,12 @@ SIZE = 256  # pixels
 
 @dataclass
 class Scene:
-    """image (3, SIZE, SIZE) float RGB in [0, 1]; boxes (n, 4) xyxy; labels (n,); masks (n, SIZE, SIZE)."""
+    """A picture and its truth.
+
+    Attributes:
+        image: (3, SIZE, SIZE) float RGB in [0, 1].
+        boxes: (n, 4) xyxy pixels; `labels` (n,); `masks` (n, SIZE, SIZE) bool.
+    """
 
     image: Tensor
     boxes: Tensor
@@ -24,7 +29,7 @@ class Scene:
 
 
 def _turned(rgba: Tensor, side: int, r: Tensor) -> Tensor:
-    """One picture, (4, side, side) float, flipped, turned by up to 12 degrees, a little stretched."""
+    """One picture, (4, side, side) float, flipped, turned a little, stretched a little."""
     angle = (r[0] - 0.5) * 0.42
     flip = 1.0 if r[1] < 0.5 else -1.0
     aspect = torch.exp((r[2] - 0.5) * 0.4)

@@ -31,7 +31,7 @@ class ResNet(nn.Module):
 
 
 class UnbiasedChannelNorm(nn.LayerNorm):
-    """Channel norm by the unbiased variance, as timm 0.5.4, with which Detic was trained, had it."""
+    """Channel norm by the unbiased variance, as in timm 0.5.4, with which Detic was trained."""
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, unbiased=True)

@@ -32,7 +32,7 @@ def resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 to (1, 3, H', W') float32, normalised, then zero-padded to multiples of 32."""
+    """(H, W, 3) uint8 to (1, 3, H', W') float32: normalised, then zero-padded to 32 n."""
     x = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     height, width = rgb.shape[:2]

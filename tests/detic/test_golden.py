@@ -113,7 +113,7 @@ def test_proposals(run):
 
 @torch.inference_mode()
 def test_stages(run):
-    name, model, features, stages, golden = run
+    _, model, features, stages, golden = run
     order = match(features.proposals.numpy(), golden["proposals/boxes"])
     for k, stage in enumerate(stages):
         boxes = golden[f"stage{k}/proposal_boxes"]
