@@ -11,6 +11,6 @@ def golden():
 @pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
-    from importlib.resources import files
+    from bindplug.cli.demo import media_folder
 
-    return Path(str(files("bindplug.media")))
+    return media_folder()

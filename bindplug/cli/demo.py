@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
@@ -8,12 +7,18 @@ import click
 from .common import clear_errors, device_option, output_options, say
 
 
+def media_folder() -> Path:
+    """The sounds and scenes that are installed, or those of a source tree."""
+    installed = Path(__file__).parents[1] / "media"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / "media"
+
+
 @click.command()
 @output_options
 @device_option
 @clear_errors
 def demo(output, overwrite, device):
-    """Find three sounds in a picture, and paint them; writes demo.png, a contact sheet."""
+    """Find four sounds in two pictures, and paint them; writes demo.png, a contact sheet."""
     from ..bridge import DEFAULT, fit_bridge
     from ..drawing import sheet
     from ..plugins import load_detector, load_embedder, load_generator
@@ -22,27 +27,27 @@ def demo(output, overwrite, device):
     folder = make_folder(output)
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
-    with as_file(files("bindplug.media")) as media:
-        sounds = sorted(media.glob("*.wav"))
-        scenes = sorted(media.glob("*.png"))
-        embedder = load_embedder("tiny", device)
-        detector = load_detector("detic", "tiny", device)
-        generator = load_generator("unclip", "tiny", device)
-        heard = embedder.embed(audio=[str(s) for s in sounds])
-        bridge = fit_bridge(DEFAULT, embedder, detector.space)
-        rows = []
-        for i, sound in enumerate(sounds):
-            words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(heard[i], top=3)[0])
-            say(f"{sound.name}: heard as {words}")
-            cells = []
-            for scene in scenes:
-                found = detector.detect(str(scene), heard[i], threshold=0.3, bridge=bridge)
-                best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
-                say(f"  {scene.name}: {len(found)} found, {best}")
-                cells.append((f"{scene.stem}: {best}", found.overlay()))
-            for seed, picture in enumerate(generator.generate(heard[i], num_images=2, seed=0)):
-                cells.append((f"painted, seed {seed}", picture.resize((240, 240), 0)))
-            rows.append((f"{Path(sound).name}, heard as {words}", cells))
+    media = media_folder()
+    sounds = sorted(media.glob("*.wav"))
+    scenes = sorted(media.glob("*.png"))
+    embedder = load_embedder("tiny", device)
+    detector = load_detector("detic", "tiny", device)
+    generator = load_generator("unclip", "tiny", device)
+    heard = embedder.embed(audio=[str(s) for s in sounds])
+    bridge = fit_bridge(DEFAULT, embedder, detector.space)
+    rows = []
+    for i, sound in enumerate(sounds):
+        words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(heard[i], top=3)[0])
+        say(f"{sound.name}: heard as {words}")
+        cells = []
+        for scene in scenes:
+            found = detector.detect(str(scene), heard[i], threshold=0.3, bridge=bridge)
+            best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
+            say(f"  {scene.name}: {len(found)} found, {best}")
+            cells.append((f"{scene.stem}: {best}", found.overlay()))
+        for seed, picture in enumerate(generator.generate(heard[i], num_images=2, seed=0)):
+            cells.append((f"painted, seed {seed}", picture.resize((240, 240), 0)))
+        rows.append((f"{Path(sound).name}, heard as {words}", cells))
     picture = sheet(rows)
     write_file(target, lambda f: picture.save(f, format="PNG"))
     say("contact sheet:")

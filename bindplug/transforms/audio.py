@@ -6,6 +6,7 @@ it is done.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from fractions import Fraction
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import AudioConfig
+
+log = logging.getLogger("bindplug")
 
 RATE = 16_000  # Hz
 CLIP_SECONDS = 2
@@ -34,7 +37,8 @@ def transform_audio(source, config: AudioConfig, clips: int = 3) -> Tensor:
             the array (n,), (C, n) or (n, C), float in [-1, 1] or integer.
 
     Raises:
-        BindplugError: absent, not audio, empty, not finite, or shorter than 25 ms.
+        BindplugError: absent, not audio, empty, not finite, or shorter than 25 ms. Silence is
+            only warned about, on the logger "bindplug".
     """
     wave, rate = load_audio(source)
     return log_mel_clips(resample(wave, rate), config, clips, name=audio_name(source))
@@ -57,6 +61,8 @@ def load_audio(source) -> tuple[Tensor, int]:
         raise BindplugError(f"{name}: holds no samples; give a sound of at least 25 ms")
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite samples; export the sound again")
+    if not data.any():
+        log.warning("%s: is silent; its embedding means little", name)
     return torch.from_numpy(np.ascontiguousarray(data)), rate
 
 

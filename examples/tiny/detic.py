@@ -53,7 +53,7 @@ def initialise(model: Detic) -> None:
         nn.init.zeros_(predictor.bbox_pred[2].bias)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def name_vectors(names: list[str], seed: int) -> Tensor:
     """(N, D) unit text embeddings of names in tiny-clip's space, templates averaged."""
     clip = ImageBind(SIZES["tiny-clip"])
@@ -65,7 +65,7 @@ def name_vectors(names: list[str], seed: int) -> Tensor:
         clip({"text": transform_text(texts_of(n)[0], clip.config.text)})["text"].mean(0)
         for n in names
     ]
-    return F.normalize(torch.stack(rows), dim=-1).clone()
+    return F.normalize(torch.stack(rows), dim=-1)
 
 
 class WarmUp(nn.Module):

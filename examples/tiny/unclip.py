@@ -24,7 +24,7 @@ from bindplug.training import Run, fit, step_generator
 
 LATENTS, SIDE = 8, 16  # channels and side of the latent picture
 PROMPT_WIDTH = 8
-VAE_STEPS, STEPS, BATCH = 900, 1300, 48
+VAE_STEPS, STEPS, BATCH = 700, 1400, 48
 
 
 def make_vae():
@@ -53,7 +53,7 @@ def make_unet(width: int):
         mid_block_type="UNetMidBlock2D",
         up_block_types=["AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
         block_out_channels=[64, 128, 192],
-        layers_per_block=2,
+        layers_per_block=1,
         attention_head_dim=32,
         norm_num_groups=16,
         cross_attention_dim=PROMPT_WIDTH,
@@ -170,8 +170,8 @@ def main() -> None:
     vae = VAELoss(make_vae()).to(device=device, memory_format=torch.channels_last)
 
     def vae_loss(step: int, g: torch.Generator) -> Tensor:
-        x = on_ground(everyone[batch(g, 32)], g) * 2 - 1
-        noise = torch.randn(32, LATENTS, SIDE, SIDE, generator=g)
+        x = on_ground(everyone[batch(g, 16)], g) * 2 - 1
+        noise = torch.randn(16, LATENTS, SIDE, SIDE, generator=g)
         return vae(x.to(device, memory_format=torch.channels_last), noise.to(device))
 
     fit(
@@ -232,7 +232,8 @@ def main() -> None:
         folder, args.steps, lr=8e-4, muon_lr=None, weight_decay=0.01, ema=0.995, seed=args.seed
     )
     fit(unet, loss_of_step, run, "tiny unclip")
-    save(pipe.to("cpu"), means, pictures.names + vocab.names, folder / "pipeline")
+    names = pictures.names + vocab.names
+    save(pipe.to("cpu"), means, names, len(pictures.names), folder / "pipeline")
 
 
 def memory(own: Tensor, pictures: Pictures, vocab: Pictures) -> Tensor:
@@ -243,7 +244,7 @@ def memory(own: Tensor, pictures: Pictures, vocab: Pictures) -> Tensor:
     return F.normalize(torch.stack(rows), dim=-1)
 
 
-def save(pipe, means: Tensor, names: list[str], folder: Path) -> None:
+def save(pipe, means: Tensor, names: list[str], sounding: int, folder: Path) -> None:
     """The pipeline in float16 safetensors, and `memory.safetensors` with its names."""
     import json
 
@@ -255,7 +256,8 @@ def save(pipe, means: Tensor, names: list[str], folder: Path) -> None:
     kept = means.norm(dim=1) > 0
     save_file({"vectors": means[kept].half()}, folder / "memory.safetensors")
     known = [n for n, k in zip(names, kept.tolist(), strict=True) if k]
-    (folder / "memory.json").write_text(json.dumps(known, indent=0) + "\n")
+    about = {"sounding": sounding, "names": known}
+    (folder / "memory.json").write_text(json.dumps(about, indent=0) + "\n")
 
 
 if __name__ == "__main__":

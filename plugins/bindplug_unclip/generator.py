@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,32 +20,41 @@ WEIGHTS = ("tiny",)
 MEMORY = "memory.safetensors"
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Mean picture embeddings: `names`, `vectors` (N, D), the first `sounding` of which sound."""
+
+    names: list[str]
+    vectors: np.ndarray
+    sounding: int
+
+
 class UnCLIPGenerator:
     """A StableUnCLIPImg2ImgPipeline.
 
     Its decoder knows the region of the space where pictures lie. An embedding of another sense
     points the right way from elsewhere, so where the weights come with a memory of picture
-    embeddings, it is replaced by their mean, weighted by a softmax of the similarities.
+    embeddings, it is replaced by their mean, weighted by a softmax of the similarities. Sounds
+    look only among the things that sound.
 
     Args:
         pipe: the pipeline.
         space: of its image embeddings.
-        memory: (names, vectors) of picture embeddings, or None.
+        memory: picture embeddings by name, or None.
         size: height and width of its pictures, pixels.
     """
 
-    def __init__(self, pipe, space: str, memory=None, size: int = 768, temperature: float = 0.05):
-        self.pipe, self.space, self.size = pipe, space, size
-        self.memory = None
-        if memory is not None:
-            names, vectors = memory
-            self.memory = VocabularyBridge(space, space, names, vectors, vectors, temperature)
+    def __init__(self, pipe, space: str, memory: Memory | None = None, size: int = 768):
+        self.pipe, self.space, self.size, self.memory = pipe, space, size, memory
 
     def picture_like(self, embedding: Embedding) -> Embedding:
         """The embedding in the region of the space that the decoder knows."""
         if self.memory is None or embedding.modality == "image":
             return embedding
-        return self.memory(embedding)
+        names, vectors = self.memory.names, self.memory.vectors
+        if embedding.modality == "audio":
+            names, vectors = names[: self.memory.sounding], vectors[: self.memory.sounding]
+        return VocabularyBridge(self.space, self.space, names, vectors, vectors)(embedding)
 
     def generate(
         self,
@@ -101,13 +111,14 @@ class UnCLIPGenerator:
         return pictures
 
 
-def read_memory(folder: Path) -> tuple[list[str], np.ndarray] | None:
+def read_memory(folder: Path) -> Memory | None:
     if not (folder / MEMORY).exists():
         return None
     from safetensors.numpy import load_file
 
-    names = json.loads((folder / "memory.json").read_text())
-    return names, load_file(folder / MEMORY)["vectors"].astype(np.float32)
+    about = json.loads((folder / "memory.json").read_text())
+    vectors = load_file(folder / MEMORY)["vectors"].astype(np.float32)
+    return Memory(about["names"], vectors, about["sounding"])
 
 
 def load(weights: str, device: str) -> UnCLIPGenerator:

@@ -1,0 +1,21 @@
+"""The README's Python is what a reader pastes: it runs."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_python_blocks(monkeypatch, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    names: dict = {}
+    exec(blocks[0], names)  # embed, compose, detect, generate
+    assert (tmp_path / "out" / "garden.json").exists()
+    assert len(names["pictures"]) == 2
+    names["pipe"] = names["generator"].pipe
+    exec(blocks[1].replace("num_inference_steps=20", "num_inference_steps=1"), names)
+    exec(blocks[3], names)  # bridges
+    for block in blocks:
+        compile(block, "README.md", "exec")
