@@ -29,16 +29,22 @@ def _width(pipe) -> int:
 
 
 def conditioning(
-    pipe, embedding: Embedding, *, norm: float | None = None, noise_level: int = 0
+    pipe,
+    embedding: Embedding,
+    *,
+    prompt: str | list[str] = "",
+    norm: float | None = None,
+    noise_level: int = 0,
 ) -> dict:
     """Keyword arguments that put an embedding where the pipeline's image embedding goes.
 
-    Use as `pipe(**conditioning(pipe, dog), num_inference_steps=20)`; any other argument of the
-    pipeline may be added, `prompt` too (then give the same number of prompts).
+    Use as `pipe(**conditioning(pipe, dog), num_inference_steps=20)`, with any other argument of
+    the pipeline beside it.
 
     Args:
         pipe: a StableUnCLIPImg2ImgPipeline.
         embedding: (N, D) of the pipeline's space; N rows give N pictures a call.
+        prompt: text beside the embedding, one for all rows or one a row.
         norm: length that the unit rows are brought to; None takes 20 for the released models
             and sqrt(D) for others.
         noise_level: 0 to 999, noise on the embedding before it conditions.
@@ -48,7 +54,8 @@ def conditioning(
 
     Raises:
         SpaceMismatch: another space than the pipeline's.
-        BindplugError: another pipeline, a wrong width, or a noise level out of range.
+        BindplugError: another pipeline, a wrong width, a wrong number of prompts, or a noise
+            level out of range.
     """
     import torch
 
@@ -65,10 +72,13 @@ def conditioning(
         )
     if not 0 <= noise_level <= 999:
         raise BindplugError(f"noise level {noise_level}; give 0 to 999")
+    prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
+    if len(prompts) != len(embedding):
+        raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
     length = norm if norm is not None else NORMS.get(width, width**0.5)
     image_embeds = torch.from_numpy(embedding.vectors * length)
     return {
         "image_embeds": image_embeds.to(device=pipe.device, dtype=pipe.unet.dtype),
-        "prompt": [""] * len(embedding),  # a list, or diffusers fails for more than one row
+        "prompt": prompts,  # a list, or diffusers fails for more than one row
         "noise_level": noise_level,
     }

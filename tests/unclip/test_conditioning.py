@@ -42,6 +42,9 @@ def test_norm_and_noise(pipe):
     assert out["noise_level"] == 7 and len(out["prompt"]) == 3
     default = conditioning(pipe, rows(1))["image_embeds"]
     assert np.isclose(default.norm().item(), 128**0.5, rtol=1e-5)
+    assert conditioning(pipe, rows(2), prompt="oil")["prompt"] == ["oil", "oil"]
+    with pytest.raises(BindplugError, match="3 prompts for 2 rows"):
+        conditioning(pipe, rows(2), prompt=["a", "b", "c"])
     with pytest.raises(BindplugError, match="999"):
         conditioning(pipe, rows(1), noise_level=1000)
 
