@@ -22,7 +22,7 @@ setup(
     package_data={
         "bindplug": ["vocabulary.txt"],
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
-        "bindplug.media": ["*.wav", "*.png", "*.md"],
+        "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["tiny/*", "tiny/clip/*"],
         "bindplug_unclip": ["tiny/*", "tiny/*/*"],
     },

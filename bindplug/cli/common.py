@@ -85,18 +85,23 @@ class Failures:
             sys.exit(BindplugError.exit_code)
 
 
-def embed_prompts(embedder, failures: Failures, **prompts: Iterable[str]):
-    """All prompts that can be read, as one Embedding.
+def list_prompts(**prompts: Iterable[str]) -> list[tuple[str, str]]:
+    """(modality, value) of every prompt.
 
     Raises:
-        BindplugError: no prompt was given. Where none could be read the process ends.
+        BindplugError: there is none.
     """
-    from ..embedding import concatenate
-
     given = [(kind, value) for kind, values in prompts.items() for value in values]
     if not given:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT or --image FILE")
-    parts = [failures.guard(embedder.embed, **{kind: value}) for kind, value in given]
+    return given
+
+
+def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]]):
+    """All prompts that can be read, as one Embedding; where none can, the process ends."""
+    from ..embedding import concatenate
+
+    parts = [failures.guard(embedder.embed, **{kind: value}) for kind, value in prompts]
     parts = [p for p in parts if p is not None]
     if not parts:
         failures.finish()

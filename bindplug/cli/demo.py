@@ -18,7 +18,7 @@ def media_folder() -> Path:
 @device_option
 @clear_errors
 def demo(output, overwrite, device):
-    """Find four sounds in two pictures, and paint them; writes demo.png, a contact sheet."""
+    """Find five sounds in two pictures, and paint them; writes demo.png, a contact sheet."""
     from ..bridge import DEFAULT, fit_bridge
     from ..drawing import sheet
     from ..plugins import load_detector, load_embedder, load_generator

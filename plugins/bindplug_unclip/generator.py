@@ -89,18 +89,18 @@ class UnCLIPGenerator:
                 raise BindplugError(
                     f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}"
                 )
-        prompt, _ = cross(embedding, self.space, bridge)
-        prompt = self.picture_like(prompt)
         self.pipe.set_progress_bar_config(disable=not progress)
         pictures = []
-        for row in range(len(prompt)):
+        for row in range(len(embedding)):
+            # Row by row, so that a picture does not depend on its neighbours' rounding.
+            prompt = self.picture_like(cross(embedding[row], self.space, bridge)[0])
             for i in range(num_images):
                 generator = torch.Generator("cpu").manual_seed(seed + i)
                 # The pipeline draws the embedding's noise from the global state.
                 with torch.random.fork_rng():
                     torch.manual_seed(seed + i)
                     out = self.pipe(
-                        **conditioning(self.pipe, prompt[row], noise_level=noise_level),
+                        **conditioning(self.pipe, prompt, noise_level=noise_level),
                         num_inference_steps=steps,
                         guidance_scale=guidance_scale,
                         height=height or self.size,
@@ -136,9 +136,7 @@ def load(weights: str, device: str) -> UnCLIPGenerator:
         log.set_verbosity_error()
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     try:
-        pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(
-            folder, torch_dtype=dtype, local_files_only=True
-        )
+        pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as err:
         reason = str(err).strip().splitlines()[0]
         raise BindplugError(f"{folder}: cannot be loaded as a pipeline: {reason}") from err
@@ -152,7 +150,7 @@ def load(weights: str, device: str) -> UnCLIPGenerator:
     space = pipeline_space(pipe)
     if space is None:
         raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
-    return UnCLIPGenerator(pipe.to(device), space, read_memory(folder), size)
+    return UnCLIPGenerator(pipe.to(device, dtype), space, read_memory(folder), size)
 
 
 PLUGIN = GeneratorPlugin(

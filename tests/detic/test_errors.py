@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from bindplug_detic import Detic
 from safetensors.torch import save_file
 
 from bindplug import BindplugError
+from bindplug_detic import Detic
 
 
 @pytest.fixture(scope="module")
