@@ -20,7 +20,9 @@ import bindplug
 from bindplug.bridge import fit_bridge, unit
 from bindplug.embedding import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
+from bindplug.results import Detections
 from bindplug.training import step_generator
+from bindplug_detic.roi_heads import clip, score_matrix, select_detections
 
 
 def text_queries(embedder, names: list[str]) -> Embedding:
@@ -43,6 +45,23 @@ def encoders(embedder) -> dict:
     return {"image_to_text": {"top1": top1, "top5": top5}, "audio_to_text": evaluate_audio(model)}
 
 
+def boxes_only(model, features, classes: list[int]) -> Detections:
+    """Every class's detections down to a low score, without masks, in original pixels."""
+    stages, size = features.stages, features.network_size
+    scores = score_matrix(stages, model.classifier, features.scores)
+    boxes = clip(stages[-1].decoded, *size)
+    boxes, scores, ids = select_detections(boxes, scores, 0.02, one_class=False, top_k=100)
+    ratio = features.original_size[0] / size[0]
+    return Detections(
+        boxes=boxes.numpy() * ratio,
+        scores=scores.numpy(),
+        class_ids=np.array(classes)[ids.numpy()],
+        masks=None,
+        height=features.original_size[0],
+        width=features.original_size[1],
+    )
+
+
 def detection(embedder, count: int = 200) -> dict:
     names = concepts()
     detector = bindplug.load_detector("detic", "tiny", "cpu")
@@ -60,12 +79,8 @@ def detection(embedder, count: int = 200) -> dict:
 
     def ap50(query: Embedding, classes: list[int]) -> float:
         model.set_classifier(query.vectors)
-        found, kept = [], [np.isin(la, classes) for la in labels]
-        for f in features:
-            d = model.classify(f, score_threshold=0.02, one_class_per_proposal=False, top_k=100)
-            d.class_ids = np.array(classes)[d.class_ids]
-            d.masks = None
-            found.append(d)
+        kept = [np.isin(la, classes) for la in labels]
+        found = [boxes_only(model, f, classes) for f in features]
         truth = [b[k] for b, k in zip(boxes, kept, strict=True)]
         ids = [la[k] for la, k in zip(labels, kept, strict=True)]
         return average_precision(found, truth, ids)["AP50"]

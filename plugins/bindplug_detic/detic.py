@@ -18,7 +18,7 @@ from . import images
 from .backbone import FPN
 from .centernet import ProposalGenerator, select_proposals
 from .config import DeticConfig, config_from_state
-from .roi_heads import ROIHeads, clip, score_matrix, select_detections
+from .roi_heads import ROIHeads, StageOutput, clip, score_matrix, select_detections
 from .swin import relative_position_index
 
 
@@ -29,12 +29,14 @@ class PictureFeatures:
     Attributes:
         maps: p3 ... p7, each (1, C, h, w).
         proposals: (n, 4) xyxy in network pixels, unclipped; `scores` (n,).
+        stages: the cascade's boxes and their embeddings in the classifier's space.
         network_size, original_size: height and width without padding.
     """
 
     maps: list[Tensor]
     proposals: Tensor
     scores: Tensor
+    stages: list[StageOutput]
     network_size: tuple[int, int]
     original_size: tuple[int, int]
 
@@ -138,7 +140,8 @@ class Detic(nn.Module):
         boxes, scores = select_proposals(
             [h[0].float() for h in heat], [r[0].float() for r in reach]
         )
-        return PictureFeatures(maps, boxes, scores, size, original)
+        stages = self.roi_heads.cascade(maps, boxes, size)
+        return PictureFeatures(maps, boxes, scores, stages, size, original)
 
     @torch.inference_mode()
     def classify(
@@ -152,11 +155,9 @@ class Detic(nn.Module):
         """Detections of the present classifier on a picture's features, in original pixels."""
         if self.classifier is None:
             raise BindplugError("this Detic has no classifier; call set_classifier first")
-        size = features.network_size
-        stages = self.roi_heads.cascade(
-            features.maps, features.proposals, self.classifier.to(features.maps[0]), size
-        )
-        scores = score_matrix(stages, features.scores.to(features.maps[0])).float()
+        size, stages = features.network_size, features.stages
+        classifier = self.classifier.to(features.maps[0])
+        scores = score_matrix(stages, classifier, features.scores.to(classifier)).float()
         boxes = clip(stages[-1].decoded.float(), *size)
         boxes, scores, ids = select_detections(
             boxes, scores, score_threshold, one_class_per_proposal, top_k

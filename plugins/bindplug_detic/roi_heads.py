@@ -73,8 +73,12 @@ class ClassScore(nn.Module):
         super().__init__()
         self.linear = nn.Linear(config.fc_width, config.embed_dim)
 
+    def embed(self, x: Tensor) -> Tensor:
+        """(n, fc) to (n, D) rows of length 50 in the classifier's space."""
+        return TEMPERATURE * F.normalize(self.linear(x), dim=1)
+
     def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
-        return TEMPERATURE * F.normalize(self.linear(x), dim=1) @ classifier
+        return self.embed(x) @ classifier
 
 
 class BoxPredictor(nn.Module):
@@ -106,14 +110,16 @@ class MaskHead(nn.Module):
 class StageOutput:
     """What one stage of the cascade saw and said for n boxes of one picture.
 
+    Boxes move without regard to class, so none of this depends on the classifier.
+
     Attributes:
         boxes: (n, 4) the boxes that were pooled.
-        logits: (n, C).
+        embeddings: (n, D), of length 50; times the classifier's columns they are logits.
         deltas, decoded: (n, 4); decoded boxes are not clipped.
     """
 
     boxes: Tensor
-    logits: Tensor
+    embeddings: Tensor
     deltas: Tensor
     decoded: Tensor
 
@@ -125,25 +131,24 @@ class ROIHeads(nn.Module):
         self.box_predictor = nn.ModuleList(BoxPredictor(config) for _ in STAGE_WEIGHTS)
         self.mask_head = MaskHead(config)
 
-    def run_stage(self, maps, boxes: Tensor, classifier: Tensor, stage: int) -> StageOutput:
+    def run_stage(self, maps: list[Tensor], boxes: Tensor, stage: int) -> StageOutput:
         x = self.box_head[stage](pool(maps, [boxes], 7))
         predictor = self.box_predictor[stage]
         deltas = predictor.bbox_pred(x)
-        logits = predictor.cls_score(x, classifier)
-        return StageOutput(boxes, logits, deltas, decode_deltas(boxes, deltas, stage))
+        embeddings = predictor.cls_score.embed(x)
+        return StageOutput(boxes, embeddings, deltas, decode_deltas(boxes, deltas, stage))
 
     def cascade(
-        self, maps: list[Tensor], boxes: Tensor, classifier: Tensor, size: tuple[int, int]
+        self, maps: list[Tensor], boxes: Tensor, size: tuple[int, int]
     ) -> list[StageOutput]:
         """Three stages on one picture; boxes are clipped between them, not before the first.
 
         Args:
-            classifier: (D, C), unit columns.
             size: height and width of the picture without padding.
         """
         stages = []
         for stage in range(len(STAGE_WEIGHTS)):
-            stages.append(self.run_stage(maps, boxes, classifier, stage))
+            stages.append(self.run_stage(maps, boxes, stage))
             boxes = clip(stages[-1].decoded, *size)
         return stages
 
@@ -152,9 +157,13 @@ class ROIHeads(nn.Module):
         return self.mask_head(pool(maps, [boxes], 14)).sigmoid()
 
 
-def score_matrix(stages: list[StageOutput], proposal_scores: Tensor) -> Tensor:
-    """(n, C): square root of the stages' mean probability times the proposal score."""
-    mean = sum(s.logits.sigmoid() for s in stages) / len(stages)
+def score_matrix(stages: list[StageOutput], classifier: Tensor, proposal_scores: Tensor) -> Tensor:
+    """(n, C): square root of the stages' mean probability times the proposal score.
+
+    Args:
+        classifier: (D, C), unit columns.
+    """
+    mean = sum((s.embeddings @ classifier).sigmoid() for s in stages) / len(stages)
     return (mean * proposal_scores[:, None]).sqrt()
 
 
