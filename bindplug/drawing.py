@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from .results import caption
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
 COLOURS = (
@@ -16,11 +16,6 @@ COLOURS = (
     (204, 121, 167),
     (0, 114, 178),
 )
-
-
-def caption_of(label: str) -> str:
-    """A path's file name without its folder and ending; any other label as it is."""
-    return Path(label).stem if "/" in label or Path(label).suffix else label
 
 
 def overlay(found) -> Image.Image:
@@ -39,7 +34,7 @@ def overlay(found) -> Image.Image:
     ):
         colour = COLOURS[i % len(COLOURS)]
         draw.rectangle(tuple(map(float, box)), outline=colour, width=line)
-        text = f"{caption_of(label)} {score:.2f}"
+        text = f"{caption(label)} {score:.2f}"
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         x = min(max(0.0, float(box[0])), max(0.0, found.width - (right - left) - 4))
         y = max(0.0, float(box[1]) - (bottom + 4))

@@ -34,13 +34,13 @@ class Embedder:
         device: str = "cpu",
         batch_size: int = 16,
     ):
-        self._open, self._models = open_model, {}
+        self.open_model, self._models = open_model, {}
         self.space, self.senses = space, senses
         self.device, self.batch_size = device, batch_size
 
     def _model(self, sense: str) -> ImageBind:
         if sense not in self._models:
-            self._models[sense] = self._open([sense]).to(self.device)
+            self._models[sense] = self.open_model([sense]).to(self.device)
         return self._models[sense]
 
     def embed(self, **inputs) -> Embedding:
@@ -70,7 +70,8 @@ class Embedder:
             raise BindplugError(
                 f"{self.space!r} does not embed {modality}; it speaks {', '.join(self.senses)}"
             )
-        items = value if isinstance(value, list) else [value]
+        several = (list,) if modality == "audio" else (list, tuple)  # (array, rate) is one sound
+        items = list(value) if isinstance(value, several) else [value]
         if not items:
             raise BindplugError(f"no {modality} to embed")
         batches = [

@@ -14,6 +14,10 @@ import numpy as np
 from .errors import BindplugError
 
 SCHEMA = 1
+MEDIA_ENDINGS = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".m4a"),
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+)
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Detections:
         for i, label in enumerate(self.labels):
             x0, y0, x1, y1 = (round(float(v), 2) for v in self.boxes[i])
             entry = {
-                "label": Path(label).stem if self.about.get("modality") == "audio" else label,
+                "label": caption(label),
                 "query": label,
                 "score": round(float(self.scores[i]), 4),
                 "box": {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1},
@@ -106,6 +110,11 @@ class Detections:
         write_file(png, lambda f: picture.save(f, format="PNG"))
         write_json(js, document([self]))
         return [png, js]
+
+
+def caption(label: str) -> str:
+    """The file name of a sound or picture without folder and ending; a text as it is."""
+    return Path(label).stem if Path(label).suffix.lower() in MEDIA_ENDINGS else label
 
 
 def run_lengths(mask: np.ndarray) -> dict:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from bindplug.errors import BindplugError
-from bindplug.results import Detections, coco_results, document, run_lengths, write_file
+from bindplug.results import Detections, caption, coco_results, document, run_lengths, write_file
 
 
 @pytest.fixture
@@ -65,6 +65,12 @@ def test_nothing_is_overwritten_unasked(found, tmp_path):
     with pytest.raises(BindplugError, match="--overwrite"):
         found.save(tmp_path)
     found.save(tmp_path, overwrite=True)
+
+
+def test_captions():
+    assert caption("sounds/my dog.WAV") == "my dog"
+    assert caption("a St. Bernard") == "a St. Bernard"
+    assert caption("and/or") == "and/or"
 
 
 def test_coco(found):

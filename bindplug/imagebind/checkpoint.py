@@ -36,7 +36,7 @@ def load_imagebind(path: str | Path, senses: list[str] | None = None) -> ImageBi
     wanted = model.state_dict()
     if senses is not None:  # the senses that were not asked for are no error
         others = set(config.senses) - set(senses)
-        state = {k: v for k, v in state.items() if k.split(".")[1] not in others}
+        state = {k: v for k, v in state.items() if k.partition(".")[2].split(".")[0] not in others}
     check_state(path, state, {k: v.shape for k, v in wanted.items()})
     model.load_state_dict({k: v.float() for k, v in state.items()}, strict=True, assign=True)
     return model.eval()
@@ -47,10 +47,11 @@ def check_state(path: Path, state: dict, shapes: dict) -> None:
     for key, shape in shapes.items():
         if key not in state:
             raise BindplugError(f"{path}: not this model's checkpoint: no tensor {key!r}")
-        if state[key].shape != shape:
+        found = tuple(getattr(state[key], "shape", ()))
+        if not isinstance(state[key], torch.Tensor) or found != tuple(shape):
             raise BindplugError(
-                f"{path}: not this model's checkpoint: {key!r} has shape "
-                f"{tuple(state[key].shape)}, not {tuple(shape)}"
+                f"{path}: not this model's checkpoint: {key!r} has shape {found}, "
+                f"not {tuple(shape)}"
             )
     for key in state:
         if key not in shapes:

@@ -38,8 +38,7 @@ def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:
 
 
 def encoders(embedder) -> dict:
-    whole = bindplug.load_embedder("tiny", "cpu")
-    model = whole._open(["vision", "text", "audio"])
+    model = embedder.open_model(["vision", "text", "audio"])
     val = Pictures("pictures.csv", "val", 64, concepts())
     top1, top5 = evaluate_pictures(model, val)
     return {"image_to_text": {"top1": top1, "top5": top5}, "audio_to_text": evaluate_audio(model)}

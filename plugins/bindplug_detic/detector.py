@@ -69,7 +69,6 @@ class DeticDetector:
             "model": embedding.space,
             "detector": f"detic/{self.name}",
             "bridge": str(taken),
-            "modality": embedding.modality,
         }
         return replace(
             found, names=prompt.labels, image=image_name(image), picture=picture, about=about
