@@ -58,8 +58,8 @@ def sheet(rows: list[tuple[str, list[tuple[str, Image.Image]]]], height: int = 2
         top = gap + r * row_height
         draw.text((gap, top), title, fill="black", font=font)
         x = gap
-        for caption, picture in row:
+        for words, picture in row:
             out.paste(picture, (x, top + 24))
-            draw.text((x, top + 26 + height), caption, fill=(80, 80, 80), font=font)
+            draw.text((x, top + 26 + height), words, fill=(80, 80, 80), font=font)
             x += picture.width + gap
     return out
