@@ -24,7 +24,6 @@ setup(
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["tiny/*", "tiny/clip/*"],
-        "bindplug_unclip": ["tiny/*", "tiny/*/*"],
     },
     install_requires=[
         "torch>=2.4",

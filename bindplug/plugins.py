@@ -197,7 +197,7 @@ def check_weights(name: str, weights: str, known: Sequence[str]) -> None:
     if _looks_like_path(weights):
         raise BindplugError(f"{name} has no weights {weights!r}; for a path write local:{weights}")
     raise BindplugError(
-        f"{name} has no weights {weights!r}; there are: {', '.join(known)}, or local:PATH"
+        f"{name} has no weights {weights!r}; there are: {', '.join([*known, 'local:PATH'])}"
     )
 
 

@@ -18,10 +18,10 @@ def media_folder() -> Path:
 @device_option
 @clear_errors
 def demo(output, overwrite, device):
-    """Find five sounds in two pictures, and paint them; writes demo.png, a contact sheet."""
+    """Find what five recordings mean in two pictures; writes demo.png, a contact sheet."""
     from ..bridge import DEFAULT, fit_bridge
     from ..drawing import sheet
-    from ..plugins import load_detector, load_embedder, load_generator
+    from ..plugins import load_detector, load_embedder
     from ..results import make_folder, refuse_existing, write_file
 
     folder = make_folder(output)
@@ -32,7 +32,6 @@ def demo(output, overwrite, device):
     scenes = sorted(media.glob("*.png"))
     embedder = load_embedder("tiny", device)
     detector = load_detector("detic", "tiny", device)
-    generator = load_generator("unclip", "tiny", device)
     heard = embedder.embed(audio=[str(s) for s in sounds])
     bridge = fit_bridge(DEFAULT, embedder, detector.space)
     rows = []
@@ -45,8 +44,6 @@ def demo(output, overwrite, device):
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))
-        for seed, picture in enumerate(generator.generate(heard[i], num_images=2, seed=0)):
-            cells.append((f"painted, seed {seed}", picture.resize((240, 240), 0)))
         rows.append((f"{Path(sound).name}, heard as {words}", cells))
     picture = sheet(rows)
     write_file(target, lambda f: picture.save(f, format="PNG"))

@@ -29,7 +29,7 @@ from bindplug.training import (
 from bindplug.transforms.audio import transform_audio
 from bindplug.transforms.text import transform_text
 
-STEPS = 2600
+STEPS, RESTART_STEPS = 2600, 1250
 
 
 def start(model: ImageBind, clips: Clips) -> None:
@@ -93,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -112,10 +113,8 @@ def main() -> None:
     start(model, clips)
     model.to(device)
 
-    def loss_of_step(step: int, g: torch.Generator) -> Tensor:
-        done = step / args.steps
-        x, labels = clips.draw(g, hard=min(0.75, 1.2 * done))
-        a = encode_with_fewer_tokens(model, "audio", x.to(device), 0.35 if done < 0.9 else 0.8, g)
+    def loss_of(x: Tensor, labels: Tensor, keep: float, g: torch.Generator) -> Tensor:
+        a = encode_with_fewer_tokens(model, "audio", x.to(device), keep, g)
         chosen = pictures.one_of_each(labels, g)
         view = torch.randint(len(images), (len(chosen),), generator=g)
         target = 0.8 * means[labels] + 0.2 * images[view, chosen]
@@ -124,7 +123,17 @@ def main() -> None:
 
     folder = RUNS / f"tiny-{args.seed}" / "audio"
     run = Run(folder, args.steps, lr=3e-3, muon_lr=3e-3, seed=args.seed + 50)
-    fit(model, loss_of_step, run, "tiny audio")
+
+    def first(step: int, g: torch.Generator) -> Tensor:
+        done = step / args.steps
+        return loss_of(*clips.draw(g, min(0.75, 1.2 * done)), 0.35 if done < 0.9 else 0.8, g)
+
+    def again(step: int, g: torch.Generator) -> Tensor:
+        return loss_of(*clips.draw(g, 0.75), 0.5, g)
+
+    fit(model, first, run, "tiny audio")
+    run = Run(folder / "restart", args.restart_steps, lr=2e-3, muon_lr=2e-3, seed=args.seed + 60)
+    fit(model, again, run, "tiny audio, second cosine")
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"tiny-{args.seed}" / "imagebind.pt")

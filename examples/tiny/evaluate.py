@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.results import Detections
 from bindplug.training import step_generator
 from bindplug_detic.roi_heads import clip, score_matrix, select_detections
+
+PIPELINE = Path(__file__).parents[2] / "plugins" / "bindplug_unclip" / "tiny"
 
 
 def text_queries(embedder, names: list[str]) -> Embedding:
@@ -115,7 +118,7 @@ def generation(embedder, per_sound: int = 2) -> dict:
     from PIL import Image
 
     names, judge = concepts(), load_judge()
-    generator = bindplug.load_generator("unclip", "tiny", "cpu")
+    generator = bindplug.load_generator("unclip", f"local:{PIPELINE}", "cpu")
     heard, concept = sounds_of_val(embedder)
     wanted = torch.tensor([names.index(c) for c in concept])
     train = Pictures("pictures.csv", "train", 64, names)

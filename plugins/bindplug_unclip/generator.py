@@ -15,8 +15,6 @@ from bindplug.plugins import GeneratorPlugin
 
 from .conditioning import conditioning
 
-HERE = Path(__file__).parent
-WEIGHTS = ("tiny",)
 MEMORY = "memory.safetensors"
 
 
@@ -122,13 +120,13 @@ def read_memory(folder: Path) -> Memory | None:
 
 
 def load(weights: str, device: str) -> UnCLIPGenerator:
-    """The tiny pipeline of this package, or "local:PATH" with a diffusers pipeline folder."""
+    """ "local:PATH" with the folder of a diffusers pipeline."""
     import torch
     from diffusers import StableUnCLIPImg2ImgPipeline
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    folder = HERE / "tiny" if weights == "tiny" else Path(weights.removeprefix("local:"))
+    folder = Path(weights.removeprefix("local:"))
     if not (folder / "model_index.json").is_file():
         raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
     for log in (diffusers_logging, transformers_logging):
@@ -154,5 +152,5 @@ def load(weights: str, device: str) -> UnCLIPGenerator:
 
 
 PLUGIN = GeneratorPlugin(
-    load=load, weights=WEIGHTS, about="stable unCLIP (diffusers), conditioned by an embedding"
+    load=load, weights=(), about="stable unCLIP (diffusers), conditioned by an embedding"
 )

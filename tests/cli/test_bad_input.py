@@ -120,7 +120,7 @@ def test_unusual_picture_that_is_fine(kind, run, tmp_path):
     assert run("embed", "--image", path).exit_code == 0
 
 
-def test_good_ones_among_bad_ones_are_still_done(run, media, tmp_path):
+def test_good_ones_among_bad_ones_are_still_done(run, media, tmp_path, pipeline_folder):
     result = run("detect", "--audio", "absent.wav", "--audio", media / "dog.wav",
                  "absent.png", media / "garden.png", "--json", "out.json")  # fmt: skip
     assert result.exit_code == 2
@@ -128,7 +128,8 @@ def test_good_ones_among_bad_ones_are_still_done(run, media, tmp_path):
     assert (tmp_path / "bindplug-out" / "garden.png").exists() and (tmp_path / "out.json").exists()
     result = run("embed", "--text", "dog", "--audio", "absent.wav", "-o", "x.npy")
     assert result.exit_code == 2 and np.load(tmp_path / "x.npy").shape == (1, 128)
-    result = run("generate", "--audio", "absent.wav", "--text", "a dog", "--steps", 1)
+    result = run("generate", "--audio", "absent.wav", "--text", "a dog", "--steps", 1,
+                 "--weights", f"local:{pipeline_folder}")  # fmt: skip
     assert result.exit_code == 2 and (tmp_path / "bindplug-out" / "a-dog_0000.png").exists()
 
 
@@ -147,7 +148,7 @@ def test_output_folder(refused, run, media, tmp_path):
     refused("embed", "--text", "a", "-o", "x.txt", words="ending")
 
 
-def test_unknown_names(refused, media):
+def test_unknown_names(refused, media, pipeline_folder):
     args = ("detect", "--text", "a dog", media / "garden.png", "--no-overlay")
     refused(*args, "--model", "big", words="no embedder 'big'")
     refused(*args, "--detector", "nose", words="no detector 'nose'")
@@ -155,7 +156,10 @@ def test_unknown_names(refused, media):
     refused(*args, "--device", "abacus", words="abacus")
     refused(*args, "--bridge", "teleport", words="no bridge 'teleport'")
     refused("generate", "--text", "a", "--generator", "brush", words="no generator 'brush'")
-    refused("generate", "--text", "a", "--height", "30", words="multiple of 8")
+    refused("generate", "--text", "a", "--weights", "huge", words="local:PATH")
+    refused("generate", "--text", "a", "--weights", "local:nowhere", words="model_index")
+    refused("generate", "--text", "a", "--weights", f"local:{pipeline_folder}", "--height", "30",
+            words="multiple of 8")  # fmt: skip
 
 
 def test_no_prompt(refused, media):

@@ -55,9 +55,10 @@ def test_detect_takes_several_prompts_and_pictures(run, media):
     assert [i["objects"][0]["query"] for i in images] == ["a dog", "a horse"]
 
 
-def test_generate(run, media, tmp_path):
+def test_generate(run, media, tmp_path, pipeline_folder):
+    weights = f"local:{pipeline_folder}"
     result = run("generate", "--audio", media / "rain.wav", "--num-images", 2, "--steps", 2,
-                 "--seed", 5)  # fmt: skip
+                 "--seed", 5, "--weights", weights)  # fmt: skip
     assert result.exit_code == 0, result.output
     out = tmp_path / "bindplug-out"
     names = ["rain_0000.json", "rain_0000.png", "rain_0001.json", "rain_0001.png"]
@@ -67,7 +68,7 @@ def test_generate(run, media, tmp_path):
     picture = Image.open(out / "rain_0001.png")
     assert picture.text["bindplug:seed"] == "6"
     prompt = bindplug.load_embedder("tiny", "cpu").embed(audio=str(media / "rain.wav"))
-    again = bindplug.load_generator("unclip", "tiny", "cpu").generate(prompt, seed=6, steps=2)
+    again = bindplug.load_generator("unclip", weights, "cpu").generate(prompt, seed=6, steps=2)
     assert np.array_equal(np.asarray(picture), np.asarray(again[0]))
 
 
