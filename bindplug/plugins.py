@@ -35,7 +35,9 @@ class Detector(Protocol):
 
     space: str
 
-    def detect(self, image, embedding: Embedding, threshold: float, bridge=None) -> Detections: ...
+    def detect(
+        self, image, embedding: Embedding, threshold: float | None = None, bridge=None
+    ) -> Detections: ...
 
 
 class Generator(Protocol):

@@ -16,6 +16,6 @@ prompts = {
     "text": embedder.embed(text=["a dog", "a cat", "a duck"]),
 }
 for name, prompt in prompts.items():
-    found = detector.detect(MEDIA + "garden.png", prompt, threshold=0.3, bridge=bridge)
+    found = detector.detect(MEDIA + "garden.png", prompt, bridge=bridge)
     for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
         print(f"{name}: {label} {score:.2f} at {box.round().astype(int).tolist()}")

@@ -27,7 +27,12 @@ from .common import (
 @click.option("--detector", default="detic", show_default=True)
 @click.option("--weights", default="tiny", show_default=True, help="A name, or local:PATH.")
 @click.option("--bridge", help="identity, vocabulary or linear; by default the detector's choice.")
-@click.option("--threshold", "--conf", default=0.3, show_default=True, type=click.FloatRange(0, 1))
+@click.option(
+    "--threshold",
+    "--conf",
+    type=click.FloatRange(0, 1),
+    help="Least score; by default the weights' own.",
+)
 @click.option("--top-k", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--json", "json_file", metavar="FILE|-", help="Objects as JSON.")
 @click.option("--coco", metavar="FILE|-", help="Objects as COCO results.")

@@ -38,7 +38,7 @@ def detic(seed: int) -> None:
     state = torch.load(RUNS / f"detic-{seed}" / "detic.pt", weights_only=True)
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()}
     save_file(state, DETIC / "model.safetensors")
-    sizes = {"space": "tiny-clip", "short_side": 256, "long_side": 448}
+    sizes = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.05}
     (DETIC / "config.json").write_text(json.dumps(sizes, indent=1) + "\n")
 
 

@@ -26,18 +26,19 @@ class DeticDetector:
         model: a `Detic`.
         space: of its classifier.
         short_side, long_side: pixels.
+        threshold: least score that is worth showing with these weights.
         name: of the weights, for the result.
     """
 
-    def __init__(self, model, space: str, short_side: int, long_side: int, name: str):
+    def __init__(self, model, space, short_side: int, long_side: int, threshold: float, name: str):
         self.model, self.space, self.name = model, space, name
-        self.short_side, self.long_side = short_side, long_side
+        self.short_side, self.long_side, self.threshold = short_side, long_side, threshold
 
     def detect(
         self,
         image,
         embedding: Embedding,
-        threshold: float = 0.3,
+        threshold: float | None = None,
         top_k: int = 100,
         bridge: Bridge | str | None = None,
     ) -> Detections:
@@ -47,7 +48,7 @@ class DeticDetector:
             image: a path, PIL image or (H, W, 3) uint8 RGB array. A file's EXIF orientation is
                 applied, as Detic's demo does.
             embedding: of any space that speaks text; from another space it crosses by `bridge`.
-            threshold: least score, in [0, 1].
+            threshold: least score, in [0, 1]; None takes the weights' own.
             bridge: a fitted bridge or its kind; None takes the default.
 
         Raises:
@@ -60,7 +61,7 @@ class DeticDetector:
         bgr = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
         found = self.model.predict(
             bgr,
-            score_threshold=threshold,
+            score_threshold=self.threshold if threshold is None else threshold,
             top_k=top_k,
             short_side=self.short_side,
             long_side=self.long_side,
@@ -84,7 +85,7 @@ def load(weights: str, device: str) -> DeticDetector:
         model = Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
         return DeticDetector(model.to(device), **about, name=weights)
     model = Detic.from_checkpoint(weights.removeprefix("local:"))
-    return DeticDetector(model.to(device), CLIP_SPACE, 800, 1333, weights)
+    return DeticDetector(model.to(device), CLIP_SPACE, 800, 1333, 0.3, weights)
 
 
 PLUGIN = DetectorPlugin(
