@@ -25,9 +25,6 @@ COMMANDS = {
         *BINDPLUG, "detect", "--audio", str(MEDIA / "dog.wav"), str(MEDIA / "garden.png"),
         "--overwrite",
     ],
-    "bindplug generate": [
-        *BINDPLUG, "generate", "--audio", str(MEDIA / "rain.wav"), "--overwrite",
-    ],
 }  # fmt: skip
 
 
