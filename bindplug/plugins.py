@@ -84,6 +84,11 @@ def discover(group: str) -> dict[str, EntryPoint]:
     return {e.name: e for e in found if chosen is None or e.name in chosen}
 
 
+def kind_of(group: str) -> str:
+    """embedder, detector or generator."""
+    return group.removeprefix("bindplug.").removesuffix("s")
+
+
 def plugin(group: str, name: str):
     """Load one plugin's description.
 
@@ -92,7 +97,7 @@ def plugin(group: str, name: str):
         MissingDependency: it is there and cannot be imported.
     """
     found = discover(group)
-    kind = group.removeprefix("bindplug.").removesuffix("s")
+    kind = kind_of(group)
     if name not in found:
         known = ", ".join(found) or "none is installed"
         raise BindplugError(f"no {kind} {name!r}; there are: {known}")

@@ -10,16 +10,17 @@ from .common import clear_errors, put_json
 @clear_errors
 def models(as_json):
     """List the weights that can be used at once; local:PATH takes any others."""
-    from ..plugins import GROUPS, discover, plugin
+    from ..plugins import GROUPS, discover, kind_of, plugin
 
     found = []
     for group in GROUPS:
-        kind = group.removeprefix("bindplug.").removesuffix("s")
         for name in discover(group):
             entry = plugin(group, name)
             names = getattr(entry, "weights", None) or (name,)
             for weights in names:
-                found.append({"kind": kind, "name": name, "weights": weights, "about": entry.about})
+                found.append(
+                    {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about}
+                )
     if as_json:
         put_json("-", found, False)
         return

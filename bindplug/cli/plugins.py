@@ -8,13 +8,13 @@ from .common import clear_errors, put_json
 def rows() -> list[dict]:
     """Every plugin: its group, name, package, and why it does not load if it does not."""
     from ..errors import BindplugError
-    from ..plugins import GROUPS, discover, plugin
+    from ..plugins import GROUPS, discover, kind_of, plugin
 
     out = []
     for group in GROUPS:
         for name, entry in discover(group).items():
             row = {
-                "kind": group.removeprefix("bindplug.").removesuffix("s"),
+                "kind": kind_of(group),
                 "name": name,
                 "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
                 "about": "",

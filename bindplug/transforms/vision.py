@@ -95,13 +95,13 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def normalise(pixels: Tensor) -> Tensor:
-    """(..., 3, H, W) uint8 RGB to float32, by CLIP's mean and deviation."""
+def normalise(image: Tensor) -> Tensor:
+    """(..., 3, H, W) float32 RGB in [0, 1] to CLIP's mean 0 and deviation 1."""
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
-    return (pixels.float() / 255 - mean) / std
+    return (image - mean) / std
 
 
 def transform_image(source, config: VisionConfig) -> Tensor:
     """One picture to (3, image_size, image_size) float32; `source` as in `load_image`."""
     image = resize_and_crop(load_image(source), config.image_size)
-    return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)

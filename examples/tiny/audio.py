@@ -10,10 +10,10 @@ import argparse
 import torch
 import torch.nn.functional as F
 from augment import augment
-from data import ROOT, RUNS, Pictures, concepts, table, texts_of
+from data import ROOT, RUNS, Pictures, concepts, table
 from sounds import Clips, Sounds
 from torch import Tensor
-from vision_text import SIZES, normalise
+from vision_text import SIZES, name_vectors, trained
 
 from bindplug.imagebind import ImageBind
 from bindplug.training import (
@@ -27,7 +27,7 @@ from bindplug.training import (
     whitening_filters,
 )
 from bindplug.transforms.audio import transform_audio
-from bindplug.transforms.text import transform_text
+from bindplug.transforms.vision import normalise
 
 STEPS, RESTART_STEPS = 2600, 1250
 
@@ -61,13 +61,7 @@ def picture_embeddings(model: ImageBind, pictures: Pictures, rounds: int = 4) ->
 def evaluate(model: ImageBind, split: str = "val") -> dict[str, float]:
     """Emergent naming of sounds: each against the mean text embedding of 66 concepts."""
     names = concepts()
-    text = torch.stack(
-        [
-            model({"text": transform_text(texts_of(n)[0], model.config.text)})["text"].mean(0)
-            for n in names
-        ]
-    )
-    text = F.normalize(text, dim=-1)
+    text = name_vectors(model, names)
     rows = [r for r in table("sounds.csv") if r["split"] == split]
     x = torch.stack([transform_audio(ROOT / r["file"], model.config.audio) for r in rows])
     audio = torch.cat([model({"audio": part})["audio"] for part in x.split(16)])
@@ -100,11 +94,8 @@ def main() -> None:
     torch.manual_seed(args.seed + 100)
     config = SIZES["tiny"]
     pictures = Pictures("pictures.csv", "train", 64, concepts())
-    frozen = ImageBind(config, senses=["vision", "text"])
-    frozen.load_state_dict(
-        torch.load(RUNS / f"tiny-{args.seed}" / "vision_text.pt", weights_only=True)
-    )
-    images = picture_embeddings(frozen.eval(), pictures).to(device)
+    frozen = trained("tiny", args.seed)
+    images = picture_embeddings(frozen, pictures).to(device)
     means = F.normalize(
         torch.stack([images[:, of].flatten(0, 1).mean(0) for of in pictures.of]), dim=-1
     )

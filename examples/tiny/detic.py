@@ -10,15 +10,13 @@ import argparse
 import torch
 import torch.nn.functional as F
 from augment import augment
-from data import RUNS, Pictures, concepts, texts_of
+from data import RUNS, Pictures, concepts
 from detic_losses import detic_loss
 from scenes import Scene, compose
 from torch import Tensor, nn
-from vision_text import SIZES
+from vision_text import SIZES, name_vectors, trained
 
-from bindplug.imagebind import ImageBind
 from bindplug.training import Run, fit
-from bindplug.transforms.text import transform_text
 from bindplug_detic import Detic, DeticConfig
 from bindplug_detic.images import MEAN, STD
 
@@ -53,21 +51,6 @@ def initialise(model: Detic) -> None:
         nn.init.zeros_(predictor.bbox_pred[2].bias)
 
 
-@torch.no_grad()
-def name_vectors(names: list[str], seed: int) -> Tensor:
-    """(N, D) unit text embeddings of names in tiny-clip's space, templates averaged."""
-    clip = ImageBind(SIZES["tiny-clip"])
-    clip.load_state_dict(
-        torch.load(RUNS / f"tiny-clip-{seed}" / "vision_text.pt", weights_only=True)
-    )
-    clip.eval()
-    rows = [
-        clip({"text": transform_text(texts_of(n)[0], clip.config.text)})["text"].mean(0)
-        for n in names
-    ]
-    return F.normalize(torch.stack(rows), dim=-1)
-
-
 class WarmUp(nn.Module):
     """The backbone as a classifier of single pictures into the text space."""
 
@@ -92,7 +75,7 @@ def main() -> None:
     pictures = Pictures("pictures.csv", "train", 128, concepts())
     vocab = Pictures("vocab.csv", "train", 64)
     names = pictures.names + vocab.names
-    vectors = name_vectors(names, args.seed).to(device)
+    vectors = name_vectors(trained("tiny-clip", args.seed), names).to(device)
     model = Detic(CONFIG)
     initialise(model)
     model.to(device=device, memory_format=torch.channels_last)

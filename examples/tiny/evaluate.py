@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from audio import evaluate as evaluate_audio
-from data import ROOT, RUNS, Pictures, concepts, table, texts_of
+from data import ROOT, RUNS, Pictures, concepts, table
 from scenes import compose
 from vision_text import evaluate as evaluate_pictures
-from vision_text import normalise
+from vision_text import name_vectors
 
 import bindplug
 from bindplug.bridge import fit_bridge, unit
@@ -23,6 +23,7 @@ from bindplug.embedding import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.results import Detections
 from bindplug.training import step_generator
+from bindplug.transforms.vision import normalise
 from bindplug_detic.roi_heads import clip, score_matrix, select_detections
 
 PIPELINE = Path(__file__).parents[2] / "plugins" / "bindplug_unclip" / "tiny"
@@ -30,8 +31,8 @@ PIPELINE = Path(__file__).parents[2] / "plugins" / "bindplug_unclip" / "tiny"
 
 def text_queries(embedder, names: list[str]) -> Embedding:
     """One row a name: the mean of its training templates."""
-    rows = [embedder.embed(text=texts_of(n)[0]).vectors.mean(0) for n in names]
-    return Embedding(unit(np.stack(rows)), embedder.space, "text", tuple(names))
+    vectors = name_vectors(embedder.open_model(["text"]), names).numpy()
+    return Embedding(vectors, embedder.space, "text", tuple(names))
 
 
 def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from augment import augment
 from data import RUNS, Pictures, concepts
 from torch import Tensor, nn
-from vision_text import normalise
 
 from bindplug.training import Run, fit
+from bindplug.transforms.vision import normalise
 
 
 def make_judge() -> nn.Module:

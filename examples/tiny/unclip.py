@@ -16,11 +16,10 @@ import torch.nn.functional as F
 from augment import Draw
 from data import RUNS, Pictures, concepts
 from torch import Tensor, nn
-from vision_text import SIZES
-from vision_text import normalise as for_imagebind
+from vision_text import trained
 
-from bindplug.imagebind import ImageBind
 from bindplug.training import Run, fit, step_generator
+from bindplug.transforms.vision import normalise
 
 LATENTS, SIDE = 8, 16  # channels and side of the latent picture
 PROMPT_WIDTH = 8
@@ -182,13 +181,11 @@ def main() -> None:
     )
     vae = vae.vae
 
-    imagebind = ImageBind(SIZES["tiny"], senses=["vision", "text"])
-    path = RUNS / f"tiny-{args.seed}" / "vision_text.pt"
-    imagebind.load_state_dict(torch.load(path, weights_only=True))
+    imagebind = trained("tiny", args.seed)
     with torch.inference_mode():
         g = step_generator(args.seed, 1)
         x = on_ground(everyone, g)
-        parts = [imagebind.eval()({"vision": for_imagebind(p)})["vision"] for p in x.split(256)]
+        parts = [imagebind({"vision": normalise(p)})["vision"] for p in x.split(256)]
         own = torch.cat(parts).clone()
         some = vae.encode((x[::9] * 2 - 1).to(device)).latent_dist.mean
         vae.register_to_config(scaling_factor=float(1 / some.std()))

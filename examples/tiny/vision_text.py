@@ -25,7 +25,7 @@ from bindplug.training import (
     whitening_filters,
 )
 from bindplug.transforms.text import transform_text
-from bindplug.transforms.vision import MEAN, STD
+from bindplug.transforms.vision import normalise
 
 NONE = {"depth": None, "thermal": None, "imu": None}
 TEXT = {"heads": 4, "depth": 2, "context_length": 32, "vocab_size": 8194}
@@ -48,9 +48,22 @@ SIZES = {
 STEPS = {"tiny": 4000, "tiny-clip": 2000}
 
 
-def normalise(image: torch.Tensor) -> torch.Tensor:
-    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
-    return (image - mean) / std
+def trained(space: str, seed: int) -> ImageBind:
+    """The image and text towers that this script made, in evaluation mode."""
+    model = ImageBind(SIZES[space], senses=["vision", "text"])
+    path = RUNS / f"{space}-{seed}" / "vision_text.pt"
+    model.load_state_dict(torch.load(path, weights_only=True))
+    return model.eval()
+
+
+@torch.no_grad()
+def name_vectors(model: ImageBind, names: list[str]) -> torch.Tensor:
+    """(N, D) unit text embeddings of names, each the mean over its templates."""
+    rows = [
+        model({"text": transform_text(texts_of(n)[0], model.config.text)})["text"].mean(0)
+        for n in names
+    ]
+    return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
 
 
 def start(config: ImageBindConfig, sample: torch.Tensor) -> ImageBind:
@@ -91,11 +104,7 @@ class Texts:
 @torch.inference_mode()
 def evaluate(model: ImageBind, pictures: Pictures) -> tuple[float, float]:
     """Top-1 and top-5 of naming pictures on white among all names, templates averaged."""
-    names = []
-    for name in pictures.names:
-        ids = transform_text(texts_of(name)[0], model.config.text)
-        names.append(model({"text": ids})["text"].mean(0))
-    text = torch.nn.functional.normalize(torch.stack(names), dim=-1)
+    text = name_vectors(model, pictures.names)
     vision = torch.cat(
         [model({"vision": normalise(x)})["vision"] for x in pictures.on_white().split(256)]
     )

@@ -13,7 +13,7 @@ from bindplug.embedding import Embedding
 from bindplug.errors import BindplugError
 from bindplug.plugins import GeneratorPlugin
 
-from .conditioning import conditioning
+from .conditioning import conditioning, pipeline_space
 
 MEMORY = "memory.safetensors"
 
@@ -120,7 +120,7 @@ def read_memory(folder: Path) -> Memory | None:
 
 
 def load(weights: str, device: str) -> UnCLIPGenerator:
-    """ "local:PATH" with the folder of a diffusers pipeline."""
+    """The diffusers pipeline in the folder that "local:PATH" names."""
     import torch
     from diffusers import StableUnCLIPImg2ImgPipeline
     from diffusers.utils import logging as diffusers_logging
@@ -138,12 +138,8 @@ def load(weights: str, device: str) -> UnCLIPGenerator:
     except (OSError, ValueError, KeyError, TypeError) as err:
         reason = str(err).strip().splitlines()[0]
         raise BindplugError(f"{folder}: cannot be loaded as a pipeline: {reason}") from err
-    about = {}
     if (folder / "bindplug.json").is_file():
-        about = json.loads((folder / "bindplug.json").read_text())
-        pipe.bindplug_space = about["space"]
-    from .conditioning import pipeline_space
-
+        pipe.bindplug_space = json.loads((folder / "bindplug.json").read_text())["space"]
     size = pipe.unet.config.sample_size * pipe.vae_scale_factor
     space = pipeline_space(pipe)
     if space is None:
