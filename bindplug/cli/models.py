@@ -16,7 +16,7 @@ def models(as_json):
     for group in GROUPS:
         for name in discover(group):
             entry = plugin(group, name)
-            names = getattr(entry, "weights", None) or (name,)
+            names = getattr(entry, "weights", (name,))  # an embedder is its own weights
             for weights in names:
                 found.append(
                     {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about}
