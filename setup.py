@@ -20,10 +20,11 @@ setup(
     },
     packages=[*core, "bindplug.media", *plugins],
     package_data={
-        "bindplug": ["vocabulary.txt"],
+        "bindplug": ["vocabulary.txt", "sounding.txt"],
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["tiny/*", "tiny/clip/*"],
+        "bindplug_unclip": ["tiny/*", "tiny/*/*"],
     },
     install_requires=[
         "torch>=2.4",

@@ -17,6 +17,7 @@ _WHERE = {
     "Embedding": "embedding",
     "SpaceMismatch": "errors",
     "compose": "embedding",
+    "default_vocabulary": "bridge",
     "fit_bridge": "bridge",
     "load_detector": "plugins",
     "load_embedder": "plugins",

@@ -111,9 +111,15 @@ class LinearBridge(Bridge):
         return (vectors - self.from_mean) @ self.matrix + self.to_mean
 
 
-def default_vocabulary() -> list[str]:
-    """About a thousand names of everyday things, shipped with bindplug."""
-    return files("bindplug").joinpath("vocabulary.txt").read_text("utf-8").split("\n")[:-1]
+def default_vocabulary(modality: str | None = None) -> list[str]:
+    """About a thousand names of everyday things, shipped with bindplug.
+
+    Args:
+        modality: "audio" gives only those that are known by a sound of their own: what makes
+            none would merely take weight from the others.
+    """
+    name = "sounding.txt" if modality == "audio" else "vocabulary.txt"
+    return files("bindplug").joinpath(name).read_text("utf-8").split("\n")[:-1]
 
 
 def word_vectors(embedder, words: Sequence[str]) -> np.ndarray:
@@ -164,8 +170,8 @@ def _speaker(space):
 
 
 @cache
-def _between(kind: str, source: str, target: str) -> Bridge:
-    return fit_bridge(kind, source, target)
+def _between(kind: str, source: str, target: str, modality: str | None) -> Bridge:
+    return fit_bridge(kind, source, target, default_vocabulary(modality))
 
 
 def cross(embedding: Embedding, space: str, bridge: Bridge | str | None = None):
@@ -173,7 +179,7 @@ def cross(embedding: Embedding, space: str, bridge: Bridge | str | None = None):
 
     Args:
         bridge: a fitted bridge, a kind, or None for the default: identity within a space,
-            vocabulary between two.
+            vocabulary between two, for sounds the vocabulary of things that sound.
 
     Raises:
         SpaceMismatch: no bridge can be built, with what is missing.
@@ -183,7 +189,10 @@ def cross(embedding: Embedding, space: str, bridge: Bridge | str | None = None):
     elif bridge is None and embedding.space == space:
         chosen = Bridge(space, space)
     else:
-        chosen = _between(bridge or DEFAULT, embedding.space, space)
+        kind = bridge or DEFAULT
+        # Only where words compete does it matter which words there are.
+        modality = embedding.modality if kind == "vocabulary" else None
+        chosen = _between(kind, embedding.space, space, modality)
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
     return chosen(embedding), chosen

@@ -1,22 +1,17 @@
-"""Paint a sound, and a sound together with a text, in a stable unCLIP pipeline of yours.
+"""Paint a sound, and a sound together with a text, by the small generator of the package.
 
-python examples/generate.py PIPELINE IMAGEBIND
+python examples/generate.py
 """
 
-import sys
-
-from diffusers import StableUnCLIPImg2ImgPipeline
-
 import bindplug
-import bindplug_unclip
 
-pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(sys.argv[1])
-embedder = bindplug.load_embedder("local:" + sys.argv[2])
+embedder = bindplug.load_embedder("tiny")
+generator = bindplug.load_generator("unclip", weights="tiny")
 
 rain = embedder.embed(audio="examples/media/rain.wav")
 bird = embedder.embed(text="a bird")
 both = bindplug.compose([(rain, 0.5), (bird, 0.5)])
 
 for name, prompt in {"rain": rain, "rain-and-bird": both}.items():
-    conditioning = bindplug_unclip.conditioning(pipe, prompt)
-    pipe(**conditioning, num_inference_steps=20).images[0].save(f"{name}.png")
+    for i, picture in enumerate(generator.generate(prompt, num_images=4, seed=0)):
+        picture.save(f"{name}-{i}.png")

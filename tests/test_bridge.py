@@ -96,3 +96,14 @@ def test_crossing_within_a_space_is_identity(speakers):
 def test_default_vocabulary():
     words = default_vocabulary()
     assert len(words) == len(set(words)) > 900 and "dog" in words
+    sounding = default_vocabulary("audio")
+    assert len(sounding) == len(set(sounding)) > 100 and set(sounding) < set(words)
+    assert "dog" in sounding and "banana" not in sounding
+
+
+def test_only_sounds_are_said_in_words_of_things_that_sound():
+    vectors = np.eye(1, 128)
+    for modality, words in (("audio", default_vocabulary("audio")), ("text", default_vocabulary())):
+        row = Embedding(vectors, "tiny", modality, ("x",))
+        assert cross(row, "tiny-clip")[1].words == tuple(words)
+        assert cross(row, "tiny-clip", "linear")[1].words == tuple(default_vocabulary())

@@ -15,13 +15,17 @@ DETECTORS = [
     for name in discover("bindplug.detectors")
     for w in plugin("bindplug.detectors", name).weights
 ]
-GENERATORS = list(discover("bindplug.generators"))
+GENERATORS = [
+    (name, w)
+    for name in discover("bindplug.generators")
+    for w in plugin("bindplug.generators", name).weights
+]
 
 
 def test_the_in_tree_plugins_are_found():
     assert {"tiny", "tiny-clip"} <= set(EMBEDDERS)
     assert ("detic", "tiny") in DETECTORS
-    assert "unclip" in discover("bindplug.generators")
+    assert ("unclip", "tiny") in GENERATORS
 
 
 def test_plugins_can_be_restricted(monkeypatch):
@@ -110,9 +114,9 @@ def test_detector_takes_its_own_space_without_a_bridge(name, weights, media):
     assert found.about["bridge"].startswith("linear")
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_generator(name, pipeline_folder):
-    generator = bindplug.load_generator(name, f"local:{pipeline_folder}", "cpu")
+@pytest.mark.parametrize(("name", "weights"), GENERATORS)
+def test_generator(name, weights):
+    generator = bindplug.load_generator(name, weights, "cpu")
     prompt = bindplug.load_embedder("tiny", "cpu").embed(text=["a dog", "rain"])
     two = generator.generate(prompt, num_images=2, seed=3, steps=2)
     assert len(two) == 4 and two[0].size == (generator.size, generator.size)

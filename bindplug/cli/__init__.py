@@ -9,7 +9,7 @@ import click
 from .. import __version__
 
 COMMANDS = {
-    "demo": "Hear recordings and find what they mean in pictures, offline.",
+    "demo": "Hear recordings, find what they mean in pictures and paint it, offline.",
     "detect": "Find in pictures what a sound, text or picture means.",
     "generate": "Paint what a sound, text or picture means.",
     "embed": "Write embeddings of sounds, texts or pictures to a file.",
@@ -41,5 +41,5 @@ def main() -> None:
     \b
       bindplug demo
       bindplug detect --audio dog.wav image.jpg
-      bindplug generate --audio rain.wav --weights local:PIPELINE
+      bindplug generate --audio rain.wav
     """

@@ -18,10 +18,13 @@ def media_folder() -> Path:
 @device_option
 @clear_errors
 def demo(output, overwrite, device):
-    """Find what five recordings mean in two pictures; writes demo.png, a contact sheet."""
-    from ..bridge import DEFAULT, fit_bridge
+    """Hear five recordings: find in two pictures what they mean, and paint it.
+
+    Writes demo.png, a contact sheet.
+    """
+    from ..bridge import cross
     from ..drawing import sheet
-    from ..plugins import load_detector, load_embedder
+    from ..plugins import load_detector, load_embedder, load_generator
     from ..results import make_folder, refuse_existing, write_file
 
     folder = make_folder(output)
@@ -32,8 +35,9 @@ def demo(output, overwrite, device):
     scenes = sorted(media.glob("*.png"))
     embedder = load_embedder("tiny", device)
     detector = load_detector("detic", "tiny", device)
+    painter = load_generator("unclip", "tiny", device)
     heard = embedder.embed(audio=[str(s) for s in sounds])
-    bridge = fit_bridge(DEFAULT, embedder, detector.space)
+    _, bridge = cross(heard, detector.space)
     rows = []
     for i, sound in enumerate(sounds):
         words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(heard[i], top=3)[0])
@@ -44,6 +48,8 @@ def demo(output, overwrite, device):
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))
+        for seed, picture in enumerate(painter.generate(heard[i], num_images=2)):
+            cells.append((f"painted, seed {seed}", picture))
         rows.append((f"{Path(sound).name}, heard as {words}", cells))
     picture = sheet(rows)
     write_file(target, lambda f: picture.save(f, format="PNG"))

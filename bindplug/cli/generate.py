@@ -38,8 +38,9 @@ def generate(audio, text, image, model, generator, weights, num_images, seed, st
     """Paint what each sound, text or picture means.
 
     \b
-      bindplug generate --audio rain.wav --weights local:PIPELINE
-      bindplug generate --audio rain.wav --weights local:PIPELINE --num-images 4 --seed 7
+      bindplug generate --audio rain.wav
+      bindplug generate --audio rain.wav --num-images 4 --seed 7
+      bindplug generate --audio rain.wav --model local:imagebind_huge.pth --weights local:PIPELINE
     """
     from ..plugins import load_embedder, load_generator
     from ..results import make_folder, refuse_existing

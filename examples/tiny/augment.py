@@ -113,6 +113,13 @@ def augment(rgba: Tensor, generator: torch.Generator, hard_share: float) -> Tens
         hard_share: share of samples with the full strength; the others stay close to the
             original on near-white ground.
     """
+    return augment_with_alpha(rgba, generator, hard_share)[0]
+
+
+def augment_with_alpha(
+    rgba: Tensor, generator: torch.Generator, hard_share: float
+) -> tuple[Tensor, Tensor]:
+    """`augment`, and (B, 1, S, S) where the drawing came to lie."""
     draw = Draw(len(rgba), generator)
     hard = draw.chance(hard_share)
     strength = torch.where(hard, draw.uniform(0.3, 1), 0.15)
@@ -127,4 +134,4 @@ def augment(rgba: Tensor, generator: torch.Generator, hard_share: float) -> Tens
         if len(rows):
             image[rows] = change(image[rows], Draw(len(rows), generator))
     noise = draw.uniform(0, 0.03)[:, None, None, None] * hard[:, None, None, None]
-    return (image + noise * draw.normal(*image.shape[1:])).clamp(0, 1)
+    return (image + noise * draw.normal(*image.shape[1:])).clamp(0, 1), layer[:, 3:]

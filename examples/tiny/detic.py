@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 
 import torch
-import torch.nn.functional as F
-from augment import augment
 from data import RUNS, Pictures, concepts
-from detic_losses import detic_loss
+from detic_losses import class_loss, detic_loss
+from mosaics import Mosaics
 from scenes import Scene, compose
 from torch import Tensor, nn
 from vision_text import SIZES, name_vectors, trained
@@ -22,15 +21,17 @@ from bindplug_detic.images import MEAN, STD
 
 CONFIG = DeticConfig(
     backbone="resnet",
-    depths=(1, 1, 1, 1),
-    widths=(32, 64, 128, 192),
+    depths=(1, 1, 2, 1),
+    widths=(32, 64, 128, 256),
     fpn_width=64,
     fc_width=256,
     embed_dim=SIZES["tiny-clip"].embed_dim,
     mask_width=32,
     mask_convs=2,
 )
-WARM_STEPS, STEPS, BATCH = 1000, 1000, 12
+CLASS_STEPS, CLASS_BATCH = 1700, 12  # mosaics a step
+STEPS, RESTART_STEPS = 650, 340
+BATCH, REMINDER = 8, 6  # scenes a step, and mosaics that keep the classes in mind
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -51,23 +52,19 @@ def initialise(model: Detic) -> None:
         nn.init.zeros_(predictor.bbox_pred[2].bias)
 
 
-class WarmUp(nn.Module):
-    """The backbone as a classifier of single pictures into the text space."""
-
-    def __init__(self, model: Detic):
-        super().__init__()
-        self.bottom_up = model.backbone.bottom_up
-        self.head = nn.Linear(model.config.map_widths[-1], model.config.embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.head(self.bottom_up(x)[-1].mean((2, 3))), dim=-1)
+def freeze_norms(model: Detic) -> None:
+    """Batch norms keep their statistics from the mosaics, as Detic's keep ImageNet's."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--warm-steps", type=int, default=WARM_STEPS)
+    parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
+    parser.add_argument("--class-steps", type=int, default=CLASS_STEPS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -81,31 +78,24 @@ def main() -> None:
     model.to(device=device, memory_format=torch.channels_last)
     folder = RUNS / f"detic-{args.seed}"
 
-    warm = WarmUp(model).to(device)
-    small = Pictures("pictures.csv", "train", 64, concepts())
-    known = torch.tensor([i for i, of in enumerate(vocab.of) if len(of)])
-    everyone = torch.arange(len(small.names))
+    mosaics = Mosaics(Pictures("pictures.csv", "train", 64, concepts()), pictures, vocab)
 
-    def warm_loss(step: int, g: torch.Generator) -> Tensor:
-        chosen = known[torch.randperm(len(known), generator=g)[:62]]
-        rgba = torch.cat(
-            [small.rgba[small.one_of_each(everyone, g)], vocab.rgba[vocab.one_of_each(chosen, g)]]
-        )
-        labels = torch.cat([everyone, chosen + len(everyone)]).to(device)
-        x = normalise(augment(rgba, g, min(0.7, step / args.warm_steps))).to(device)
-        return F.cross_entropy(20 * warm(x) @ vectors.T, labels)
+    def loss_on_mosaics(g: torch.Generator, count: int, hard_share: float) -> Tensor:
+        x, boxes, labels = mosaics.draw(g, count, hard_share)
+        x = normalise(x).to(device, memory_format=torch.channels_last)
+        boxes = [b.to(device) for b in boxes]
+        return class_loss(model, x, boxes, labels.to(device), vectors.T, g)
 
-    fit(
-        warm,
-        warm_loss,
-        Run(folder / "warm", args.warm_steps, lr=2e-3, muon_lr=None, seed=args.seed),
-        "detic backbone",
-    )
-    model.backbone.bottom_up.load_state_dict(warm.bottom_up.state_dict())
+    def loss_of_classes(step: int, g: torch.Generator) -> Tensor:
+        return loss_on_mosaics(g, CLASS_BATCH, min(0.75, step / args.class_steps))
+
+    run = Run(folder / "classes", args.class_steps, lr=2e-3, muon_lr=None, seed=args.seed)
+    fit(model, loss_of_classes, run, "tiny detic, classes")
     sources = [(pictures, torch.arange(66)), (vocab, torch.arange(66, len(names)))]
 
-    def loss_of_step(step: int, g: torch.Generator) -> Tensor:
-        scenes = compose(sources, g, BATCH, strength=min(0.8, 0.3 + step / args.steps))
+    def loss_on_scenes(g: torch.Generator, strength: float) -> Tensor:
+        freeze_norms(model)  # `fit` puts everything into training mode
+        scenes = compose(sources, g, BATCH, strength, most=6)
         used = torch.cat([torch.arange(66), *[s.labels for s in scenes]]).unique()
         place = torch.full((len(names),), -1)
         place[used] = torch.arange(len(used))
@@ -115,10 +105,20 @@ def main() -> None:
             for s in scenes
         ]
         x = x.to(memory_format=torch.channels_last)
-        return detic_loss(model, x, scenes, vectors[used].T, g)
+        loss = detic_loss(model, x, scenes, vectors[used].T, g)
+        return loss + loss_on_mosaics(g, REMINDER, 0.75)
 
-    run = Run(folder, args.steps, lr=1.2e-3, muon_lr=None, weight_decay=0.02, seed=args.seed)
-    fit(model, loss_of_step, run, "tiny detic")
+    def first(step: int, g: torch.Generator) -> Tensor:
+        return loss_on_scenes(g, min(0.8, 0.3 + step / args.steps))
+
+    def again(step: int, g: torch.Generator) -> Tensor:
+        return loss_on_scenes(g, 0.7)
+
+    rest = {"muon_lr": None, "weight_decay": 0.02}
+    run = Run(folder, args.steps, lr=1e-3, seed=args.seed, **rest)
+    fit(model, first, run, "tiny detic")
+    run = Run(folder / "restart", args.restart_steps, lr=6e-4, seed=args.seed + 1, **rest)
+    fit(model, again, run, "tiny detic, second cosine")
     torch.save(model.cpu().state_dict(), folder / "detic.pt")
 
 

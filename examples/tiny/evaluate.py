@@ -1,6 +1,7 @@
-"""Every figure of the model card, on the val split, from the weights in the packages.
+"""Every figure of the model card, on the val split, from the weights in the packages, or from
+those that package.py put into another folder.
 
-python evaluate.py [encoders] [detection] [generation]
+python evaluate.py [encoders] [detection] [generation] [--weights FOLDER]
 """
 
 from __future__ import annotations
@@ -13,20 +14,19 @@ import numpy as np
 import torch
 from audio import evaluate as evaluate_audio
 from data import ROOT, RUNS, Pictures, concepts, table
+from package import DETIC, REPO, TINY, UNCLIP
 from scenes import compose
 from vision_text import evaluate as evaluate_pictures
 from vision_text import name_vectors
 
 import bindplug
-from bindplug.bridge import fit_bridge, unit
+from bindplug.bridge import default_vocabulary, fit_bridge, unit
 from bindplug.embedding import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.results import Detections
 from bindplug.training import step_generator
 from bindplug.transforms.vision import normalise
 from bindplug_detic.roi_heads import clip, score_matrix, select_detections
-
-PIPELINE = Path(__file__).parents[2] / "plugins" / "bindplug_unclip" / "tiny"
 
 
 def text_queries(embedder, names: list[str]) -> Embedding:
@@ -41,7 +41,7 @@ def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:
     return found, [r["concept"] for r in rows]
 
 
-def encoders(embedder) -> dict:
+def encoders(embedder, root: Path) -> dict:
     model = embedder.open_model(["vision", "text", "audio"])
     val = Pictures("pictures.csv", "val", 64, concepts())
     top1, top5 = evaluate_pictures(model, val)
@@ -65,10 +65,11 @@ def boxes_only(model, features, classes: list[int]) -> Detections:
     )
 
 
-def detection(embedder, count: int = 200) -> dict:
+@torch.inference_mode()
+def detection(embedder, root: Path, count: int = 200) -> dict:
     names = concepts()
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
-    own = bindplug.load_embedder("tiny-clip", "cpu")
+    detector = bindplug.load_detector("detic", f"local:{root / DETIC}", "cpu")
+    own = bindplug.load_embedder(f"local:{root / DETIC / 'clip'}", "cpu")
     val = Pictures("pictures.csv", "val", 128, names)
     scenes = compose([(val, torch.arange(66))], step_generator(123, 0), count)
     images = [(s.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for s in scenes]
@@ -88,6 +89,17 @@ def detection(embedder, count: int = 200) -> dict:
         ids = [la[k] for la, k in zip(labels, kept, strict=True)]
         return average_precision(found, truth, ids)["AP50"]
 
+    def named(query: Embedding) -> float:
+        """Share of true boxes whose best class is the right one."""
+        model.set_classifier(query.vectors)
+        hits = []
+        for f, rows, ids in zip(features, boxes, labels, strict=True):
+            scale = f.network_size[0] / f.original_size[0]
+            stages = model.roi_heads.cascade(f.maps, torch.from_numpy(rows) * scale, f.network_size)
+            scores = score_matrix(stages, model.classifier, torch.ones(len(rows)))
+            hits.extend((scores.argmax(1).numpy() == ids).tolist())
+        return float(np.mean(hits))
+
     ratio = [f.original_size[0] / f.network_size[0] for f in features]
     proposals = [f.proposals.numpy() * r for f, r in zip(features, ratio, strict=True)]
     heard, concept = sounds_of_val(embedder)
@@ -96,30 +108,37 @@ def detection(embedder, count: int = 200) -> dict:
     out = {
         "scenes": count,
         "recall_at_0.5": proposal_recall(proposals, boxes),
+        "true_boxes_named": named(text_queries(own, names)),
         "text_oracle": ap50(text_queries(own, names), list(range(66))),
         "text_oracle_sounded": ap50(text_queries(own, [names[i] for i in sounded]), sounded),
     }
+    vocabularies = {
+        "all": default_vocabulary(),
+        "sounding": default_vocabulary("audio"),
+        "66": names,
+    }
     for kind in ("vocabulary", "linear"):
-        for words in (None, names):
+        for label, words in vocabularies.items():
             bridge = fit_bridge(kind, embedder, own, words)
-            label = f"{kind}_{'1003' if words is None else '66'}_words"
-            out[f"text_{label}"] = ap50(bridge(texts), list(range(66)))
             rng, scores = np.random.default_rng(0), []
             for _ in range(3):  # another unseen recording for each concept
                 picks = [
                     rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded
                 ]
                 scores.append(ap50(bridge(heard[picks]), sounded))
-            out[f"sound_{label}"] = float(np.mean(scores))
+            out[f"{kind}, {label} ({len(words)} words)"] = {
+                "text": ap50(bridge(texts), list(range(66))),
+                "sound": float(np.mean(scores)),
+            }
     return out
 
 
-def generation(embedder, per_sound: int = 2) -> dict:
+def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     from judge import load_judge
     from PIL import Image
 
     names, judge = concepts(), load_judge()
-    generator = bindplug.load_generator("unclip", f"local:{PIPELINE}", "cpu")
+    generator = bindplug.load_generator("unclip", f"local:{root / UNCLIP}", "cpu")
     heard, concept = sounds_of_val(embedder)
     wanted = torch.tensor([names.index(c) for c in concept])
     train = Pictures("pictures.csv", "train", 64, names)
@@ -161,11 +180,12 @@ def generation(embedder, per_sound: int = 2) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=["encoders", "detection", "generation"])
+    parser.add_argument("--weights", type=Path, default=REPO)
     args = parser.parse_args()
-    embedder = bindplug.load_embedder("tiny", "cpu")
+    embedder = bindplug.load_embedder(f"local:{args.weights / TINY}", "cpu")
     torch.manual_seed(0)
     for part in args.parts:
-        print(json.dumps({part: globals()[part](embedder)}, indent=1), flush=True)
+        print(json.dumps({part: globals()[part](embedder, args.weights)}, indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ from vision_text import SIZES
 from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]
-DETIC = REPO / "plugins" / "bindplug_detic" / "tiny"
+# Where the weights lie below the repository, or below another folder of the same layout.
+TINY = Path("bindplug", "tiny")
+DETIC = Path("plugins", "bindplug_detic", "tiny")
+UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
 
 
 def save_encoder(space: str, run: Path, folder: Path) -> None:
@@ -27,23 +30,25 @@ def save_encoder(space: str, run: Path, folder: Path) -> None:
     save_imagebind(model, folder, {"space": space})
 
 
-def encoders(seed: int) -> None:
-    save_encoder("tiny", RUNS / f"tiny-{seed}" / "imagebind.pt", REPO / "bindplug" / "tiny")
-    save_encoder("tiny-clip", RUNS / f"tiny-clip-{seed}" / "vision_text.pt", DETIC / "clip")
+def encoders(seed: int, root: Path) -> None:
+    save_encoder("tiny", RUNS / f"tiny-{seed}" / "imagebind.pt", root / TINY)
+    save_encoder("tiny-clip", RUNS / f"tiny-clip-{seed}" / "vision_text.pt", root / DETIC / "clip")
     names = concepts() + list(dict.fromkeys(r["name"] for r in table("vocab.csv")))
-    (REPO / "bindplug" / "vocabulary.txt").write_text("\n".join(names) + "\n")
+    (root / "bindplug" / "vocabulary.txt").write_text("\n".join(names) + "\n")
 
 
-def detic(seed: int) -> None:
+def detic(seed: int, root: Path) -> None:
     state = torch.load(RUNS / f"detic-{seed}" / "detic.pt", weights_only=True)
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()}
-    save_file(state, DETIC / "model.safetensors")
-    sizes = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.05}
-    (DETIC / "config.json").write_text(json.dumps(sizes, indent=1) + "\n")
+    folder = root / DETIC
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / "model.safetensors")
+    sizes = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.15}
+    (folder / "config.json").write_text(json.dumps(sizes, indent=1) + "\n")
 
 
-def unclip(seed: int) -> None:
-    folder = REPO / "plugins" / "bindplug_unclip" / "tiny"
+def unclip(seed: int, root: Path) -> None:
+    folder = root / UNCLIP
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
     (folder / "bindplug.json").write_text(json.dumps({"space": "tiny"}, indent=1) + "\n")
@@ -53,9 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=["encoders", "detic", "unclip"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--to", type=Path, default=REPO, help="another folder, to be evaluated")
     args = parser.parse_args()
     for part in args.parts:
-        {"encoders": encoders, "detic": detic, "unclip": unclip}[part](args.seed)
+        {"encoders": encoders, "detic": detic, "unclip": unclip}[part](args.seed, args.to)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,13 @@ def _free_place(side: int, taken: list[tuple], g: torch.Generator) -> tuple[int,
 
 
 def compose(
-    sources: list[tuple[Pictures, Tensor]], g: torch.Generator, count: int, strength: float = 0.7
+    sources: list[tuple[Pictures, Tensor]],
+    g: torch.Generator,
+    count: int,
+    strength: float = 0.7,
+    most: int = 4,
 ) -> list[Scene]:
-    """`count` scenes of 2 to 4 pictures of 60 to 160 pixels.
+    """`count` scenes of 2 to `most` pictures of 60 to 160 pixels.
 
     Args:
         sources: pictures with the class id that each of their names has, drawn in equal shares
@@ -72,7 +76,7 @@ def compose(
     scenes = []
     for image in canvas:
         objects, taken, layers = [], [], []
-        for _ in range(int(torch.randint(2, 5, (), generator=g))):
+        for _ in range(int(torch.randint(2, most + 1, (), generator=g))):
             r = torch.rand(8, generator=g)
             pictures, ids = sources[0 if len(sources) == 1 or r[3] < 0.7 else 1]
             known = [n for n in range(len(pictures.names)) if len(pictures.of[n])]

@@ -10,13 +10,21 @@ import numpy as np
 
 from bindplug.bridge import Bridge, cross
 from bindplug.embedding import Embedding
+from bindplug.errors import BindplugError
 from bindplug.plugins import DetectorPlugin
 from bindplug.results import Detections
 from bindplug.transforms.vision import image_name, load_image
 
 HERE = Path(__file__).parent
-CLIP_SPACE = "openai-clip-vit-b-32"  # in which every released Detic was trained
 WEIGHTS = ("tiny",)
+# Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
+# that of the authors' demo for custom vocabularies.
+RELEASED = {
+    "space": "openai-clip-vit-b-32",
+    "short_side": 800,
+    "long_side": 1333,
+    "threshold": 0.3,
+}
 
 
 class DeticDetector:
@@ -77,15 +85,29 @@ class DeticDetector:
 
 
 def load(weights: str, device: str) -> DeticDetector:
-    """The tiny Detic of this package, or "local:PATH" with a released checkpoint."""
+    """The tiny Detic of this package, or "local:PATH".
+
+    The path is a released checkpoint, or a folder like the tiny one's: `model.safetensors`, and
+    `config.json` with the classifier's space, the picture size and the threshold.
+    """
     from .detic import Detic
 
-    if weights == "tiny":
-        about = json.loads((HERE / "tiny" / "config.json").read_text())
-        model = Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
-        return DeticDetector(model.to(device), **about, name=weights)
-    model = Detic.from_checkpoint(weights.removeprefix("local:"))
-    return DeticDetector(model.to(device), CLIP_SPACE, 800, 1333, 0.3, weights)
+    path = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
+    about = RELEASED
+    if path.is_dir():
+        about = _read_about(path / "config.json")
+        path = path / "model.safetensors"
+    return DeticDetector(Detic.from_checkpoint(path).to(device), **about, name=weights)
+
+
+def _read_about(path: Path) -> dict:
+    try:
+        about = json.loads(path.read_text())
+        return {key: type(value)(about[key]) for key, value in RELEASED.items()}
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise BindplugError(
+            f"{path}: not a Detic folder's configuration ({err}); it holds {', '.join(RELEASED)}"
+        ) from err
 
 
 PLUGIN = DetectorPlugin(

@@ -15,7 +15,9 @@ from bindplug.plugins import GeneratorPlugin
 
 from .conditioning import conditioning, pipeline_space
 
+HERE = Path(__file__).parent
 MEMORY = "memory.safetensors"
+WEIGHTS = ("tiny",)
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,13 @@ def read_memory(folder: Path) -> Memory | None:
 
 
 def load(weights: str, device: str) -> UnCLIPGenerator:
-    """The diffusers pipeline in the folder that "local:PATH" names."""
+    """The tiny pipeline of this package, or a diffusers pipeline folder as "local:PATH"."""
     import torch
     from diffusers import StableUnCLIPImg2ImgPipeline
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    folder = Path(weights.removeprefix("local:"))
+    folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
     if not (folder / "model_index.json").is_file():
         raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
     for log in (diffusers_logging, transformers_logging):
@@ -148,5 +150,5 @@ def load(weights: str, device: str) -> UnCLIPGenerator:
 
 
 PLUGIN = GeneratorPlugin(
-    load=load, weights=(), about="stable unCLIP (diffusers), conditioned by an embedding"
+    load=load, weights=WEIGHTS, about="stable unCLIP (diffusers), conditioned by an embedding"
 )

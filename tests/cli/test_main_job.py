@@ -72,6 +72,12 @@ def test_generate(run, media, tmp_path, pipeline_folder):
     assert np.array_equal(np.asarray(picture), np.asarray(again[0]))
 
 
+def test_generate_as_in_the_readme(run, media, tmp_path):
+    result = run("generate", "--audio", media / "rain.wav")
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "bindplug-out" / "rain_0000.png").size == (64, 64)
+
+
 @pytest.mark.parametrize("ending", ["npy", "safetensors"])
 def test_embed(run, media, tmp_path, ending):
     path = tmp_path / f"x.{ending}"

@@ -1,5 +1,8 @@
 """What Detic refuses, and what it accepts of checkpoints."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from safetensors.torch import save_file
 
 from bindplug import BindplugError
 from bindplug_detic import Detic
+from bindplug_detic.detector import HERE, load
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +95,18 @@ def test_lengths_of_classifier_rows_do_not_matter(model):
     model.set_classifier(torch.from_numpy(rows * 7))
     second = model.predict(picture, score_threshold=0.1, short_side=250)
     assert len(first) and np.allclose(first.scores, second.scores, atol=1e-5)
+
+
+def test_a_folder_of_ones_own(tmp_path):
+    shutil.copytree(HERE / "tiny", tmp_path / "mine")
+    config = tmp_path / "mine" / "config.json"
+    about = json.loads(config.read_text())
+    config.write_text(json.dumps({**about, "threshold": 0.4, "short_side": 64}))
+    detector = load(f"local:{tmp_path / 'mine'}", "cpu")
+    assert (detector.space, detector.short_side, detector.threshold) == ("tiny-clip", 64, 0.4)
+    config.write_text("{}")
+    with pytest.raises(BindplugError, match=r"config.json.*space"):
+        load(f"local:{tmp_path / 'mine'}", "cpu")
+    config.unlink()
+    with pytest.raises(BindplugError, match=r"config.json"):
+        load(f"local:{tmp_path / 'mine'}", "cpu")
