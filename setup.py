@@ -21,6 +21,7 @@ setup(
     packages=[*core, "bindplug.media", *plugins],
     package_data={
         "bindplug": ["vocabulary.txt", "sounding.txt"],
+        "bindplug.imagebind": ["catalogue.json"],
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["tiny/*", "tiny/clip/*"],
@@ -32,6 +33,8 @@ setup(
         "numpy",
         "pillow>=10.1",
         "soundfile",
+        "av>=13",
+        "filelock",
         "safetensors",
         "click>=8.1",
         "tqdm",
@@ -47,6 +50,7 @@ setup(
         "console_scripts": ["bindplug = bindplug.cli:main"],
         "bindplug.embedders": [
             "tiny = bindplug.tiny:PLUGIN",
+            "imagebind-huge = bindplug.imagebind.huge:PLUGIN",
             "tiny-clip = bindplug_detic.tiny_clip:PLUGIN",
         ],
         "bindplug.detectors": ["detic = bindplug_detic.detector:PLUGIN"],

@@ -9,6 +9,7 @@ is the closed-form ridge regression from the words' source vectors to their targ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -49,7 +50,7 @@ class Bridge:
                 f"the embedding is of {embedding.space!r}"
             )
         vectors = self._map(embedding.vectors)
-        return Embedding(vectors, self.target, embedding.modality, embedding.labels)
+        return replace(embedding, vectors=vectors, space=self.target)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors

@@ -1,120 +1,222 @@
-"""Embedder: files, arrays and strings of one sense to an Embedding."""
+"""Embedder: inputs of one sense to an Embedding, decoded by threads while the network works."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from .embedding import Embedding
+from .cache import Cache
+from .embedding import Embedding, unit
 from .errors import BindplugError
-from .imagebind import ImageBind
+from .senses import SENSES, as_items, check_options, label, prepare
 
-SENSES = {"image": "vision", "text": "text", "audio": "audio"}  # as users and the network say
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass
+class Row:
+    """One input on its way: its clips, then its vectors.
+
+    Attributes:
+        index, label: its place and its name.
+        times: (start, end) seconds of each clip; () for stills and texts.
+        vectors: (1, D) its embedding, or (clips, D) where clips are not averaged.
+        error: why it could not be read, and then there are no vectors.
+    """
+
+    index: int
+    label: str
+    clips: object = None
+    times: tuple = ()
+    vectors: np.ndarray | None = None
+    key: str | None = None
+    error: BindplugError | None = None
 
 
 class Embedder:
     """An ImageBind network with its transforms.
 
     Args:
-        open_model: called with the senses that are needed first, returns the network with those
-            trunks; a later sense is loaded when it is asked for.
+        open_model: called with the network's senses that are needed first, returns the network
+            with those trunks; a later sense is loaded when it is asked for.
         space: name of the network's space.
-        senses: which of image, text and audio it speaks.
+        senses: which of image, video, text, audio, depth, thermal and imu it takes.
         device: torch device name.
-        batch_size: inputs a forward pass.
+        batch_size: clips a forward pass; a still or a text counts as one.
+        workers: threads that decode ahead.
+        dtype: "float32", "bfloat16" or "float16" for weights and activations; the final
+            normalisation is always in float32.
+        compile: run the trunks through torch.compile (slow start, faster on long runs).
+        cache: keep embeddings here and look them up by content; None does neither.
+        identity: what tells this network from others of the same space, for the cache.
     """
 
     def __init__(
         self,
-        open_model: Callable[[list[str]], ImageBind],
+        open_model: Callable[[list[str]], object],
         space: str,
         senses: tuple[str, ...],
         device: str = "cpu",
         batch_size: int = 16,
+        workers: int = 2,
+        dtype: str = "float32",
+        compile: bool = False,
+        cache: Cache | None = None,
+        identity: str = "",
     ):
+        if dtype not in DTYPES:
+            raise BindplugError(f"dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+        if batch_size < 1 or workers < 1:
+            raise BindplugError("batch_size and workers are at least 1")
         self.open_model, self._models = open_model, {}
         self.space, self.senses = space, senses
-        self.device, self.batch_size = device, batch_size
+        self.device, self.dtype, self.compile = device, dtype, compile
+        self.batch_size, self.workers = batch_size, workers
+        self.cache, self.identity = cache, identity
 
-    def _model(self, sense: str) -> ImageBind:
-        if sense not in self._models:
-            self._models[sense] = self.open_model([sense]).to(self.device)
-        return self._models[sense]
-
-    def embed(self, **inputs) -> Embedding:
+    def embed(self, average: bool = True, **inputs) -> Embedding:
         """Embed one modality.
 
         Args:
-            image: a path, file object, PIL image, (H, W, 3) uint8 RGB array, or a list of them.
-            text: a string or a list of strings.
-            audio: a path, file object, (array, rate in Hz), or a list of them. Three clips of
-                2 s are averaged, as the reference does.
+            average: one row for each input; False gives one for each of its clips.
+            image: a path, file object, PIL image or (H, W, 3) uint8 RGB array. Option `upright`
+                (False, as the reference): apply the EXIF orientation.
+            text: a string. Option `truncation` ("current" or "old").
+            audio: a path or file object, also of a video, or (array, rate in Hz). Option `clips`:
+                "reference" (3 of 2 s), a number, or "all".
+            video: a path or file object. Option `clips`: "reference" (5 of 2 s), a number, "all".
+            depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:
+                see `transforms.depth`.
+            thermal: the same. Option `span`: see `transforms.thermal`.
+            imu: a CSV file, (array, rate in Hz), or an array and the option `rate`. Options
+                `acceleration`, `rotation`, `clips`: see `transforms.imu`.
+
+            Of each also a list or generator of them.
 
         Returns:
-            One unit row for each input, in their order.
+            Unit rows in the order of the inputs; the mean of an input's clips is taken as the
+            reference does. `times` says which seconds the clips span.
 
         Raises:
             BindplugError: no or several modalities, a modality that this embedder does not
-                speak, no input, or an input that cannot be read (it is named).
+                speak, an unknown option, no input, or an input that cannot be read (it is named).
         """
-        given = {k: v for k, v in inputs.items() if v is not None}
+        given = {k: v for k, v in inputs.items() if k in SENSES and v is not None}
+        unknown = [k for k in inputs if k not in SENSES]
+        if not given and len(unknown) == 1:
+            raise self._not_spoken(unknown[0])
         if len(given) != 1:
             raise BindplugError(
-                f"embed takes one modality a call, got {', '.join(given) or 'none'}; "
+                f"embed takes one modality a call, got {', '.join(given or unknown) or 'none'}; "
                 "mix embeddings with bindplug.compose"
             )
         modality, value = given.popitem()
-        if modality not in self.senses:
-            raise BindplugError(
-                f"{self.space!r} does not embed {modality}; it speaks {', '.join(self.senses)}"
-            )
-        several = (list,) if modality == "audio" else (list, tuple)  # (array, rate) is one sound
-        items = list(value) if isinstance(value, several) else [value]
-        if not items:
+        options = {k: inputs[k] for k in unknown}
+        vectors, labels, times = [], [], []
+        for row in self.stream(modality, as_items(modality, value), average, **options):
+            if row.error:
+                raise row.error
+            vectors.append(row.vectors)
+            count = len(row.vectors)
+            labels += [row.label] * count
+            times += [row.times] if average else ([(t,) for t in row.times] or [()] * count)
+        if not vectors:
             raise BindplugError(f"no {modality} to embed")
-        batches = [
-            self._embed_batch(modality, items[i : i + self.batch_size])
-            for i in range(0, len(items), self.batch_size)
-        ]
-        labels = tuple(_label(modality, item, i) for i, item in enumerate(items))
-        return Embedding(np.concatenate(batches), self.space, modality, labels)
+        return Embedding(np.concatenate(vectors), self.space, modality, tuple(labels), tuple(times))
 
-    def _embed_batch(self, modality: str, items: list) -> np.ndarray:
+    def stream(
+        self, modality: str, items: Iterable, average: bool = True, **options
+    ) -> Iterator[Row]:
+        """Rows one after another, in order, holding only a few inputs at a time.
+
+        Args:
+            modality: a sense; `items` its inputs; `average` and `options` as in `embed`.
+
+        Yields:
+            A Row for each input, with `error` set where it cannot be read.
+
+        Raises:
+            BindplugError: a modality that this embedder does not speak, or an unknown option.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        if modality not in self.senses:
+            raise self._not_spoken(modality)
+        check_options(modality, options)
+        model = self._model(SENSES[modality].network)
+        config = getattr(model.config, SENSES[modality].network)
+        settings = f"{self.identity} {self.dtype} {modality} {average} {sorted(options.items())}"
+
+        def read(index: int, item) -> Row:
+            row = Row(index, label(modality, item, index))
+            try:
+                if self.cache is not None:
+                    row.key = self.cache.key(item, settings)
+                    row.vectors, row.times = self.cache.get(row.key)
+                if row.vectors is None:
+                    row.clips, row.times = prepare(modality, item, config, options)
+            except BindplugError as err:
+                row.error = err
+            return row
+
+        source = enumerate(items)
+        waiting: deque = deque()
+        batch: list[Row] = []
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                while True:
+                    while len(waiting) < 2 * self.batch_size and (item := next(source, None)):
+                        waiting.append(pool.submit(read, *item))
+                    if not waiting:
+                        break
+                    batch.append(waiting.popleft().result())
+                    if sum(len(r.clips) for r in batch if r.clips is not None) >= self.batch_size:
+                        yield from self._encode(modality, model, batch, average)
+                        batch = []
+                yield from self._encode(modality, model, batch, average)
+            finally:  # where the caller stops early
+                for future in waiting:
+                    future.cancel()
+
+    def _not_spoken(self, modality: str) -> BindplugError:
+        return BindplugError(
+            f"{self.space!r} does not embed {modality}; it speaks {', '.join(self.senses)}"
+        )
+
+    def logit_scale(self, modality: str) -> float:
+        """The factor by which the network multiplies unit vectors of a modality (image: 1)."""
+        network = SENSES[modality].network
+        return self._model(network).logit_scale(network)
+
+    def _model(self, network: str):
+        if network not in self._models:
+            import torch
+
+            model = self.open_model([network])
+            self._models[network] = model.cast(getattr(torch, self.dtype)).to(self.device)
+            if self.compile:
+                model.modality_trunks[network].compile()
+        return self._models[network]
+
+    def _encode(self, modality: str, model, batch: list[Row], average: bool) -> list[Row]:
+        """Fill in the vectors of rows that have clips."""
         import torch
 
-        sense = SENSES[modality]
-        model = self._model(sense)
-        config = getattr(model.config, sense)
-        x = _transform(modality, items, config).to(self.device)
-        with torch.inference_mode():
-            out = model({sense: x})[sense]
-        return out.float().cpu().numpy()
-
-
-def _transform(modality: str, items: list, config):
-    """A batch of one modality to the tensor that its trunk reads."""
-    import torch
-
-    if modality == "text":
-        from .transforms.text import transform_text
-
-        for item in items:
-            if not isinstance(item, str):
-                raise BindplugError(f"text is a string, got {type(item).__name__}")
-        return transform_text(items, config)
-    if modality == "image":
-        from .transforms.vision import transform_image
-
-        return torch.stack([transform_image(item, config) for item in items])
-    from .transforms.audio import transform_audio
-
-    return torch.stack([transform_audio(item, config) for item in items])
-
-
-def _label(modality: str, item, index: int) -> str:
-    if isinstance(item, (str, os.PathLike)):
-        return os.fspath(item)
-    name = getattr(item, "filename", None) or getattr(item, "name", None)
-    return name if isinstance(name, str) and name else f"{modality} {index}"
+        network = SENSES[modality].network
+        rows = [r for r in batch if r.clips is not None]
+        if rows:
+            with torch.inference_mode():
+                parts = torch.cat([r.clips for r in rows]).split(self.batch_size)
+                out = [model.encode_clips(network, x.to(self.device)).cpu() for x in parts]
+            shares = torch.cat(out).split([len(r.clips) for r in rows])
+            for row, vectors in zip(rows, shares, strict=True):
+                vectors = vectors.mean(dim=0, keepdim=True) if average else vectors
+                if not average and row.times:  # a video's crops share their clip's time
+                    vectors = vectors.unflatten(0, (len(row.times), -1)).mean(dim=1)
+                row.vectors, row.clips = unit(vectors.numpy()), None
+                if row.key is not None:
+                    self.cache.put(row.key, row.vectors, row.times)
+        return batch

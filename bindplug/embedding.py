@@ -26,12 +26,15 @@ class Embedding:
         space: name of the space; equal width is not equal space.
         modality: image, text, audio, ... or "mixed" after arithmetic.
         labels: one name a row: a path, a text, or a mixture of them.
+        times: for each row the (start, end) seconds of the clips it was made of; () for all that
+            has none.
     """
 
     vectors: np.ndarray
     space: str
     modality: str
     labels: tuple[str, ...]
+    times: tuple[tuple[tuple[float, float], ...], ...] = ()
 
     def __post_init__(self):
         vectors = np.asarray(self.vectors, dtype=np.float32)
@@ -43,6 +46,10 @@ class Embedding:
             raise BindplugError("embedding with NaN or infinite values")
         object.__setattr__(self, "vectors", unit(vectors))
         object.__setattr__(self, "labels", tuple(self.labels))
+        times = tuple(self.times) or ((),) * len(vectors)
+        if len(times) != len(vectors):
+            raise BindplugError(f"{len(vectors)} vectors with the times of {len(times)}")
+        object.__setattr__(self, "times", times)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -51,7 +58,8 @@ class Embedding:
         """Rows at an index, index array or slice, always as (n, D)."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         labels = tuple(self.labels[i] for i in index)
-        return Embedding(self.vectors[index], self.space, self.modality, labels)
+        times = tuple(self.times[i] for i in index)
+        return Embedding(self.vectors[index], self.space, self.modality, labels, times)
 
 
 def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
@@ -67,6 +75,7 @@ def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
         embeddings[0].space,
         modalities.pop() if len(modalities) == 1 else "mixed",
         tuple(label for e in embeddings for label in e.labels),
+        tuple(times for e in embeddings for times in e.times),
     )
 
 

@@ -17,12 +17,13 @@ from weakref import WeakValueDictionary
 from .embedding import Embedding
 from .errors import BindplugError, MissingDependency, SpaceMismatch
 from .results import Detections
+from .weights import Checkpoint
 
 GROUPS = ("bindplug.embedders", "bindplug.detectors", "bindplug.generators")
 
 
 class Embedder(Protocol):
-    """Speaks one space in some of the senses image, text and audio."""
+    """Speaks one space in some of the senses image, video, text, audio, depth, thermal and imu."""
 
     space: str
     senses: tuple[str, ...]
@@ -50,12 +51,16 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class EmbedderPlugin:
-    """One space's embedder: `load(device)` returns an Embedder."""
+    """One space's embedder: `load(device, **settings)` returns an Embedder.
+
+    `checkpoints` are what it can fetch, for `bindplug models`.
+    """
 
     space: str
     senses: tuple[str, ...]
-    load: Callable[[str], Embedder]
+    load: Callable[..., Embedder]
     about: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class DetectorPlugin:
     load: Callable[[str, str], Detector]
     weights: tuple[str, ...]
     about: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class GeneratorPlugin:
     load: Callable[[str, str], Generator]
     weights: tuple[str, ...]
     about: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 def discover(group: str) -> dict[str, EntryPoint]:
@@ -131,25 +138,32 @@ def pick_device(device: str = "auto") -> str:
 _speakers: WeakValueDictionary[str, object] = WeakValueDictionary()
 
 
-def load_embedder(name: str = "tiny", device: str = "auto") -> Embedder:
+def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embedder:
     """An embedder by name.
 
     Args:
-        name: an installed embedder ("tiny", ...), or "local:PATH" with the folder or file of an
-            ImageBind checkpoint (the released imagebind_huge.pth, for one).
+        name: an installed embedder ("tiny", "imagebind-huge", ...); "local:PATH" with the folder
+            or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
+            "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
+        settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
+            `bindplug.embedder.Embedder`.
 
     Raises:
-        BindplugError: an unknown name, or weights that cannot be read.
+        BindplugError: an unknown name, or weights that cannot be had or read.
     """
     device = pick_device(device)
     if name.startswith("local:"):
         from .imagebind.local import open_local
 
-        embedder = open_local(name.removeprefix("local:"), device)
+        embedder = open_local(name.removeprefix("local:"), device, **settings)
+    elif name.startswith("hf:"):
+        from .imagebind.local import open_hub
+
+        embedder = open_hub(name.removeprefix("hf:"), device, **settings)
     elif _looks_like_path(name):
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
     else:
-        embedder = plugin("bindplug.embedders", name).load(device)
+        embedder = plugin("bindplug.embedders", name).load(device, **settings)
     _speakers[embedder.space] = embedder
     return embedder
 

@@ -16,6 +16,42 @@ def media():
     return media_folder()
 
 
+@pytest.fixture
+def make_video(tmp_path):
+    """Write a short video: make_video(colour, seconds=3, rate=10, tone=Hz or None) gives its path.
+
+    A white bar moves from left to right.
+    """
+    import av
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    def write(colour, seconds=3, rate=10, size=(96, 64), tone=None, name=None):
+        path = tmp_path / (name or f"{colour}-{len(list(tmp_path.glob('*.mp4')))}.mp4")
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=rate)
+            stream.width, stream.height = size
+            sound = None if tone is None else container.add_stream("aac", rate=16_000)
+            for i in range(int(seconds * rate)):
+                image = Image.new("RGB", size, colour)
+                x = size[0] * i / (seconds * rate)
+                ImageDraw.Draw(image).rectangle([x, 0, x + 6, size[1]], fill="white")
+                frame = av.VideoFrame.from_image(image)
+                frame.pts = i
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+            if sound:
+                t = np.arange(int(seconds * 16_000)) / 16_000
+                wave = (0.3 * np.sin(2 * np.pi * tone * t)).astype(np.float32)[None]
+                frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = 16_000, 0
+                container.mux(sound.encode(frame))
+                container.mux(sound.encode())
+        return str(path)
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory):
     """A stable unCLIP pipeline of the real classes, random and very small, for the space tiny."""

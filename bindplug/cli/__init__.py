@@ -12,8 +12,11 @@ COMMANDS = {
     "demo": "Hear recordings, find what they mean in pictures and paint it, offline.",
     "detect": "Find in pictures what a sound, text or picture means.",
     "generate": "Paint what a sound, text or picture means.",
-    "embed": "Write embeddings of sounds, texts or pictures to a file.",
-    "models": "List the weights that are here.",
+    "embed": "Write embeddings of files of any sense to a file.",
+    "classify": "Name files, by labels or by a few examples.",
+    "search": "Find a folder's files by sound, text, picture or a mixture.",
+    "evaluate": "Measure naming and retrieval on labelled files.",
+    "models": "List, fetch, check and remove weights.",
     "plugins": "List embedders, detectors and generators.",
     "doctor": "Say what works on this machine, and if not, why.",
 }

@@ -48,17 +48,106 @@ def options(*decorators: Callable) -> Callable:
     return apply
 
 
-prompt_options = options(
-    click.option("--audio", multiple=True, metavar="FILE", help="Sound; may be repeated."),
-    click.option("--text", multiple=True, metavar="TEXT", help="Text; may be repeated."),
-    click.option("--image", multiple=True, metavar="FILE", help="Picture; may be repeated."),
-)
-model_option = click.option(
-    "--model", default="tiny", show_default=True, help="Embedder: a name, or local:PATH."
+FLAGS = {
+    "audio": "Sound, or a video's.",
+    "text": "Text.",
+    "image": "Picture.",
+    "video": "Video.",
+    "depth": "Depth picture or .npy.",
+    "thermal": "Thermal picture or .npy.",
+    "imu": "IMU recording, CSV.",
+}
+
+
+class PromptCommand(click.Command):
+    """A command that knows in which order prompts of several senses were given, and whose
+    `--weights` takes all numbers that follow it."""
+
+    def parse_args(self, ctx, args):
+        flags = {f"--{sense}": sense for sense in FLAGS}
+        prompts, out, queue = [], [], list(args)
+        while queue:
+            arg = queue.pop(0)
+            if arg == "--":
+                out += [arg, *queue]
+                break
+            flag, given, value = arg.partition("=")
+            out.append(arg)
+            if flag in flags and (given or queue):
+                if not given:
+                    value = queue.pop(0)
+                    out.append(value)
+                prompts.append((flags[flag], value))
+            elif arg == "--weights" and queue:
+                out.append(queue.pop(0))
+                while queue and _is_number(queue[0]):
+                    out += [arg, queue.pop(0)]
+        ctx.meta["bindplug.prompts"] = prompts
+        return super().parse_args(ctx, out)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(float(text)) or True
+    except ValueError:
+        return False
+
+
+def prompt_options(command: Callable) -> Callable:
+    """Flags of all senses; the command gets `prompts`, a list of (sense, value) in order."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **kwargs):
+        prompts = click.get_current_context().meta["bindplug.prompts"]
+        return command(*args, prompts=prompts, **kwargs)
+
+    for sense, about in reversed(FLAGS.items()):
+        metavar = "TEXT" if sense == "text" else "FILE"
+        wrapped = click.option(
+            f"--{sense}", multiple=True, metavar=metavar, expose_value=False,
+            help=f"{about} May be repeated.",
+        )(wrapped)  # fmt: skip
+    return wrapped
+
+
+class Offline(click.Option):
+    """`--offline` forbids the network to this process, before any library looks."""
+
+    def handle_parse_result(self, ctx, opts, args):
+        value, args = super().handle_parse_result(ctx, opts, args)
+        if value:
+            os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+        return value, args
+
+
+model_option = options(
+    click.option(
+        "--model",
+        default="tiny",
+        show_default=True,
+        help="Embedder: a name, local:PATH or hf:ORG/REPO.",
+    ),
+    click.option("--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."),
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
 )
+speed_options = options(
+    click.option(
+        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
+    ),
+    click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1)),
+    click.option("--num-workers", default=2, show_default=True, type=click.IntRange(1)),
+    click.option("--compile", is_flag=True, help="Use torch.compile; slow to start."),
+    click.option(
+        "--cache", metavar="FILE", help="Keep embeddings in this file and look them up there."
+    ),
+)
+sense_option = click.option(
+    "--option", "sense_options", multiple=True, metavar="NAME=VALUE",
+    help="How inputs are read: clips=all, upright=true, truncation=old, unit=sunrgbd, rate=200, "
+    "... May be repeated.",
+)  # fmt: skip
 output_options = options(
     click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
@@ -76,25 +165,71 @@ class Failures:
         try:
             return work(*args, **kwargs)
         except BindplugError as err:
-            say(f"Error: {err}")
-            self.count += 1
+            self.add(err)
             return None
+
+    def add(self, message) -> None:
+        """Say one."""
+        say(f"Error: {message}")
+        self.count += 1
+
+    def add_all(self, messages: Iterable) -> None:
+        for message in messages:
+            self.add(message)
 
     def finish(self) -> None:
         if self.count:
             sys.exit(BindplugError.exit_code)
 
 
-def list_prompts(**prompts: Iterable[str]) -> list[tuple[str, str]]:
-    """(modality, value) of every prompt.
-
+def need_prompts(prompts: list[tuple[str, str]]) -> None:
+    """
     Raises:
         BindplugError: there is none.
     """
-    given = [(kind, value) for kind, values in prompts.items() for value in values]
-    if not given:
-        raise BindplugError("give a prompt: --audio FILE, --text TEXT or --image FILE")
-    return given
+    if not prompts:
+        raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
+
+
+def open_embedder(model, device, dtype, batch_size, num_workers, compile, cache):
+    """The embedder that the options name."""
+    from ..cache import Cache
+    from ..plugins import load_embedder
+
+    return load_embedder(
+        model,
+        device,
+        dtype=dtype,
+        batch_size=batch_size,
+        workers=num_workers,
+        compile=compile,
+        cache=None if cache is None else Cache(cache),
+    )
+
+
+def read_options(pairs: Iterable[str], senses: Iterable[str]) -> dict:
+    """NAME=VALUE of `--option` to a dictionary; numbers and true or false are taken as such.
+
+    Raises:
+        BindplugError: no "=", or a name that none of the senses has.
+    """
+    from ..senses import SENSES
+
+    out, senses = {}, sorted(set(senses))
+    known = {name for sense in senses for name in SENSES[sense].options}
+    for pair in pairs:
+        name, given, value = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not given or name not in known:
+            raise BindplugError(
+                f"option {pair!r}; {', '.join(senses)} has: {', '.join(sorted(known)) or 'none'}, "
+                "each as NAME=VALUE"
+            )
+        try:
+            out[name] = json.loads(value)
+        except ValueError:
+            out[name] = value
+    return out
 
 
 def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]]):

@@ -7,11 +7,12 @@ import click
 
 from .common import (
     Failures,
+    PromptCommand,
     clear_errors,
     device_option,
     embed_prompts,
-    list_prompts,
     model_option,
+    need_prompts,
     output_options,
     prompt_options,
     put_json,
@@ -20,7 +21,7 @@ from .common import (
 )
 
 
-@click.command()
+@click.command(cls=PromptCommand)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @prompt_options
 @model_option
@@ -40,7 +41,7 @@ from .common import (
 @output_options
 @device_option
 @clear_errors
-def detect(images, audio, text, image, model, detector, weights, bridge, threshold, top_k,
+def detect(images, prompts, model, detector, weights, bridge, threshold, top_k,
            json_file, coco, overlay, output, overwrite, device):  # fmt: skip
     """Find in each IMAGE what a sound, text or picture means.
 
@@ -51,7 +52,8 @@ def detect(images, audio, text, image, model, detector, weights, bridge, thresho
     from ..plugins import load_detector, load_embedder
     from ..results import coco_results, document, make_folder, refuse_existing
 
-    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
+    need_prompts(prompts)
+    failures = Failures()
     stems = unique_stems(images)
     if overlay:
         folder = make_folder(output)

@@ -7,63 +7,102 @@ import click
 from ..errors import BindplugError
 from .common import (
     Failures,
+    PromptCommand,
     clear_errors,
     device_option,
-    embed_prompts,
-    list_prompts,
     model_option,
+    need_prompts,
+    open_embedder,
     prompt_options,
     put_json,
+    read_options,
     say,
+    sense_option,
+    speed_options,
 )
 
 
-@click.command()
+class Shard(click.ParamType):
+    name = "I/N"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        i, _, n = value.partition("/")
+        if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
+            self.fail(f"{value!r}: give I/N with I from 0 to N - 1, as 0/2", param, ctx)
+        return int(i), int(n)
+
+
+@click.command(cls=PromptCommand)
 @prompt_options
+@click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON.")
+@click.option("--sense", help="Of the list's plain lines; by default their endings say it.")
+@sense_option
 @model_option
-@click.option("-o", "--output", metavar="FILE", help="x.safetensors or x.npy; else JSON to stdout.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="x.safetensors, x.npy or x.parquet; else JSON to stdout."
+)
+@click.option("--shard", type=Shard(), default="0/1", show_default=True, help="This share of all.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@speed_options
 @device_option
 @clear_errors
-def embed(audio, text, image, model, output, overwrite, device):
-    """Write embeddings, one unit row for each input, sounds first, then texts, then pictures.
+def embed(prompts, listed, sense, sense_options, model, output, shard, overwrite, device, **speed):
+    """Write embeddings, one unit row for each input, in the order given.
+
+    A folder or a pattern stands for its files. Interrupted, the same command goes on.
 
     \b
-      bindplug embed --audio dog.wav --audio rain.wav -o sounds.npy
-      bindplug embed --text "a dog"
+      bindplug embed --audio dog.wav --text "a dog" -o both.npy
+      bindplug embed --audio sounds/ -o sounds.safetensors
+      find . -name '*.flac' | bindplug embed --list - -o x.parquet --shard 0/4
     """
-    from ..plugins import load_embedder
-    from ..results import refuse_existing
+    from ..bulk import check_format, embed_files, expand, shard_of
 
     path = None if output is None else Path(output)
     if path is not None:
-        if path.suffix not in (".safetensors", ".npy"):
-            raise BindplugError(f"{path}: unknown ending; choose x.safetensors or x.npy")
-        refuse_existing([path], overwrite)
-    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
-    embedder = load_embedder(model, device)
-    found = embed_prompts(embedder, failures, prompts)
+        check_format(path)
+    items = [(s, v) for s, value in prompts for v in expand(s, value)]
+    items += _read(listed, sense)
+    need_prompts(items)
+    options = read_options(sense_options, {s for s, _ in items})
+    embedder, failures = open_embedder(model, device, **speed), Failures()
+    items = shard_of(items, shard)
     if path is None:
-        rows = [[round(float(v), 6) for v in row] for row in found.vectors]
-        put_json("-", {"space": found.space, "labels": list(found.labels), "vectors": rows}, False)
+        _to_stdout(embedder, items, options, failures)
     else:
-        _write(path, found)
-        say(f"{len(found)} x {found.vectors.shape[1]} of {found.space!r} -> {path}")
+        report = embed_files(embedder, items, path, options, overwrite, progress=True)
+        failures.add_all(report.errors)
+        done = " was there already" if report.was_done else ""
+        say(f"{report.rows} x {report.width} of {embedder.space!r} -> {path}{done}")
     failures.finish()
 
 
-def _write(path: Path, found) -> None:
-    import json
+def _read(listed: str | None, sense: str | None) -> list[tuple[str, str]]:
+    from ..bulk import read_list
+    from ..senses import SENSES
 
-    import numpy as np
-    from safetensors.numpy import save
+    if sense is not None and sense not in SENSES:
+        raise BindplugError(f"no sense {sense!r}; choose one of {', '.join(SENSES)}")
+    if listed is None:
+        return []
+    try:
+        with click.open_file(listed, encoding="utf-8") as file:
+            return read_list(file, sense)
+    except (OSError, UnicodeDecodeError) as err:
+        raise BindplugError(f"{listed}: cannot be read as a list: {err}") from err
 
-    from ..results import make_folder, write_file
 
-    make_folder(path.parent)
-    if path.suffix == ".npy":
-        write_file(path, lambda f: np.save(f, found.vectors))
-        return
-    about = {"space": found.space, "labels": json.dumps(found.labels)}
-    data = save({"vectors": np.ascontiguousarray(found.vectors)}, metadata=about)
-    write_file(path, lambda f: f.write(data))
+def _to_stdout(embedder, items, options, failures: Failures) -> None:
+    from ..senses import SENSES
+
+    labels, rows = [], []
+    for sense, value in items:
+        own = {k: v for k, v in options.items() if k in SENSES[sense].options}
+        found = failures.guard(embedder.embed, **{sense: value}, **own)
+        if found is not None:
+            labels += found.labels
+            rows += [[round(float(v), 6) for v in row] for row in found.vectors]
+    if rows:
+        put_json("-", {"space": embedder.space, "labels": labels, "vectors": rows}, False)

@@ -7,10 +7,11 @@ import click
 
 from .common import (
     Failures,
+    PromptCommand,
     clear_errors,
     device_option,
-    list_prompts,
     model_option,
+    need_prompts,
     output_options,
     prompt_options,
     say,
@@ -18,7 +19,7 @@ from .common import (
 )
 
 
-@click.command()
+@click.command(cls=PromptCommand)
 @prompt_options
 @model_option
 @click.option("--generator", default="unclip", show_default=True)
@@ -33,7 +34,7 @@ from .common import (
 @output_options
 @device_option
 @clear_errors
-def generate(audio, text, image, model, generator, weights, num_images, seed, steps,
+def generate(prompts, model, generator, weights, num_images, seed, steps,
              guidance_scale, noise_level, height, width, output, overwrite, device):  # fmt: skip
     """Paint what each sound, text or picture means.
 
@@ -45,7 +46,8 @@ def generate(audio, text, image, model, generator, weights, num_images, seed, st
     from ..plugins import load_embedder, load_generator
     from ..results import make_folder, refuse_existing
 
-    prompts, failures = list_prompts(audio=audio, text=text, image=image), Failures()
+    need_prompts(prompts)
+    failures = Failures()
     folder = make_folder(output)
     stems = unique_stems(v if k != "text" else _slug(v) for k, v in prompts)
     for stem in stems:

@@ -2,27 +2,126 @@ from __future__ import annotations
 
 import click
 
-from .common import clear_errors, put_json
+from ..errors import BindplugError
+from .common import Offline, clear_errors, put_json, say
+
+offline = click.option(
+    "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
+)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def models(ctx, as_json):
+    """List, fetch, check and remove weights.
+
+    \b
+      bindplug models
+      bindplug models pull imagebind-huge
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_command, as_json=as_json)
+
+
+@models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @clear_errors
-def models(as_json):
-    """List the weights that can be used at once; local:PATH takes any others."""
-    from ..plugins import GROUPS, discover, kind_of, plugin
-
-    found = []
-    for group in GROUPS:
-        for name in discover(group):
-            entry = plugin(group, name)
-            names = getattr(entry, "weights", (name,))  # an embedder is its own weights
-            for weights in names:
-                found.append(
-                    {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about}
-                )
+def list_command(as_json):
+    """What is shipped, and what can be fetched."""
+    found = shipped() + fetched()
     if as_json:
         put_json("-", found, False)
         return
     for row in found:
-        click.echo(f"{row['kind']:<10} {row['name']:<12} {row['weights']:<12} {row['about']}")
+        state = (
+            row["state"] if row["bytes"] is None else f"{row['bytes'] / 1e9:.1f} GB, {row['state']}"
+        )
+        click.echo(
+            f"{row['kind']:<10} {row['name']:<15} {row['weights']:<15} {state:<22} {row['about']}"
+        )
+
+
+def shipped() -> list[dict]:
+    """Weights that come with the plugins."""
+    from ..plugins import GROUPS, discover, kind_of, plugin
+
+    rows = []
+    for group in GROUPS:
+        for name in discover(group):
+            entry = plugin(group, name)
+            own = () if entry.checkpoints else (name,)  # an embedder is its own weights
+            rows += [
+                {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about,
+                 "bytes": None, "state": "shipped"}
+                for weights in getattr(entry, "weights", own)
+            ]  # fmt: skip
+    return rows
+
+
+def fetched() -> list[dict]:
+    """Checkpoints of the catalogue, here or not."""
+    from ..weights import catalogue
+
+    return [
+        {"kind": "checkpoint", "name": c.name, "weights": c.file, "bytes": c.bytes,
+         "about": f"{c.gives}; licence {c.licence}", "url": c.url, "sha256": c.sha256,
+         "path": str(c.path), "state": "here" if c.path.is_file() else "not here"}
+        for c in catalogue().values()
+    ]  # fmt: skip
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@offline
+@clear_errors
+def pull(names):
+    """Fetch checkpoints; an interrupted download goes on."""
+    from ..weights import find
+    from ..weights import pull as fetch
+
+    for checkpoint in [find(name) for name in names]:
+        if not checkpoint.path.exists():
+            say(f"{checkpoint.name}: licence {checkpoint.licence}")
+        click.echo(fetch(checkpoint))
+
+
+@models.command()
+@click.argument("name")
+@clear_errors
+def path(name):
+    """Print where a checkpoint is."""
+    from ..weights import find
+
+    checkpoint = find(name)
+    if not checkpoint.path.is_file():
+        raise BindplugError(f"{name} is not here; run: bindplug models pull {name}")
+    click.echo(checkpoint.path)
+
+
+@models.command()
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@clear_errors
+def verify(names):
+    """Check size and sha256 of checkpoints, and of what was split off them."""
+    from ..imagebind.split import verify_parts
+    from ..weights import catalogue, find
+    from ..weights import verify as check
+
+    chosen = [find(n) for n in names] or [c for c in catalogue().values() if c.path.exists()]
+    for checkpoint in chosen:
+        check(checkpoint, progress=True)
+        parts = verify_parts(checkpoint.path)
+        click.echo(f"{checkpoint.name}: whole" + (f"; split: {', '.join(parts)}" if parts else ""))
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@clear_errors
+def remove(names):
+    """Delete checkpoints and what was made of them."""
+    from ..weights import find
+    from ..weights import remove as delete
+
+    for checkpoint in [find(name) for name in names]:
+        say(f"{checkpoint.name}: {'removed' if delete(checkpoint) else 'was not here'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 from ..errors import BindplugError
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
+from .split import ready, sense_of, split
+
+log = logging.getLogger("bindplug")
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -21,7 +25,8 @@ def load_imagebind(path: str | Path, senses: list[str] | None = None) -> ImageBi
 
     Args:
         path: a folder with `model.safetensors` and `config.json`, or a `.pth` / `.safetensors`
-            file that holds imagebind_huge's state dict.
+            file that holds imagebind_huge's state dict; that is split by sense on its first use,
+            into the cache (`bindplug.weights.home`), and only the parts that are needed are read.
         senses: build and load only these; None loads all.
 
     Raises:
@@ -29,17 +34,41 @@ def load_imagebind(path: str | Path, senses: list[str] | None = None) -> ImageBi
             the configuration (the first wrong key is named).
     """
     path = Path(path)
-    config = read_config(path)[0] if path.is_dir() else imagebind_huge()
-    state = read_state(path / WEIGHTS if path.is_dir() else path)
+    if path.is_dir():
+        config = read_config(path)[0]
+        state = read_state(path / WEIGHTS)
+    else:
+        config = imagebind_huge()
+        state = _released_state(path, config, senses)
     with torch.device("meta"):
         model = ImageBind(config, senses)
-    wanted = model.state_dict()
     if senses is not None:  # the senses that were not asked for are no error
         others = set(config.senses) - set(senses)
-        state = {k: v for k, v in state.items() if k.partition(".")[2].split(".")[0] not in others}
-    check_state(path, state, {k: v.shape for k, v in wanted.items()})
+        state = {k: v for k, v in state.items() if sense_of(k) not in others}
+    check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
     model.load_state_dict({k: v.float() for k, v in state.items()}, strict=True, assign=True)
     return model.eval()
+
+
+def _released_state(path: Path, config: ImageBindConfig, senses: list[str] | None) -> dict:
+    """The tensors of a file of the released model; on its first use it is split by sense."""
+    if not path.is_file():
+        raise BindplugError(f"{path}: no such checkpoint")
+    senses = list(config.senses) if senses is None else senses
+    files = ready(path, senses)
+    if files is None:
+        state = read_state(path)
+        with torch.device("meta"):
+            shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
+        check_state(path, state, shapes)
+        log.info("%s: splitting it by sense, once", path)
+        try:
+            split(path, state)
+        except BindplugError as err:  # a full disk is no reason not to answer
+            log.warning("%s; reading the whole file instead", err)
+            return state
+        files = ready(path, senses)
+    return {k: v for f in files for k, v in read_state(f).items()}
 
 
 def check_state(path: Path, state: dict, shapes: dict) -> None:
@@ -89,7 +118,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return load_file(path)  # memory-mapped: a page is read when it is touched
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as err:  # torch and safetensors raise many kinds for a broken file
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__

@@ -59,8 +59,11 @@ class LogitScale(nn.Module):
         else:
             self.register_buffer("log_logit_scale", value)
 
+    def factor(self) -> Tensor:
+        return self.log_logit_scale.exp().clamp(max=100)
+
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.log_logit_scale.exp().clamp(max=100)
+        return x * self.factor()
 
 
 class Normalize(nn.Module):
@@ -133,10 +136,29 @@ class ImageBind(nn.Module):
 
     def encode(self, sense: str, x: Tensor) -> Tensor:
         """`forward` for one sense."""
-        clips = x.shape[1] if x.ndim >= 5 else None
-        features = self.features(sense, x.flatten(0, 1) if clips else x)
-        out = self.modality_postprocessors[sense](features)
-        return out.unflatten(0, (-1, clips)).mean(dim=1) if clips else out
+        if x.ndim < 5:
+            return self.encode_clips(sense, x)
+        out = self.encode_clips(sense, x.flatten(0, 1))
+        return out.unflatten(0, (-1, x.shape[1])).mean(dim=1)
+
+    def encode_clips(self, sense: str, x: Tensor) -> Tensor:
+        """`encode` of single clips, (B, ...) without a clip axis, so `vision` may be
+        (B, 3, T, H, W)."""
+        features = self.features(sense, x)
+        if features.itemsize < 4:  # half precision: its norm would be a rough one
+            features = features.float()
+        return self.modality_postprocessors[sense](features)
+
+    def logit_scale(self, sense: str) -> float:
+        """What the unit vectors of a sense are multiplied by; 1 for vision."""
+        parts = self.modality_postprocessors[sense]
+        return float(parts[1].factor()) if len(parts) > 1 else 1.0
+
+    def cast(self, dtype: torch.dtype) -> ImageBind:
+        """Weights of stems, trunks and heads in `dtype`, in place; scales stay in float32."""
+        for part in (self.modality_preprocessors, self.modality_trunks, self.modality_heads):
+            part.to(dtype)
+        return self
 
     def features(self, sense: str, x: Tensor) -> Tensor:
         """Head output before normalisation, (B, embed_dim), without a clip axis."""
@@ -145,6 +167,8 @@ class ImageBind(nn.Module):
                 f"this model has no {sense!r} trunk; it has {', '.join(self.modality_trunks)}"
             )
         stem = self.modality_preprocessors[sense]
+        if x.is_floating_point():
+            x = x.to(next(stem.parameters()).dtype)
         if sense == "text":
             return self.modality_heads[sense](self.modality_trunks[sense](stem(x), stem.mask), x)
         return self.modality_heads[sense](self.modality_trunks[sense](stem(x)))

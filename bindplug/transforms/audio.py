@@ -29,12 +29,16 @@ MEL_LOW = 20.0  # Hz
 MEAN, STD = -4.268, 9.138  # of the log-mel features, as the released model was trained
 
 
-def transform_audio(source, config: AudioConfig, clips: int = 3) -> Tensor:
+CLIPS = 3
+
+
+def transform_audio(source, config: AudioConfig, clips: int = CLIPS) -> Tensor:
     """One sound to (clips, 1, mel_bins, frames) float32, clips spread evenly over its length.
 
     Args:
-        source: a path or binary file object that soundfile decodes, or (array, rate in Hz) with
-            the array (n,), (C, n) or (n, C), float in [-1, 1] or integer.
+        source: a path or binary file object that soundfile or, for a video's soundtrack and other
+            formats, PyAV decodes, or (array or tensor, rate in Hz) with the array (n,), (C, n) or
+            (n, C), float in [-1, 1] or integer.
 
     Raises:
         BindplugError: absent, not audio, empty, not finite, or shorter than 25 ms. Silence is
@@ -42,6 +46,29 @@ def transform_audio(source, config: AudioConfig, clips: int = 3) -> Tensor:
     """
     wave, rate = load_audio(source)
     return log_mel_clips(resample(wave, rate), config, clips, name=audio_name(source))
+
+
+def distinct_clips(
+    source, config: AudioConfig, clips: int | str = "reference"
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """`transform_audio` without the copies that a short sound gives, and each clip's seconds.
+
+    Args:
+        clips: "reference" (3), a number, or "all": as many as cover the sound.
+
+    Returns:
+        (n, 1, mel_bins, frames) float32 whose mean embedding is that of all clips, and their
+        starts and ends.
+    """
+    from .video import clip_count
+
+    wave, rate = load_audio(source)
+    wave = resample(wave, rate)
+    seconds = wave.shape[1] / RATE
+    count = clip_count(clips, seconds, CLIPS) if seconds > CLIP_SECONDS else 1
+    x = log_mel_clips(wave, config, count, name=audio_name(source))
+    bounds = clip_bounds(wave.shape[1], count)
+    return x, [(start / RATE, min(end / RATE, seconds)) for start, end in bounds]
 
 
 def audio_name(source) -> str:
@@ -79,15 +106,28 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     try:
         data, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as err:
-        raise BindplugError(
-            f"{name}: cannot be decoded as audio; "
-            "give a whole wav, flac, ogg, mp3 or aiff file (others: convert to wav first)"
-        ) from err
+        return _soundtrack(source, name, err)
     return data.T, rate
+
+
+def _soundtrack(source, name: str, err: Exception) -> tuple[np.ndarray, int]:
+    """What libsndfile cannot read, FFmpeg may: m4a, aac, wma, and the sound of videos."""
+    from .video import decode_soundtrack
+
+    try:
+        return decode_soundtrack(source)
+    except BindplugError as second:
+        if str(second).endswith("has no sound"):
+            raise
+        raise BindplugError(
+            f"{name}: cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
+        ) from err
 
 
 def _array_audio(array, rate) -> tuple[np.ndarray, int]:
     data = np.asarray(array)
+    if data.dtype.kind not in "iuf":
+        raise BindplugError(f"audio array of {data.dtype}; give numbers")
     if data.ndim not in (1, 2):
         raise BindplugError(f"audio array of shape {data.shape}; give (n,) or (C, n)")
     if not (isinstance(rate, (int, np.integer)) and rate > 0):

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import MissingDependency
+from ..errors import BindplugError, MissingDependency
 from ..imagebind.config import TextConfig
 
 PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
@@ -40,11 +40,18 @@ class Tokenizer:
     Args:
         vocab_size: 49408 is CLIP's; a smaller one keeps CLIP's first merges, so rarer words fall
             into more pieces. Start and end of text are always the last two ids.
-        context_length: longer texts keep their first tokens and the end of text.
+        context_length: what is longer is cut.
+        truncation: "current" keeps the end of text in a text that is cut, "old" does not, as the
+            reference did before November 2025.
     """
 
-    def __init__(self, vocab_size: int = 49408, context_length: int = 77):
+    def __init__(
+        self, vocab_size: int = 49408, context_length: int = 77, truncation: str = "current"
+    ):
+        if truncation not in ("current", "old"):
+            raise BindplugError(f"truncation {truncation!r}; choose current or old")
         self.vocab_size, self.context_length = vocab_size, context_length
+        self.truncation = truncation
         self.start, self.end = vocab_size - 2, vocab_size - 1
         self._cache: dict[str, list[int]] = {}
 
@@ -111,16 +118,29 @@ class Tokenizer:
         """(B, context_length) int64: start, text, end, then zeros."""
         out = torch.zeros(len(texts), self.context_length, dtype=torch.long)
         for row, text in zip(out, texts, strict=True):
-            ids = [self.start, *self.encode(text)][: self.context_length - 1]
-            row[: len(ids) + 1] = torch.tensor([*ids, self.end])
+            ids = [self.start, *self.encode(text), self.end][: self.context_length]
+            if self.truncation == "current":
+                ids[-1] = self.end
+            row[: len(ids)] = torch.tensor(ids)
         return out
 
 
 @lru_cache(maxsize=8)
-def _tokenizer(vocab_size: int, context_length: int) -> Tokenizer:
-    return Tokenizer(vocab_size, context_length)
+def _tokenizer(vocab_size: int, context_length: int, truncation: str) -> Tokenizer:
+    return Tokenizer(vocab_size, context_length, truncation)
 
 
-def transform_text(texts: list[str], config: TextConfig) -> Tensor:
-    """Strings to (B, context_length) int64 token ids."""
-    return _tokenizer(config.vocab_size, config.context_length)(texts)
+def transform_text(texts: list[str], config: TextConfig, truncation: str = "current") -> Tensor:
+    """Strings to (B, context_length) int64 token ids; `truncation` as in `Tokenizer`."""
+    return _tokenizer(config.vocab_size, config.context_length, truncation)(texts)
+
+
+def transform_one_text(text: str, config: TextConfig, truncation: str = "current") -> Tensor:
+    """A string to (context_length,) int64 token ids.
+
+    Raises:
+        BindplugError: not a string.
+    """
+    if not isinstance(text, str):
+        raise BindplugError(f"text is a string, got {type(text).__name__}")
+    return transform_text([text], config, truncation)[0]

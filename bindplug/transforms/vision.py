@@ -46,7 +46,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
             )
         image = Image.fromarray(source)
     else:
-        image = _open(source, name)
+        image = open_image(source, name)
     try:
         return _to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except (OSError, SyntaxError, ValueError, EOFError) as err:  # PIL's kinds for broken data
@@ -55,7 +55,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
         ) from err
 
 
-def _open(source, name: str) -> Image.Image:
+def open_image(source, name: str) -> Image.Image:
     if isinstance(source, (str, os.PathLike)):
         if not os.path.exists(source):
             raise BindplugError(f"{name}: no such file")
@@ -101,7 +101,7 @@ def normalise(image: Tensor) -> Tensor:
     return (image - mean) / std
 
 
-def transform_image(source, config: VisionConfig) -> Tensor:
-    """One picture to (3, image_size, image_size) float32; `source` as in `load_image`."""
-    image = resize_and_crop(load_image(source), config.image_size)
+def transform_image(source, config: VisionConfig, upright: bool = False) -> Tensor:
+    """One picture to (3, image_size, image_size) float32; arguments as in `load_image`."""
+    image = resize_and_crop(load_image(source, upright), config.image_size)
     return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)

@@ -6,6 +6,7 @@ python audio.py
 from __future__ import annotations
 
 import argparse
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ from bindplug.transforms.audio import transform_audio
 from bindplug.transforms.vision import normalise
 
 STEPS, RESTART_STEPS = 2600, 1250
+SOUP = 3  # last cosines from the same point, whose weights are averaged (Wortsman et al. 2022)
 
 
 def start(model: ImageBind, clips: Clips) -> None:
@@ -122,9 +124,19 @@ def main() -> None:
     def again(step: int, g: torch.Generator) -> Tensor:
         return loss_of(*clips.draw(g, 0.75), 0.5, g)
 
+    def restart(name: str, seed: int) -> None:
+        run = Run(folder / name, args.restart_steps, lr=2e-3, muon_lr=2e-3, seed=args.seed + seed)
+        fit(model, again, run, f"tiny audio, {name}")
+
     fit(model, first, run, "tiny audio")
-    run = Run(folder / "restart", args.restart_steps, lr=2e-3, muon_lr=2e-3, seed=args.seed + 60)
-    fit(model, again, run, "tiny audio, second cosine")
+    restart("restart", 60)
+    origin = deepcopy(model.state_dict())
+    endings = []
+    for i in range(SOUP):
+        model.load_state_dict(origin)
+        restart(f"soup-{i}", 70 + i)
+        endings.append(deepcopy(model.state_dict()))
+    model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"tiny-{args.seed}" / "imagebind.pt")

@@ -30,8 +30,8 @@ CONFIG = DeticConfig(
     mask_convs=2,
 )
 CLASS_STEPS, CLASS_BATCH = 1700, 12  # mosaics a step
-STEPS, RESTART_STEPS = 650, 340
-BATCH, REMINDER = 8, 6  # scenes a step, and mosaics that keep the classes in mind
+COSINES = ((650, 1e-3), (340, 6e-4), (1400, 8e-4))  # on scenes: steps, peak learning rate
+BATCH, REMINDER = 8, 8  # scenes a step, and mosaics that keep the classes in mind
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -62,8 +62,6 @@ def freeze_norms(model: Detic) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
     parser.add_argument("--class-steps", type=int, default=CLASS_STEPS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
@@ -108,17 +106,15 @@ def main() -> None:
         loss = detic_loss(model, x, scenes, vectors[used].T, g)
         return loss + loss_on_mosaics(g, REMINDER, 0.75)
 
-    def first(step: int, g: torch.Generator) -> Tensor:
-        return loss_on_scenes(g, min(0.8, 0.3 + step / args.steps))
+    for i, (steps, lr) in enumerate(COSINES):
 
-    def again(step: int, g: torch.Generator) -> Tensor:
-        return loss_on_scenes(g, 0.7)
+        def loss_of_scenes(step: int, g: torch.Generator, at_once=i > 0, steps=steps) -> Tensor:
+            return loss_on_scenes(g, 0.7 if at_once else min(0.8, 0.3 + step / steps))
 
-    rest = {"muon_lr": None, "weight_decay": 0.02}
-    run = Run(folder, args.steps, lr=1e-3, seed=args.seed, **rest)
-    fit(model, first, run, "tiny detic")
-    run = Run(folder / "restart", args.restart_steps, lr=6e-4, seed=args.seed + 1, **rest)
-    fit(model, again, run, "tiny detic, second cosine")
+        run = Run(
+            folder / f"scenes-{i}", steps, lr, muon_lr=None, weight_decay=0.02, seed=args.seed + i
+        )
+        fit(model, loss_of_scenes, run, f"tiny detic, scenes {i}")
     torch.save(model.cpu().state_dict(), folder / "detic.pt")
 
 

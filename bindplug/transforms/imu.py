@@ -1,0 +1,128 @@
+"""Inertial measurements to 2000 steps at 400 Hz.
+
+The paper says 6 channels, accelerometer and gyroscope, and 5 s that become 2000 steps, which is
+400 Hz. The order of the channels, their units and a normalisation are unpublished: here they are
+accelerometer X Y Z, then gyroscope X Y Z, in m/s² and rad/s as Ego4D records them, as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BindplugError
+from ..imagebind.config import IMUConfig
+
+RATE = 400  # Hz
+ACCELERATION = {"m/s2": 1.0, "g": 9.80665}
+ROTATION = {"rad/s": 1.0, "deg/s": math.pi / 180}
+
+
+def transform_imu(
+    source,
+    config: IMUConfig,
+    rate: float | None = None,
+    acceleration: str = "m/s2",
+    rotation: str = "rad/s",
+    clips: int | str = 1,
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """One recording to (clips, 6, 2000) float32, and the seconds that each clip spans.
+
+    Args:
+        source: a CSV file, an array or tensor (6, T) or (T, 6), or (array, rate in Hz). A CSV has
+            6 columns in the order above, or a first column with the time in seconds; a header
+            line is skipped.
+        rate: Hz; needed unless it is given with the array or by a time column.
+        acceleration: "m/s2" or "g".
+        rotation: "rad/s" or "deg/s".
+        clips: 1 takes the middle 5 s, n spreads them evenly, "all" covers the recording.
+
+    Raises:
+        BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5 s.
+    """
+    if acceleration not in ACCELERATION or rotation not in ROTATION:
+        raise BindplugError(
+            f"units {acceleration!r} and {rotation!r}; acceleration is m/s2 or g, "
+            "rotation is rad/s or deg/s"
+        )
+    data, time, rate, name = _load(source, rate, config.channels)
+    if not np.isfinite(data).all():
+        raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
+    if time is None:
+        if not (isinstance(rate, (int, float, np.number)) and 0 < rate < np.inf):
+            raise BindplugError(f"{name}: rate {rate!r}; give the positive number of Hz as rate")
+        time = np.arange(data.shape[1]) / float(rate)
+    elif not np.isfinite(time).all() or (np.diff(time) <= 0).any():
+        raise BindplugError(f"{name}: its first column is no time in seconds that always grows")
+    step = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    seconds, need = time[-1] - time[0] + step, config.steps / RATE
+    if seconds < need - 1e-6:
+        raise BindplugError(f"{name}: {seconds:.2f} s long; at least {need:g} s are needed")
+    scale = [ACCELERATION[acceleration]] * 3 + [ROTATION[rotation]] * 3
+    data = data * np.array(scale)[:, None]
+    starts = _starts(seconds - need, need, clips)
+    grid = np.arange(config.steps) / RATE
+    out = [[np.interp(time[0] + s + grid, time, row) for row in data] for s in starts]
+    x = torch.from_numpy(np.array(out, dtype=np.float32))
+    return x, [(s, s + need) for s in starts]
+
+
+def _starts(room: float, need: float, clips: int | str) -> list[float]:
+    room = max(room, 0.0)
+    if clips in (1, "reference"):
+        return [room / 2]
+    if clips == "all":
+        clips = math.ceil(room / need) + 1
+    if not isinstance(clips, int) or isinstance(clips, bool) or clips < 1:
+        raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")
+    return [float(Fraction(room) * k / max(clips - 1, 1)) for k in range(clips)]
+
+
+def _load(source, rate, channels: int):
+    """(6, T) float64, times or None, rate, name."""
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        table, time = _load_csv(name, channels)
+        return table.T, time, rate, name
+    if isinstance(source, tuple):
+        source, rate = source
+    data, name = np.asarray(source, dtype=np.float64), "IMU array"
+    if data.ndim != 2 or channels not in data.shape or data.size == 0:
+        raise BindplugError(f"{name}: has shape {data.shape}; give (6, T) or (T, 6)")
+    return (data if data.shape[0] == channels else data.T), None, rate, name
+
+
+def _load_csv(name: str, channels: int) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        with open(name, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except FileNotFoundError as err:
+        raise BindplugError(f"{name}: no such file") from err
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise BindplugError(f"{name}: cannot be read as a CSV file: {err}") from err
+    if rows and not _numbers(rows[0]):
+        rows = rows[1:]
+    if not rows:
+        raise BindplugError(f"{name}: holds no rows of numbers")
+    for i, row in enumerate(rows):
+        if len(row) not in (channels, channels + 1) or len(row) != len(rows[0]):
+            raise BindplugError(
+                f"{name}: row {i + 1} of numbers has {len(row)} columns; give 6, or a time and 6"
+            )
+        if not _numbers(row):
+            raise BindplugError(f"{name}: row {i + 1} of numbers holds {','.join(row)!r}")
+    table = np.array(rows, dtype=np.float64)
+    return (table, None) if table.shape[1] == channels else (table[:, 1:], table[:, 0])
+
+
+def _numbers(row: list[str]) -> bool:
+    try:
+        return bool([float(cell) for cell in row])
+    except ValueError:
+        return False

@@ -1,0 +1,224 @@
+"""Video files: frames to the clips that the vision trunk reads, and the soundtrack.
+
+The numbers follow ImageBind's released data pipeline (clips, frames, scaling, three crops).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from fractions import Fraction
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
+from .vision import normalise
+
+CLIP_SECONDS = 2
+CLIPS = 5
+
+
+def clip_frames(count: int, fps: float, clips: int) -> list[tuple[int, int, float, float]]:
+    """(first frame, last frame, start, end in seconds) of clips of 2 s spread over a video.
+
+    Args:
+        count: frames of the video.
+        fps: its average rate in Hz.
+    """
+    room = Fraction(max(count / fps - CLIP_SECONDS, 0))
+    out = []
+    for k in range(clips):
+        start = room * k / (clips - 1) if clips > 1 else Fraction(0)
+        end = start + CLIP_SECONDS
+        last = min(math.ceil(fps * end), count) - 1
+        first = min(math.ceil(fps * start), last)
+        out.append((first, last, float(start), float(end)))
+    return out
+
+
+def frames_to_clips(
+    get: Callable[[list[int]], dict[int, np.ndarray]],
+    count: int,
+    fps: float,
+    config: VisionConfig,
+    clips: int = CLIPS,
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """Clips of a video: (clips * 3, 3, 2, S, S) float32, and the seconds that each clip spans.
+
+    From each clip its first and last frame, of these three squares along the longer side.
+
+    Args:
+        get: frame numbers to RGB frames, (H, W, 3) uint8 each.
+    """
+    bounds = clip_frames(count, fps, clips)
+    frames = get(sorted({i for first, last, _, _ in bounds for i in (first, last)}))
+    out = []
+    for first, last, _, _ in bounds:
+        pair = np.stack([frames[first], frames[last]])
+        out.extend(_crops(torch.from_numpy(pair).permute(0, 3, 1, 2).float(), config.image_size))
+    return torch.stack(out), [(start, end) for _, _, start, end in bounds]
+
+
+def _crops(frames: Tensor, size: int) -> list[Tensor]:
+    """(2, 3, H, W) in 0..255 to three (3, 2, size, size): start, middle, end of the long side."""
+    height, width = frames.shape[-2:]
+    if width < height:
+        height, width = math.floor(height / width * size), size
+    else:
+        height, width = size, math.floor(width / height * size)
+    # As released: divided first, and scaled without antialiasing.
+    x = F.interpolate(frames / 255, (height, width), mode="bilinear", align_corners=False)
+    x = normalise(x)
+    spare = max(height, width) - size
+    out = []
+    for offset in (0, math.ceil(spare / 2), spare):
+        top, left = math.ceil((height - size) / 2), math.ceil((width - size) / 2)
+        if height > width:
+            top = offset
+        else:
+            left = offset
+        out.append(x[..., top : top + size, left : left + size].transpose(0, 1))
+    return out
+
+
+def transform_video(
+    source, config: VisionConfig, clips: int | str = "reference"
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """A video file to (clips * 3, 3, 2, S, S) float32, and the seconds that each clip spans.
+
+    Args:
+        source: a path or binary file object that PyAV decodes. Frames count in decoding order
+            and share the average rate, as in the reference, also where the rate varies.
+        clips: "reference" (5), a number, or "all": as many as cover the video.
+
+    Raises:
+        BindplugError: absent, no video, without frames, or cut short.
+    """
+    name = media_name(source)
+    with open_media(source, "video") as (container, stream):
+        count, fps = _count_frames(container, stream, name)
+        seconds = count / fps
+
+    def get(wanted: list[int]) -> dict[int, np.ndarray]:
+        with open_media(source, "video") as (container, stream):
+            return _decode_frames(container, stream, set(wanted), name)
+
+    return frames_to_clips(get, count, fps, config, clip_count(clips, seconds, CLIPS))
+
+
+def clip_count(clips: int | str, seconds: float, reference: int) -> int:
+    """How many clips of 2 s "reference", "all" or a number means.
+
+    Raises:
+        BindplugError: something else.
+    """
+    if clips == "reference":
+        return reference
+    if clips == "all":
+        return max(1, math.ceil(seconds / CLIP_SECONDS))
+    if isinstance(clips, int) and not isinstance(clips, bool) and clips > 0:
+        return clips
+    raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")
+
+
+def media_name(source) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return getattr(source, "name", None) or "media file"
+
+
+@contextmanager
+def open_media(source, kind: str):
+    """A PyAV container and its first stream of a kind, "video" or "audio".
+
+    Raises:
+        BindplugError: absent, no media file, or without such a stream.
+    """
+    import av
+
+    name = media_name(source)
+    if isinstance(source, (str, os.PathLike)):
+        source = os.fspath(source)
+        if not os.path.exists(source):
+            raise BindplugError(f"{name}: no such file")
+        if os.path.isdir(source):
+            raise BindplugError(f"{name}: is a folder, not a media file")
+        if os.path.getsize(source) == 0:
+            raise BindplugError(f"{name}: is an empty file")
+    elif hasattr(source, "seek"):
+        source.seek(0)
+    try:
+        container = av.open(source)
+    except (av.error.FFmpegError, OSError, ValueError) as err:
+        raise BindplugError(
+            f"{name}: cannot be opened as a media file; give a whole mp4, mkv, webm, avi or mov"
+        ) from err
+    with container:
+        streams = getattr(container.streams, kind)
+        if not streams:
+            have = "no sound" if kind == "audio" else "no picture"
+            raise BindplugError(f"{name}: has {have}")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+
+
+def _count_frames(container, stream, name: str) -> tuple[int, float]:
+    """Frames by their packets, since headers often lie, and the average rate in Hz."""
+    import av
+
+    try:
+        count = sum(
+            1 for packet in container.demux(stream) if packet.size and not packet.is_corrupt
+        )
+    except av.error.FFmpegError as err:
+        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
+    rate = stream.average_rate or stream.guessed_rate
+    if not count or not rate:
+        raise BindplugError(f"{name}: holds no video frames")
+    return count, float(rate)
+
+
+def _decode_frames(container, stream, wanted: set[int], name: str) -> dict[int, np.ndarray]:
+    import av
+
+    found = {}
+    try:
+        for i, frame in enumerate(container.decode(stream)):
+            if i in wanted:
+                found[i] = frame.to_ndarray(format="rgb24")
+            if len(found) == len(wanted):
+                return found
+    except av.error.FFmpegError as err:
+        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
+    raise BindplugError(f"{name}: is cut short: frame {max(wanted)} is not there")
+
+
+def decode_soundtrack(source) -> tuple[np.ndarray, int]:
+    """The first audio stream: ((C, n) float32, rate in Hz).
+
+    Raises:
+        BindplugError: no media file, no sound in it, or cut short.
+    """
+    import av
+
+    name, blocks = media_name(source), []
+    with open_media(source, "audio") as (container, stream):
+        rate = stream.rate
+        resampler = av.AudioResampler(format="fltp", rate=rate)  # the format alone; never the rate
+        try:
+            for frame in container.decode(stream):
+                blocks.extend(f.to_ndarray() for f in resampler.resample(frame))
+            blocks.extend(f.to_ndarray() for f in resampler.resample(None))
+        except av.error.FFmpegError as err:
+            raise BindplugError(
+                f"{name}: its sound is cut short or damaged; fetch or export it again"
+            ) from err
+    if not blocks:
+        raise BindplugError(f"{name}: its sound holds no samples")
+    return np.concatenate(blocks, axis=1), rate

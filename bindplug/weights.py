@@ -1,0 +1,274 @@
+"""Checkpoints that are not shipped: what there is, where it is kept, and fetching it safely."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import BindplugError, MissingDependency
+
+BLOCK = 1 << 20  # bytes
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
+TRIES = 5  # connections in a row that bring nothing
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file of a catalogue.
+
+    Attributes:
+        name: as `bindplug models pull` takes it.
+        url: where it is fetched from.
+        file: its name on disk.
+        bytes: exact size.
+        sha256: hex digest; "" where nobody has published one, then only the size is checked.
+        licence: its makers' terms.
+        gives: what it is for.
+    """
+
+    name: str
+    url: str
+    file: str
+    bytes: int
+    sha256: str
+    licence: str
+    gives: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is, or will be."""
+        return home() / self.name / self.file
+
+
+def home() -> Path:
+    """BINDPLUG_HOME, else `bindplug` in the user's cache folder."""
+    if os.environ.get("BINDPLUG_HOME"):
+        return Path(os.environ["BINDPLUG_HOME"]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "bindplug"
+
+
+def is_offline() -> bool:
+    """Whether BINDPLUG_OFFLINE or HF_HUB_OFFLINE forbids the network."""
+    names = ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE")
+    return any(os.environ.get(n, "").lower() in ("1", "true", "yes", "on") for n in names)
+
+
+def read_catalogue(path: Path) -> tuple[Checkpoint, ...]:
+    """Checkpoints of a JSON list."""
+    return tuple(Checkpoint(**row) for row in json.loads(path.read_text("utf-8")))
+
+
+def catalogue() -> dict[str, Checkpoint]:
+    """The checkpoints of all plugins, by name."""
+    from .plugins import GROUPS, discover, plugin
+
+    found = {}
+    for group in GROUPS:
+        for name in discover(group):
+            try:
+                entry = plugin(group, name)
+            except MissingDependency:  # `bindplug plugins` says why
+                continue
+            found.update({c.name: c for c in getattr(entry, "checkpoints", ())})
+    return found
+
+
+def find(name: str) -> Checkpoint:
+    """A checkpoint of the catalogue.
+
+    Raises:
+        BindplugError: there is none of that name.
+    """
+    known = catalogue()
+    if name not in known:
+        raise BindplugError(f"no checkpoint {name!r}; there are: {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def hash_file(path: Path, progress: bool = False) -> str:
+    """sha256 of a file, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file, _bar(path.stat().st_size, f"checking {path.name}", progress) as b:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            b.update(len(block))
+    return digest.hexdigest()
+
+
+def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
+    """Check size and sha256 of a checkpoint that is here.
+
+    Raises:
+        BindplugError: it is absent, or not what its makers published.
+    """
+    path = checkpoint.path
+    if not path.is_file():
+        raise BindplugError(
+            f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
+        )
+    if path.stat().st_size != checkpoint.bytes:
+        raise BindplugError(
+            f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
+            f"bindplug models remove {checkpoint.name}, then pull it again"
+        )
+    if checkpoint.sha256 and hash_file(path, progress) != checkpoint.sha256:
+        raise BindplugError(
+            f"{path}: is damaged (sha256 differs); run: "
+            f"bindplug models remove {checkpoint.name}, then pull it again"
+        )
+
+
+def derived_folder(path: Path) -> Path:
+    """Where what is made of a file is kept."""
+    return home() / "derived" / file_identity(path)
+
+
+def file_identity(path: Path) -> str:
+    """A short name of a file by its place, size and time, which costs no reading."""
+    stat = path.stat()
+    identity = f"{path.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def remove(checkpoint: Checkpoint) -> bool:
+    """Delete a checkpoint and all that was made of it; False if there was nothing."""
+    path = checkpoint.path
+    if not path.parent.exists():
+        return False
+    if path.exists():
+        shutil.rmtree(derived_folder(path), ignore_errors=True)
+    shutil.rmtree(path.parent)
+    return True
+
+
+def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
+    """The path of a checkpoint, fetched if it is not here.
+
+    An interrupted download goes on where it stopped. Several processes may ask at once: one
+    fetches, the others wait. The file appears under its name only when size and sha256 are right.
+
+    Raises:
+        BindplugError: offline, too little disk, no connection, or not the file it should be.
+    """
+    path = checkpoint.path
+    if path.is_file() and path.stat().st_size == checkpoint.bytes:
+        return path
+    if is_offline():
+        raise BindplugError(
+            f"{checkpoint.name} is not here ({path}) and bindplug is offline; "
+            f"run once with a connection: bindplug models pull {checkpoint.name}"
+        )
+    from filelock import FileLock
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            if not (path.is_file() and path.stat().st_size == checkpoint.bytes):
+                _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
+    except OSError as err:
+        raise BindplugError(
+            f"{path}: cannot be written ({err.strerror or err}); free some room, or set "
+            "BINDPLUG_HOME to another folder; what was fetched is kept"
+        ) from err
+    return path
+
+
+def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    if have > checkpoint.bytes:
+        part.unlink()
+        have = 0
+    free = shutil.disk_usage(part.parent).free
+    if free < checkpoint.bytes - have:
+        raise BindplugError(
+            f"{checkpoint.name} needs {_gb(checkpoint.bytes - have)} more in {part.parent}, "
+            f"{_gb(free)} are free; free some, or set BINDPLUG_HOME to another disk"
+        )
+    with _bar(checkpoint.bytes, checkpoint.name, progress, have) as bar:
+        _fill(checkpoint, part, bar)
+    if checkpoint.sha256 and hash_file(part, progress) != checkpoint.sha256:
+        part.unlink()
+        raise BindplugError(
+            f"{checkpoint.url}: sent other bytes than published (sha256 differs), so they were "
+            "thrown away; try again, and if it stays so, get the file elsewhere and use local:PATH"
+        )
+    os.replace(part, checkpoint.path)
+
+
+def _fill(checkpoint: Checkpoint, part: Path, bar) -> None:
+    """Append to `part` until it is whole, over as many connections as that takes."""
+    tries, reason = 0, ""
+    while (have := part.stat().st_size if part.exists() else 0) < checkpoint.bytes:
+        if tries == TRIES:
+            raise BindplugError(
+                f"{checkpoint.url}: cannot be fetched ({reason}); what came is kept, "
+                "run the same command again to go on"
+            )
+        try:
+            for count in _receive(checkpoint, part, have, bar):
+                tries = -1 if count else tries
+        except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
+            if getattr(err, "errno", None) in DISK_ERRORS:
+                raise
+            reason = str(err) or type(err).__name__
+        tries += 1
+
+
+def _receive(checkpoint: Checkpoint, part: Path, have: int, bar) -> Iterator[int]:
+    """Bytes as they are added to `part`, by one request for what is missing."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        with urlopen(Request(checkpoint.url, headers=headers), timeout=60) as answer:
+            if have and answer.status != 206:  # ranges refused: from the start
+                have = 0
+                bar.reset(checkpoint.bytes)
+            length = answer.headers.get("Content-Length")
+            if length is not None and int(length) + have != checkpoint.bytes:
+                raise BindplugError(
+                    f"{checkpoint.url}: offers {int(length) + have} bytes, {checkpoint.bytes} "
+                    "were published; it is another file, get the right one and use local:PATH"
+                )
+            with part.open("r+b" if have else "wb") as file:
+                file.seek(have)
+                while block := answer.read(min(BLOCK, checkpoint.bytes - have)):
+                    file.write(block)
+                    have += len(block)
+                    bar.update(len(block))
+                    yield len(block)
+    except HTTPError as err:
+        if err.code == 416:  # nothing past here: what we have cannot be its beginning
+            part.unlink()
+        if err.code < 500 and err.code not in (408, 416, 429):
+            raise BindplugError(
+                f"{checkpoint.url}: answers {err.code} {err.reason}; "
+                "get the file elsewhere and use local:PATH"
+            ) from err
+        raise ConnectionError(f"{err.code} {err.reason}") from err
+    except HTTPException as err:
+        raise ConnectionError(f"connection cut: {type(err).__name__}") from err
+
+
+def _bar(total: int, label: str, progress: bool, initial: int = 0):
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, desc=label, initial=initial, unit="B", unit_scale=True, leave=False,
+        disable=None if progress else True,
+    )  # fmt: skip
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"
