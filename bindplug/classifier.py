@@ -163,6 +163,7 @@ class LinearProbe:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float64)
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 

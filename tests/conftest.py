@@ -9,6 +9,30 @@ def golden():
 
 
 @pytest.fixture(scope="session")
+def golden_config(golden):
+    """Sizes of the small network whose weights and outputs are in golden/imagebind_tiny."""
+    import json
+
+    from bindplug import imagebind as ib
+
+    kw = json.loads((golden / "imagebind_tiny" / "config.json").read_text())["constructor_kwargs"]
+    classes = {
+        "vision": ib.VisionConfig,
+        "text": ib.TextConfig,
+        "audio": ib.AudioConfig,
+        "depth": ib.DepthConfig,
+        "thermal": ib.ThermalConfig,
+        "imu": ib.IMUConfig,
+    }
+    names = {"width": "embed_dim", "depth": "num_blocks", "heads": "num_heads"}
+    senses = {
+        sense: make(**{ours: kw[f"{sense}_{theirs}"] for ours, theirs in names.items()})
+        for sense, make in classes.items()
+    }
+    return ib.ImageBindConfig(embed_dim=kw["out_embed_dim"], **senses)
+
+
+@pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
     from bindplug.cli.demo import media_folder

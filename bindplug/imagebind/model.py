@@ -152,7 +152,7 @@ class ImageBind(nn.Module):
     def logit_scale(self, sense: str) -> float:
         """What the unit vectors of a sense are multiplied by; 1 for vision."""
         parts = self.modality_postprocessors[sense]
-        return float(parts[1].factor()) if len(parts) > 1 else 1.0
+        return parts[1].factor().item() if len(parts) > 1 else 1.0
 
     def cast(self, dtype: torch.dtype) -> ImageBind:
         """Weights of stems, trunks and heads in `dtype`, in place; scales stay in float32."""

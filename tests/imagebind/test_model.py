@@ -8,14 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from bindplug.imagebind import (
-    AudioConfig,
-    DepthConfig,
     ImageBind,
     ImageBindConfig,
-    IMUConfig,
-    TextConfig,
-    ThermalConfig,
-    VisionConfig,
     imagebind_huge,
 )
 
@@ -42,26 +36,8 @@ def folder(golden):
 
 
 @pytest.fixture(scope="module")
-def model(folder):
-    kw = json.loads((folder / "config.json").read_text())["constructor_kwargs"]
-
-    def sizes(sense):
-        return {
-            "width": kw[f"{sense}_embed_dim"],
-            "depth": kw[f"{sense}_num_blocks"],
-            "heads": kw[f"{sense}_num_heads"],
-        }
-
-    config = ImageBindConfig(
-        embed_dim=kw["out_embed_dim"],
-        vision=VisionConfig(**sizes("vision")),
-        text=TextConfig(**sizes("text")),
-        audio=AudioConfig(**sizes("audio")),
-        depth=DepthConfig(**sizes("depth")),
-        thermal=ThermalConfig(**sizes("thermal")),
-        imu=IMUConfig(**sizes("imu")),
-    )
-    model = ImageBind(config)
+def model(folder, golden_config):
+    model = ImageBind(golden_config)
     model.load_state_dict(load_file(folder / "state_tiny.safetensors"), strict=True)
     return model.eval()
 
