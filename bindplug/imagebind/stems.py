@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import AudioConfig, DepthConfig, IMUConfig, TextConfig, ThermalConfig, VisionConfig
+from .transformer import normal_
 
 
 class RepeatFrame(nn.Module):
@@ -153,11 +154,12 @@ class TextStem(nn.Module):
     def __init__(self, c: TextConfig):
         super().__init__()
         self.pos_embed = nn.Parameter(torch.empty(1, c.context_length, c.width))
-        nn.init.normal_(self.pos_embed, std=0.01)
+        normal_(self.pos_embed, 0.01)
         future = torch.ones(c.context_length, c.context_length, dtype=torch.bool).triu(1)
         self.register_buffer("mask", torch.zeros(future.shape).masked_fill(future, -torch.inf))
-        self.token_embedding = nn.Embedding(c.vocab_size, c.width)
-        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        table = torch.empty(c.vocab_size, c.width)
+        normal_(table, 0.02)
+        self.token_embedding = nn.Embedding.from_pretrained(table, freeze=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids) + self.pos_embed

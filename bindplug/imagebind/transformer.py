@@ -7,6 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def normal_(tensor: Tensor, std: float) -> None:
+    """Fill from a normal distribution; on the meta device do nothing, where torch's own `normal_`
+    would first import its compiler, which takes longer than all the rest of loading."""
+    if not tensor.is_meta:
+        nn.init.normal_(tensor, std=std)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention; `bias_kv` appends one learnt key and value to every sequence."""
 
@@ -18,8 +25,8 @@ class Attention(nn.Module):
         if bias_kv:
             self.bias_k = nn.Parameter(torch.empty(1, 1, width))
             self.bias_v = nn.Parameter(torch.empty(1, 1, width))
-            nn.init.xavier_normal_(self.bias_k)
-            nn.init.xavier_normal_(self.bias_v)
+            normal_(self.bias_k, width**-0.5)
+            normal_(self.bias_v, width**-0.5)
         else:
             self.bias_k = self.bias_v = None
         self.out_proj = nn.Linear(width, width)
