@@ -24,7 +24,7 @@ setup(
         "bindplug.imagebind": ["catalogue.json"],
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
-        "bindplug_detic": ["tiny/*", "tiny/clip/*"],
+        "bindplug_detic": ["catalogue.json", "tiny/*", "tiny/clip/*"],
         "bindplug_unclip": ["tiny/*", "tiny/*/*"],
     },
     install_requires=[
@@ -52,6 +52,9 @@ setup(
             "tiny = bindplug.tiny:PLUGIN",
             "imagebind-huge = bindplug.imagebind.huge:PLUGIN",
             "tiny-clip = bindplug_detic.tiny_clip:PLUGIN",
+            "openai-clip-vit-b-32 = bindplug_openclip.plugins:B32",
+            "openai-clip-vit-l-14 = bindplug_openclip.plugins:L14",
+            "openclip-vit-bigg-14 = bindplug_openclip.plugins:BIGG14",
         ],
         "bindplug.detectors": ["detic = bindplug_detic.detector:PLUGIN"],
         "bindplug.generators": ["unclip = bindplug_unclip.generator:PLUGIN"],

@@ -123,20 +123,32 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
     return files("bindplug").joinpath(name).read_text("utf-8").split("\n")[:-1]
 
 
-def word_vectors(embedder, words: Sequence[str]) -> np.ndarray:
-    """(W, D) unit vectors of words, averaged over TEMPLATES."""
-    texts = [t.format(w) for w in words for t in TEMPLATES]
-    vectors = embedder.embed(text=texts).vectors
-    return unit(vectors.reshape(len(words), len(TEMPLATES), -1).mean(axis=1))
+def word_vectors(
+    embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES, progress: bool = False
+) -> np.ndarray:
+    """(W, D) unit vectors of words, averaged over templates; kept on disk for the next time."""
+    from .words import text_vectors
+
+    texts = [t.replace("{}", w) for w in words for t in templates]
+    vectors = text_vectors(embedder, texts, progress)
+    return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))
 
 
-def fit_bridge(kind: str, source, target, vocabulary: Sequence[str] | None = None) -> Bridge:
+def fit_bridge(
+    kind: str,
+    source,
+    target,
+    vocabulary: Sequence[str] | None = None,
+    target_templates: Sequence[str] = TEMPLATES,
+    progress: bool = False,
+) -> Bridge:
     """Fit a bridge on a vocabulary.
 
     Args:
         kind: one of KINDS.
         source, target: embedders that speak text, or names of spaces that a plugin speaks.
         vocabulary: words; None takes `default_vocabulary`.
+        target_templates: how the target wants names to be worded, "{}" for the name.
 
     Raises:
         BindplugError: an unknown kind or space, an empty vocabulary, or an embedder without text.
@@ -158,8 +170,9 @@ def fit_bridge(kind: str, source, target, vocabulary: Sequence[str] | None = Non
         if "text" not in embedder.senses:
             raise BindplugError(f"no bridge over {embedder.space!r}: it does not embed text")
     make = VocabularyBridge if kind == "vocabulary" else LinearBridge
-    vectors = word_vectors(source, words), word_vectors(target, words)
-    return make(source.space, target.space, words, *vectors)
+    from_words = word_vectors(source, words, progress=progress)
+    to_words = word_vectors(target, words, target_templates, progress)
+    return make(source.space, target.space, words, from_words, to_words)
 
 
 def _speaker(space):
@@ -171,16 +184,24 @@ def _speaker(space):
 
 
 @cache
-def _between(kind: str, source: str, target: str, modality: str | None) -> Bridge:
-    return fit_bridge(kind, source, target, default_vocabulary(modality))
+def _between(
+    kind: str, source: str, target: str, modality: str | None, templates: tuple[str, ...]
+) -> Bridge:
+    return fit_bridge(kind, source, target, default_vocabulary(modality), templates)
 
 
-def cross(embedding: Embedding, space: str, bridge: Bridge | str | None = None):
+def cross(
+    embedding: Embedding,
+    space: str,
+    bridge: Bridge | str | None = None,
+    templates: Sequence[str] = TEMPLATES,
+):
     """An embedding in `space`, and the bridge it took.
 
     Args:
         bridge: a fitted bridge, a kind, or None for the default: identity within a space,
             vocabulary between two, for sounds the vocabulary of things that sound.
+        templates: how names are worded in `space`.
 
     Raises:
         SpaceMismatch: no bridge can be built, with what is missing.
@@ -193,7 +214,7 @@ def cross(embedding: Embedding, space: str, bridge: Bridge | str | None = None):
         kind = bridge or DEFAULT
         # Only where words compete does it matter which words there are.
         modality = embedding.modality if kind == "vocabulary" else None
-        chosen = _between(kind, embedding.space, space, modality)
+        chosen = _between(kind, embedding.space, space, modality, tuple(templates))
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
     return chosen(embedding), chosen

@@ -82,12 +82,13 @@ class Embedder:
 
         Args:
             average: one row for each input; False gives one for each of its clips.
-            image: a path, file object, PIL image or (H, W, 3) uint8 RGB array. Option `upright`
-                (False, as the reference): apply the EXIF orientation.
+            image: a path, file object, PIL image, (H, W, 3) uint8 RGB array or (3, H, W) tensor.
+                Option `upright` (False, as the reference): apply the EXIF orientation.
             text: a string. Option `truncation` ("current" or "old").
             audio: a path or file object, also of a video, or (array, rate in Hz). Option `clips`:
                 "reference" (3 of 2 s), a number, or "all".
-            video: a path or file object. Option `clips`: "reference" (5 of 2 s), a number, "all".
+            video: a path, file object, or ((T, H, W, 3) uint8 array, rate in Hz). Option `clips`:
+                "reference" (5 of 2 s), a number, "all".
             depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:
                 see `transforms.depth`.
             thermal: the same. Option `span`: see `transforms.thermal`.

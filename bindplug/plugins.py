@@ -53,7 +53,8 @@ class Generator(Protocol):
 class EmbedderPlugin:
     """One space's embedder: `load(device, **settings)` returns an Embedder.
 
-    `checkpoints` are what it can fetch, for `bindplug models`.
+    `checkpoints` are what it can fetch, for `bindplug models`; `hub` names the repository whose
+    weights a library fetches for it.
     """
 
     space: str
@@ -61,6 +62,7 @@ class EmbedderPlugin:
     load: Callable[..., Embedder]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+    hub: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def load_generator(name: str = "unclip", weights: str = "tiny", device: str = "a
 
 def _load(group: str, name: str, weights: str, device: str):
     found = plugin(group, name)
-    check_weights(name, weights, found.weights)
+    check_weights(name, weights, [*found.weights, *(c.name for c in found.checkpoints)])
     return found.load(weights, pick_device(device))
 
 

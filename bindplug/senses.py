@@ -76,7 +76,7 @@ def as_items(modality: str, value) -> Iterable:
     (array, rate in Hz).
     """
     if isinstance(value, tuple):
-        one = modality in ("audio", "imu") and len(value) == 2 and not _is_source(value[1])
+        one = modality in ("audio", "imu", "video") and len(value) == 2 and not _is_source(value[1])
         return [value] if one else value
     if isinstance(value, list) or (hasattr(value, "__next__") and not hasattr(value, "read")):
         return value

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +25,8 @@ class Checkpoint:
         name: as `bindplug models pull` takes it.
         url: where it is fetched from.
         file: its name on disk.
-        bytes: exact size.
-        sha256: hex digest; "" where nobody has published one, then only the size is checked.
+        bytes: exact size; None where nobody has published it, then the server's word counts.
+        sha256: hex digest; "" where nobody has published one.
         licence: its makers' terms.
         gives: what it is for.
     """
@@ -35,7 +34,7 @@ class Checkpoint:
     name: str
     url: str
     file: str
-    bytes: int
+    bytes: int | None
     sha256: str
     licence: str
     gives: str
@@ -102,6 +101,11 @@ def hash_file(path: Path, progress: bool = False) -> str:
     return digest.hexdigest()
 
 
+def _is_whole(checkpoint: Checkpoint) -> bool:
+    path = checkpoint.path
+    return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
+
+
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
     """Check size and sha256 of a checkpoint that is here.
 
@@ -113,7 +117,7 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
         raise BindplugError(
             f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
         )
-    if path.stat().st_size != checkpoint.bytes:
+    if not _is_whole(checkpoint):
         raise BindplugError(
             f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"
@@ -158,7 +162,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
         BindplugError: offline, too little disk, no connection, or not the file it should be.
     """
     path = checkpoint.path
-    if path.is_file() and path.stat().st_size == checkpoint.bytes:
+    if _is_whole(checkpoint):
         return path
     if is_offline():
         raise BindplugError(
@@ -170,7 +174,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
-            if not (path.is_file() and path.stat().st_size == checkpoint.bytes):
+            if not _is_whole(checkpoint):
                 _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
     except OSError as err:
         raise BindplugError(
@@ -181,18 +185,15 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
 
 
 def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
+    total = checkpoint.bytes
     have = part.stat().st_size if part.exists() else 0
-    if have > checkpoint.bytes:
+    if total is not None and have > total:
         part.unlink()
         have = 0
-    free = shutil.disk_usage(part.parent).free
-    if free < checkpoint.bytes - have:
-        raise BindplugError(
-            f"{checkpoint.name} needs {_gb(checkpoint.bytes - have)} more in {part.parent}, "
-            f"{_gb(free)} are free; free some, or set BINDPLUG_HOME to another disk"
-        )
-    with _bar(checkpoint.bytes, checkpoint.name, progress, have) as bar:
-        _fill(checkpoint, part, bar)
+    if total is not None:
+        _need_room(checkpoint, total - have, part.parent)
+    with _bar(total, checkpoint.name, progress, have) as bar:
+        _Download(checkpoint, part, bar).run()
     if checkpoint.sha256 and hash_file(part, progress) != checkpoint.sha256:
         part.unlink()
         raise BindplugError(
@@ -202,66 +203,94 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
     os.replace(part, checkpoint.path)
 
 
-def _fill(checkpoint: Checkpoint, part: Path, bar) -> None:
-    """Append to `part` until it is whole, over as many connections as that takes."""
-    tries, reason = 0, ""
-    while (have := part.stat().st_size if part.exists() else 0) < checkpoint.bytes:
-        if tries == TRIES:
-            raise BindplugError(
-                f"{checkpoint.url}: cannot be fetched ({reason}); what came is kept, "
-                "run the same command again to go on"
-            )
-        try:
-            for count in _receive(checkpoint, part, have, bar):
-                tries = -1 if count else tries
-        except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
-            if getattr(err, "errno", None) in DISK_ERRORS:
-                raise
-            reason = str(err) or type(err).__name__
-        tries += 1
+def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < count:
+        raise BindplugError(
+            f"{checkpoint.name} needs {_gb(count)} more in {folder}, {_gb(free)} are free; "
+            "free some, or set BINDPLUG_HOME to another disk"
+        )
 
 
-def _receive(checkpoint: Checkpoint, part: Path, have: int, bar) -> Iterator[int]:
-    """Bytes as they are added to `part`, by one request for what is missing."""
-    from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+class _Download:
+    """Appends to `part` until it is whole, over as many connections as that takes."""
 
-    headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    try:
-        with urlopen(Request(checkpoint.url, headers=headers), timeout=60) as answer:
-            if have and answer.status != 206:  # ranges refused: from the start
-                have = 0
-                bar.reset(checkpoint.bytes)
-            length = answer.headers.get("Content-Length")
-            if length is not None and int(length) + have != checkpoint.bytes:
+    def __init__(self, checkpoint: Checkpoint, part: Path, bar):
+        self.checkpoint, self.part, self.bar = checkpoint, part, bar
+        self.total = checkpoint.bytes  # or what the server says, where nobody has published it
+
+    def run(self) -> None:
+        tries, reason = 0, ""
+        while self._size() != self.total:
+            if tries == TRIES:
                 raise BindplugError(
-                    f"{checkpoint.url}: offers {int(length) + have} bytes, {checkpoint.bytes} "
-                    "were published; it is another file, get the right one and use local:PATH"
+                    f"{self.checkpoint.url}: cannot be fetched ({reason}); what came is kept, "
+                    "run the same command again to go on"
                 )
-            with part.open("r+b" if have else "wb") as file:
-                file.seek(have)
-                while block := answer.read(min(BLOCK, checkpoint.bytes - have)):
-                    file.write(block)
-                    have += len(block)
-                    bar.update(len(block))
-                    yield len(block)
-    except HTTPError as err:
-        if err.code == 416:  # nothing past here: what we have cannot be its beginning
-            part.unlink()
-        if err.code < 500 and err.code not in (408, 416, 429):
+            before = self._size()
+            try:
+                self.receive(before)
+            except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
+                if getattr(err, "errno", None) in DISK_ERRORS:
+                    raise
+                reason = str(err) or type(err).__name__
+            tries = 0 if self._size() > before else tries + 1
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def receive(self, have: int) -> None:
+        """One request for what is missing."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import Request, urlopen
+
+        url = self.checkpoint.url
+        headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        try:
+            with urlopen(Request(url, headers=headers), timeout=60) as answer:
+                if have and answer.status != 206:  # ranges refused: from the start
+                    have = 0
+                    self.bar.reset(self.total)
+                self._look_at(answer.headers.get("Content-Length"), have)
+                with self.part.open("r+b" if have else "wb") as file:
+                    file.seek(have)
+                    while block := answer.read(min(BLOCK, self.total - have)):
+                        file.write(block)
+                        have += len(block)
+                        self.bar.update(len(block))
+        except HTTPError as err:
+            if err.code == 416:  # nothing past here: what we have cannot be its beginning
+                self.part.unlink()
+            if err.code < 500 and err.code not in (408, 416, 429):
+                raise BindplugError(
+                    f"{url}: answers {err.code} {err.reason}; "
+                    "get the file elsewhere and use local:PATH"
+                ) from err
+            raise ConnectionError(f"{err.code} {err.reason}") from err
+        except HTTPException as err:
+            raise ConnectionError(f"connection cut: {type(err).__name__}") from err
+
+    def _look_at(self, length: str | None, have: int) -> None:
+        """Compare the length that the server announces with the one published."""
+        if length is None:
+            if self.total is None:
+                raise BindplugError(f"{self.checkpoint.url}: does not say how long it is")
+            return
+        offered = int(length) + have
+        if self.total is None:
+            self.total = self.bar.total = offered
+            _need_room(self.checkpoint, int(length), self.part.parent)
+        if offered != self.total:
             raise BindplugError(
-                f"{checkpoint.url}: answers {err.code} {err.reason}; "
-                "get the file elsewhere and use local:PATH"
-            ) from err
-        raise ConnectionError(f"{err.code} {err.reason}") from err
-    except HTTPException as err:
-        raise ConnectionError(f"connection cut: {type(err).__name__}") from err
+                f"{self.checkpoint.url}: offers {offered} bytes, {self.total} were published; "
+                "it is another file, get the right one and use local:PATH"
+            )
 
 
-def _bar(total: int, label: str, progress: bool, initial: int = 0):
+def _bar(total: int | None, label: str, progress: bool, initial: int = 0):
     from tqdm import tqdm
 
     return tqdm(

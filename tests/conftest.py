@@ -3,6 +3,19 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory):
+    """Nothing is kept in the user's cache."""
+    import os
+
+    before = os.environ.get("BINDPLUG_HOME")
+    os.environ["BINDPLUG_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.pop("BINDPLUG_HOME")
+    if before is not None:
+        os.environ["BINDPLUG_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def golden():
     return Path(__file__).parent / "golden"

@@ -108,6 +108,46 @@ def test_kinds_of_input(tiny, sounds, tmp_path):
     assert len(tiny.embed(text=("a dog", "a cat"))) == 2
 
 
+def test_tensors_and_frames(tiny):
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 255, (40, 50, 3), np.uint8)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    want = tiny.embed(image=array).vectors
+    assert np.array_equal(tiny.embed(image=tensor).vectors, want)
+    assert np.array_equal(tiny.embed(image=tensor / 255).vectors, want)
+    clip = tiny.embed(video=(array[None].repeat(30, 0), 10), clips=2)
+    assert len(clip) == 1 and clip.times == (((0.0, 2.0), (1.0, 3.0)),)
+    for wrong, words in (
+        ({"image": tensor.int()}, "image array"),
+        ({"video": (array, 10)}, "video"),
+    ):
+        with pytest.raises(BindplugError, match=words):
+            tiny.embed(**wrong)
+
+
+def test_names_on_the_hub(tiny, tmp_path, monkeypatch):
+    """A repository in the hub's cache, found without a network."""
+    from pathlib import Path
+
+    from huggingface_hub import constants
+
+    root = tmp_path / "models--someone--small"
+    commit = "0" * 40
+    snapshot = root / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text(commit)
+    source = Path(bindplug.__file__).parent / "tiny"
+    for name in ("config.json", "model.safetensors"):
+        (snapshot / name).write_bytes((source / name).read_bytes())
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("BINDPLUG_OFFLINE", "1")
+    there = bindplug.load_embedder("hf:someone/small", "cpu")
+    assert np.array_equal(there.embed(text="dog").vectors, tiny.embed(text="dog").vectors)
+    with pytest.raises(BindplugError, match="hf:someone/absent: cannot be fetched"):
+        bindplug.load_embedder("hf:someone/absent", "cpu")
+
+
 def test_orientation_is_an_option(tiny, tmp_path):
     image = Image.new("RGB", (40, 90), "white")
     image.paste("red", (0, 0, 40, 45))

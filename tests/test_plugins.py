@@ -9,11 +9,9 @@ from bindplug import BindplugError, Embedding, SpaceMismatch
 from bindplug.bridge import fit_bridge
 from bindplug.plugins import discover, pick_device, plugin
 
-EMBEDDERS = [  # those that are fetched first have tests of their own
-    name
-    for name in discover("bindplug.embedders")
-    if not plugin("bindplug.embedders", name).checkpoints
-]
+FOUND = {name: plugin("bindplug.embedders", name) for name in discover("bindplug.embedders")}
+# Those that are fetched first have tests of their own.
+EMBEDDERS = [name for name, found in FOUND.items() if not (found.checkpoints or found.hub)]
 DETECTORS = [
     (name, w)
     for name in discover("bindplug.detectors")

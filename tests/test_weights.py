@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -51,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.requests, server.behaviour = [], "whole"
+    server.handle_error = lambda *args: None  # a client that hangs up is part of the test
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -91,6 +93,17 @@ def test_a_bad_connection_is_mended(server, checkpoint, behaviour):
     assert left(checkpoint) == ["w.pth"]
     if behaviour == "cut":
         assert server.requests[1:] == [f"bytes={i * 2**20}-" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("behaviour", ["whole", "cut"])
+def test_a_size_that_nobody_published(server, checkpoint, behaviour):
+    server.behaviour = behaviour
+    unknown = replace(checkpoint, bytes=None, sha256="")
+    assert weights.pull(unknown, progress=False).read_bytes() == DATA
+    count = len(server.requests)
+    weights.pull(unknown, progress=False)
+    assert len(server.requests) == count
+    weights.verify(unknown)
 
 
 def test_an_interrupted_download_goes_on(server, checkpoint):
@@ -143,10 +156,9 @@ class _Free:
 
 def test_a_disk_that_fills_up_keeps_what_came(server, checkpoint, monkeypatch):
     def full(*args):
-        yield 5
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights, "_receive", full)
+    monkeypatch.setattr(weights._Download, "receive", full)
     with pytest.raises(BindplugError, match="No space left"):
         weights.pull(checkpoint, progress=False)
 

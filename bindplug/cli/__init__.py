@@ -16,6 +16,7 @@ COMMANDS = {
     "classify": "Name files, by labels or by a few examples.",
     "search": "Find a folder's files by sound, text, picture or a mixture.",
     "evaluate": "Measure naming and retrieval on labelled files.",
+    "bridge": "Build bridges between spaces, and say what they hear.",
     "models": "List, fetch, check and remove weights.",
     "plugins": "List embedders, detectors and generators.",
     "doctor": "Say what works on this machine, and if not, why.",

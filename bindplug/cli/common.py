@@ -93,21 +93,27 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def prompt_options(command: Callable) -> Callable:
-    """Flags of all senses; the command gets `prompts`, a list of (sense, value) in order."""
+def prompts_of(senses: Iterable[str]) -> Callable:
+    """Flags of senses; the command gets `prompts`, a list of (sense, value) in order."""
 
-    @functools.wraps(command)
-    def wrapped(*args, **kwargs):
-        prompts = click.get_current_context().meta["bindplug.prompts"]
-        return command(*args, prompts=prompts, **kwargs)
+    def apply(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def wrapped(*args, **kwargs):
+            prompts = click.get_current_context().meta["bindplug.prompts"]
+            return command(*args, prompts=prompts, **kwargs)
 
-    for sense, about in reversed(FLAGS.items()):
-        metavar = "TEXT" if sense == "text" else "FILE"
-        wrapped = click.option(
-            f"--{sense}", multiple=True, metavar=metavar, expose_value=False,
-            help=f"{about} May be repeated.",
-        )(wrapped)  # fmt: skip
-    return wrapped
+        for sense in reversed(list(senses)):
+            metavar = "TEXT" if sense == "text" else "FILE"
+            wrapped = click.option(
+                f"--{sense}", multiple=True, metavar=metavar, expose_value=False,
+                help=f"{FLAGS[sense]} May be repeated.",
+            )(wrapped)  # fmt: skip
+        return wrapped
+
+    return apply
+
+
+prompt_options = prompts_of(FLAGS)
 
 
 class Offline(click.Option):

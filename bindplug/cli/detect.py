@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from .common import (
+    FLAGS,
     Failures,
     PromptCommand,
     clear_errors,
@@ -14,7 +15,7 @@ from .common import (
     model_option,
     need_prompts,
     output_options,
-    prompt_options,
+    prompts_of,
     put_json,
     say,
     unique_stems,
@@ -23,7 +24,7 @@ from .common import (
 
 @click.command(cls=PromptCommand)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@prompt_options
+@prompts_of(s for s in FLAGS if s != "video")
 @model_option
 @click.option("--detector", default="detic", show_default=True)
 @click.option("--weights", default="tiny", show_default=True, help="A name, or local:PATH.")

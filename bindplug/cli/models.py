@@ -34,12 +34,9 @@ def list_command(as_json):
         put_json("-", found, False)
         return
     for row in found:
-        state = (
-            row["state"] if row["bytes"] is None else f"{row['bytes'] / 1e9:.1f} GB, {row['state']}"
-        )
-        click.echo(
-            f"{row['kind']:<10} {row['name']:<15} {row['weights']:<15} {state:<22} {row['about']}"
-        )
+        name = row["name"] if row["kind"] != "detector" else f"{row['name']} {row['weights']}"
+        size = "" if row["bytes"] is None else f", {row['bytes'] / 1e9:.1f} GB"
+        click.echo(f"{row['kind']:<10} {name:<24} {row['state'] + size:<10} {row['about']}")
 
 
 def shipped() -> list[dict]:
@@ -50,10 +47,11 @@ def shipped() -> list[dict]:
     for group in GROUPS:
         for name in discover(group):
             entry = plugin(group, name)
+            hub = getattr(entry, "hub", "")
             own = () if entry.checkpoints else (name,)  # an embedder is its own weights
             rows += [
                 {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about,
-                 "bytes": None, "state": "shipped"}
+                 "bytes": None, "state": "hub" if hub else "shipped"}
                 for weights in getattr(entry, "weights", own)
             ]  # fmt: skip
     return rows
@@ -65,7 +63,7 @@ def fetched() -> list[dict]:
 
     return [
         {"kind": "checkpoint", "name": c.name, "weights": c.file, "bytes": c.bytes,
-         "about": f"{c.gives}; licence {c.licence}", "url": c.url, "sha256": c.sha256,
+         "about": f"{c.gives}; licence: {c.licence}", "url": c.url, "sha256": c.sha256,
          "path": str(c.path), "state": "here" if c.path.is_file() else "not here"}
         for c in catalogue().values()
     ]  # fmt: skip

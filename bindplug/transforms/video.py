@@ -93,13 +93,20 @@ def transform_video(
     """A video file to (clips * 3, 3, 2, S, S) float32, and the seconds that each clip spans.
 
     Args:
-        source: a path or binary file object that PyAV decodes. Frames count in decoding order
+        source: a path or binary file object that PyAV decodes, or ((T, H, W, 3) uint8 RGB frames,
+            frames a second). Frames count in decoding order
             and share the average rate, as in the reference, also where the rate varies.
         clips: "reference" (5), a number, or "all": as many as cover the video.
 
     Raises:
         BindplugError: absent, no video, without frames, or cut short.
     """
+    if isinstance(source, tuple):
+        frames, fps = _frame_array(*source)
+        count = clip_count(clips, len(frames) / fps, CLIPS)
+        return frames_to_clips(
+            lambda ids: {i: frames[i] for i in ids}, len(frames), fps, config, count
+        )
     name = media_name(source)
     with open_media(source, "video") as (container, stream):
         count, fps = _count_frames(container, stream, name)
@@ -110,6 +117,17 @@ def transform_video(
             return _decode_frames(container, stream, set(wanted), name)
 
     return frames_to_clips(get, count, fps, config, clip_count(clips, seconds, CLIPS))
+
+
+def _frame_array(frames, fps) -> tuple[np.ndarray, float]:
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise BindplugError(
+            f"video array of shape {frames.shape} {frames.dtype}; give (T, H, W, 3) uint8 RGB"
+        )
+    if not (isinstance(fps, (int, float, np.number)) and 0 < fps < np.inf):
+        raise BindplugError(f"video array with rate {fps!r}; give a positive number of Hz")
+    return frames, float(fps)
 
 
 def clip_count(clips: int | str, seconds: float, reference: int) -> int:

@@ -24,7 +24,9 @@ def image_name(source) -> str:
 
 
 def load_image(source, upright: bool = False) -> Image.Image:
-    """An RGB picture from a path, binary file object, PIL image or (H, W, 3) uint8 RGB array.
+    """An RGB picture from a path, file object, PIL image, (H, W, 3) uint8 array or tensor.
+
+    A tensor is (3, H, W), uint8 or floating-point in [0, 1].
 
     Alpha is dropped, a palette expanded, an animation read at its first frame, 16-bit gray
     scaled to 8 bits.
@@ -39,12 +41,8 @@ def load_image(source, upright: bool = False) -> Image.Image:
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
-    elif isinstance(source, np.ndarray):
-        if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
-            raise BindplugError(
-                f"image array of shape {source.shape} {source.dtype}; give (H, W, 3) uint8 RGB"
-            )
-        image = Image.fromarray(source)
+    elif isinstance(source, (np.ndarray, Tensor)):
+        image = Image.fromarray(_rgb_array(source))
     else:
         image = open_image(source, name)
     try:
@@ -75,6 +73,22 @@ def open_image(source, name: str) -> Image.Image:
         raise BindplugError(
             f"{name}: cannot be read as a picture; it may be cut short or not a picture"
         ) from err
+
+
+def _rgb_array(source: np.ndarray | Tensor) -> np.ndarray:
+    """(H, W, 3) uint8 of an array, or of a tensor (3, H, W) uint8 or float in [0, 1]."""
+    if isinstance(source, Tensor):
+        if source.is_floating_point() and source.numel() and 0 <= source.min() <= source.max() <= 1:
+            source = (source * 255).round().byte()
+        if source.ndim == 3 and source.shape[0] == 3:
+            source = source.permute(1, 2, 0)
+        source = source.detach().cpu().numpy()
+    if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
+        raise BindplugError(
+            f"image array of shape {source.shape} {source.dtype}; give (H, W, 3) uint8 RGB, or a "
+            "tensor (3, H, W) uint8 or in [0, 1]"
+        )
+    return np.ascontiguousarray(source)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -31,7 +31,8 @@ from bindplug.transforms.audio import transform_audio
 from bindplug.transforms.vision import normalise
 
 STEPS, RESTART_STEPS = 2600, 1250
-SOUP = 3  # last cosines from the same point, whose weights are averaged (Wortsman et al. 2022)
+# Then, twice, three cosines from the same point, whose weights are averaged (Wortsman et al. 2022).
+ROUNDS, SOUP = 2, 3
 
 
 def start(model: ImageBind, clips: Clips) -> None:
@@ -130,13 +131,14 @@ def main() -> None:
 
     fit(model, first, run, "tiny audio")
     restart("restart", 60)
-    origin = deepcopy(model.state_dict())
-    endings = []
-    for i in range(SOUP):
-        model.load_state_dict(origin)
-        restart(f"soup-{i}", 70 + i)
-        endings.append(deepcopy(model.state_dict()))
-    model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
+    for turn in range(ROUNDS):
+        origin = deepcopy(model.state_dict())
+        endings = []
+        for i in range(SOUP):
+            model.load_state_dict(origin)
+            restart(f"soup-{turn}-{i}", 70 + 10 * turn + i)
+            endings.append(deepcopy(model.state_dict()))
+        model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"tiny-{args.seed}" / "imagebind.pt")

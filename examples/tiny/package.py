@@ -15,6 +15,7 @@ from data import RUNS, concepts, table
 from safetensors.torch import save_file
 from vision_text import SIZES
 
+from bindplug.bridge import TEMPLATES
 from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]
@@ -43,8 +44,9 @@ def detic(seed: int, root: Path) -> None:
     folder = root / DETIC
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "model.safetensors")
-    sizes = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.15}
-    (folder / "config.json").write_text(json.dumps(sizes, indent=1) + "\n")
+    about = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.15}
+    about["templates"] = TEMPLATES
+    (folder / "config.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
 def unclip(seed: int, root: Path) -> None:

@@ -14,8 +14,10 @@ from bindplug.errors import BindplugError
 from bindplug.plugins import DetectorPlugin
 from bindplug.results import Detections
 from bindplug.transforms.vision import image_name, load_image
+from bindplug.weights import pull, read_catalogue
 
 HERE = Path(__file__).parent
+CATALOGUE = read_catalogue(HERE / "catalogue.json")
 WEIGHTS = ("tiny",)
 # Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
 # that of the authors' demo for custom vocabularies.
@@ -24,6 +26,7 @@ RELEASED = {
     "short_side": 800,
     "long_side": 1333,
     "threshold": 0.3,
+    "templates": ["a {}"],  # of the names that made its own classifiers
 }
 
 
@@ -35,11 +38,16 @@ class DeticDetector:
         space: of its classifier.
         short_side, long_side: pixels.
         threshold: least score that is worth showing with these weights.
+        templates: with "{}" for a name, as the classifier's names were worded.
         name: of the weights, for the result.
     """
 
-    def __init__(self, model, space, short_side: int, long_side: int, threshold: float, name: str):
+    def __init__(
+        self, model, space: str, short_side: int, long_side: int, threshold: float,
+        templates: list[str], name: str,
+    ):  # fmt: skip
         self.model, self.space, self.name = model, space, name
+        self.templates = tuple(templates)
         self.short_side, self.long_side, self.threshold = short_side, long_side, threshold
 
     def detect(
@@ -64,7 +72,7 @@ class DeticDetector:
             SpaceMismatch: no bridge can be built.
         """
         picture = load_image(image, upright=True)
-        prompt, taken = cross(embedding, self.space, bridge)
+        prompt, taken = cross(embedding, self.space, bridge, self.templates)
         self.model.set_classifier(prompt.vectors)
         bgr = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
         found = self.model.predict(
@@ -85,15 +93,23 @@ class DeticDetector:
 
 
 def load(weights: str, device: str) -> DeticDetector:
-    """The tiny Detic of this package, or "local:PATH".
+    """The tiny Detic of this package, a released one by its catalogue name, or "local:PATH".
+
+    A released one is fetched on first use.
 
     The path is a released checkpoint, or a folder like the tiny one's: `model.safetensors`, and
     `config.json` with the classifier's space, the picture size and the threshold.
     """
     from .detic import Detic
 
-    path = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
+    released = {c.name: c for c in CATALOGUE}
     about = RELEASED
+    if weights in WEIGHTS:
+        path = HERE / weights
+    elif weights in released:
+        path = pull(released[weights])
+    else:
+        path = Path(weights.removeprefix("local:"))
     if path.is_dir():
         about = _read_about(path / "config.json")
         path = path / "model.safetensors"
@@ -114,4 +130,5 @@ PLUGIN = DetectorPlugin(
     load=load,
     weights=WEIGHTS,
     about="Detic (open-vocabulary boxes and masks), native: no detectron2",
+    checkpoints=CATALOGUE,
 )

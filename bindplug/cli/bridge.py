@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import click
+
+from ..errors import BindplugError
+from .common import (
+    PromptCommand,
+    clear_errors,
+    device_option,
+    model_option,
+    need_prompts,
+    prompt_options,
+    put_json,
+    say,
+)
+
+to_option = click.option(
+    "--to", "target", default="tiny-clip", show_default=True, help="Embedder of the host's space."
+)
+vocabulary_option = click.option(
+    "--vocabulary",
+    help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines.",
+)
+template_option = click.option(
+    "--template", "templates", multiple=True, help='How the host words names, as "a {}".'
+)
+
+
+@click.group()
+def bridge():
+    """Build bridges between embedding spaces, and say what they hear."""
+
+
+@bridge.command()
+@model_option
+@to_option
+@click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear.")
+@vocabulary_option
+@template_option
+@device_option
+@clear_errors
+def build(model, target, kind, vocabulary, templates, device):
+    """Encode a vocabulary on both sides, so that crossing later takes no time.
+
+    Interrupted, the same command goes on.
+
+    \b
+      bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
+    """
+    say(str(_fit(model, target, kind, vocabulary or "default", templates, device)))
+
+
+@bridge.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@clear_errors
+def list_command(as_json):
+    """The word lists that are encoded already, and for which spaces."""
+    from ..words import kept
+
+    rows = kept()
+    if as_json:
+        put_json("-", rows, False)
+        return
+    for row in rows:
+        click.echo(f"{row['space']:<28} {row['texts']:>6} texts  {', '.join(row['first'])}, ...")
+
+
+@bridge.command()
+@model_option
+@to_option
+@click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear.")
+@vocabulary_option
+@template_option
+@device_option
+@clear_errors
+def show(model, target, kind, vocabulary, templates, device):
+    """How well a bridge carries its own words: the share that stay nearest to themselves."""
+    import numpy as np
+
+    from ..bridge import word_vectors
+    from ..embedding import Embedding, unit
+    from ..plugins import load_embedder
+
+    fitted = _fit(model, target, kind, vocabulary or "default", templates, device)
+    texts = load_embedder(model, device), load_embedder(target, device)
+    names = fitted.words
+    vectors = word_vectors(texts[0], names)
+    there = unit(fitted(Embedding(vectors, fitted.source, "text", names)).vectors)
+    goal = fitted.to_words if hasattr(fitted, "to_words") else word_vectors(texts[1], names)
+    right = (there @ goal.T).argmax(axis=1) == np.arange(len(names))
+    click.echo(f"{fitted}: {right.mean():.1%} of its words stay nearest to themselves")
+
+
+@bridge.command(cls=PromptCommand)
+@prompt_options
+@model_option
+@to_option
+@vocabulary_option
+@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--json", "json_file", metavar="FILE|-", help="As JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists.")
+@device_option
+@clear_errors
+def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, device):
+    """Say in words what each prompt is taken for.
+
+    \b
+      bindplug bridge explain --audio dog.wav
+    """
+    from ..plugins import load_embedder
+
+    need_prompts(prompts)
+    embedder = load_embedder(model, device)
+    rows = []
+    for kind, value in prompts:
+        words = vocabulary or ("sounding" if kind == "audio" else "default")
+        fitted = _fit(model, target, "vocabulary", words, (), device)
+        heard = fitted.explain(embedder.embed(**{kind: value}), top=top_k)[0]
+        rows.append({"prompt": value, "words": dict(heard)})
+        if json_file != "-":
+            click.echo(f"{value}  " + ", ".join(f"{p:.2f} {word}" for word, p in heard))
+    put_json(json_file, rows, overwrite)
+
+
+def _fit(model, target, kind, vocabulary, templates, device):
+    from ..bridge import TEMPLATES, fit_bridge
+    from ..plugins import load_embedder
+    from ..words import read_vocabulary
+
+    if any("{}" not in t for t in templates):
+        raise BindplugError('a template holds "{}" for the name, as "a {}"')
+    source, host = load_embedder(model, device), load_embedder(target, device)
+    words = read_vocabulary(vocabulary)
+    return fit_bridge(kind, source, host, words, templates or TEMPLATES, progress=True)

@@ -1,0 +1,73 @@
+"""The spaces that hosts of bindplug live in, as embedders."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bindplug.plugins import EmbedderPlugin
+
+
+def load(device: str, space: str, model: str, weights: str, **settings):
+    """An embedder from open_clip's weights, fetched through the Hugging Face hub's cache.
+
+    Raises:
+        BindplugError: they are not there and cannot be fetched.
+    """
+    from bindplug.embedder import Embedder
+    from bindplug.errors import BindplugError
+
+    from .network import OpenCLIPNetwork
+
+    def open_model(senses):
+        import open_clip
+
+        try:
+            return OpenCLIPNetwork(open_clip.create_model(model, pretrained=weights))
+        except Exception as err:  # open_clip and the hub raise many kinds
+            reason = str(err).splitlines()[0] if str(err) else type(err).__name__
+            raise BindplugError(
+                f"{space}: open_clip's {model} ({weights}) cannot be had: {reason}"
+            ) from err
+
+    both = _Once(open_model)
+    identity = f"{model} {weights}"
+    return Embedder(both, space, ("image", "text"), device, identity=identity, **settings)
+
+
+class _Once:
+    """open_clip builds both towers together: the second sense gets the same network."""
+
+    def __init__(self, open_model):
+        self.open_model, self.network = open_model, None
+
+    def __call__(self, senses):
+        if self.network is None:
+            self.network = self.open_model(senses)
+        return self.network
+
+
+def _plugin(space: str, model: str, weights: str, about: str, hub: str) -> EmbedderPlugin:
+    return EmbedderPlugin(
+        space=space,
+        senses=("image", "text"),
+        load=partial(load, space=space, model=model, weights=weights),
+        about=about,
+        hub=hub,
+    )
+
+
+B32 = _plugin(
+    "openai-clip-vit-b-32", "ViT-B-32-quickgelu", "openai",
+    "CLIP ViT-B/32, 512-d: the space of Detic's classifier; MIT",
+    "timm/vit_base_patch32_clip_224.openai",
+)  # fmt: skip
+L14 = _plugin(
+    "openai-clip-vit-l-14", "ViT-L-14-quickgelu", "openai",
+    "CLIP ViT-L/14, 768-d: the space of Karlo and small unCLIP; MIT",
+    "timm/vit_large_patch14_clip_224.openai",
+)  # fmt: skip
+BIGG14 = _plugin(
+    "openclip-vit-bigg-14/laion2b", "ViT-bigG-14", "laion2b_s39b_b160k",
+    "OpenCLIP ViT-bigG/14, 1280-d: the space of Kandinsky 2.2; MIT",
+    "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+)  # fmt: skip
