@@ -1,0 +1,149 @@
+"""The adapter for a detectron2 Detic, on a stand-in with its attributes, kinds and habits."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bindplug
+from bindplug import BindplugError, Embedding, SpaceMismatch
+from bindplug_detic import patched
+
+WIDTH, CLASSES = 512, 7
+
+
+class ZeroShotClassifier(nn.Module):
+    """As Detic's: columns, the last one background, in a parameter, a buffer or a tensor."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.norm_weight, self.norm_temperature, self.use_bias = True, 50.0, False
+        self.linear = nn.Linear(16, WIDTH)
+        weight = nn.functional.normalize(torch.randn(WIDTH, CLASSES + 1), dim=0)
+        weight[:, -1] = 0
+        if kind == "parameter":
+            self.zs_weight = nn.Parameter(weight)
+        elif kind == "buffer":
+            self.register_buffer("zs_weight", weight)
+        else:
+            self.zs_weight = weight
+
+    def forward(self, x):
+        x = 50 * nn.functional.normalize(self.linear(x), dim=1)
+        return x @ self.zs_weight
+
+
+class Stage(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.cls_score = ZeroShotClassifier(kind)
+        self.test_score_thresh = 0.02
+
+
+class Heads(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.box_predictor = nn.ModuleList(Stage(kind) for _ in range(3))
+        self.num_classes = CLASSES
+
+
+class Model(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.roi_heads = Heads(kind)
+
+    def forward(self, x):
+        """Scores of the classes, averaged over the stages, without background."""
+        scores = torch.stack([s.cls_score(x) for s in self.roi_heads.box_predictor]).mean(0)
+        assert scores.shape[1] == self.roi_heads.num_classes + 1
+        return scores[:, :-1].sigmoid()
+
+
+@pytest.fixture(params=["parameter", "buffer", "tensor"])
+def model(request):
+    torch.manual_seed(0)
+    return Model(request.param).eval()
+
+
+@pytest.fixture
+def prompt():
+    rng = np.random.default_rng(0)
+    names = ("dog", "cat")
+    return Embedding(rng.normal(size=(2, WIDTH)), "openai-clip-vit-b-32", "text", names)
+
+
+def state_of(model):
+    classifiers = [s.cls_score for s in model.roi_heads.box_predictor]
+    return (
+        [id(c.zs_weight) for c in classifiers],
+        ["zs_weight" in c._parameters for c in classifiers],
+        ["zs_weight" in c._buffers for c in classifiers],
+        [s.test_score_thresh for s in model.roi_heads.box_predictor],
+        model.roi_heads.num_classes,
+        list(model.state_dict()),
+    )
+
+
+def test_it_is_detics_own_computation_and_is_restored(model, prompt):
+    before, x = state_of(model), torch.randn(4, 16)
+    with torch.no_grad():
+        own = model(x)
+        with patched(model, prompt, threshold=0.3) as taken:
+            assert taken.labels == ("dog", "cat") and model.roi_heads.num_classes == 2
+            assert [s.test_score_thresh for s in model.roi_heads.box_predictor] == [0.3] * 3
+            found = model(x)
+        stages = model.roi_heads.box_predictor
+        features = [nn.functional.normalize(s.cls_score.linear(x), dim=1) for s in stages]
+        want = torch.stack([50 * f @ torch.from_numpy(prompt.vectors).T for f in features])
+        assert torch.allclose(found, want.mean(0).sigmoid(), atol=1e-6)
+        assert torch.equal(model(x), own)
+    assert state_of(model) == before
+
+
+def test_restored_after_an_error(model, prompt):
+    before = state_of(model)
+    with pytest.raises(KeyError), patched(model, prompt):
+        raise KeyError("the user's own")
+    assert state_of(model) == before
+    with patched(model, prompt):  # and it can be patched again
+        pass
+
+
+def test_nested_use_is_refused_and_changes_nothing(model, prompt):
+    before = state_of(model)
+    with patched(model, prompt):
+        inside = state_of(model)
+        with pytest.raises(BindplugError, match="patched already"), patched(model, prompt[0]):
+            pass
+        assert state_of(model) == inside
+        with patched(Model("buffer"), prompt):  # another model is another matter
+            pass
+    assert state_of(model) == before
+
+
+def test_what_is_refused(model, prompt):
+    before = state_of(model)
+    for thing in (nn.Linear(2, 2), object()):
+        with pytest.raises(BindplugError, match="no detectron2 Detic"), patched(thing, prompt):
+            pass
+    lost = Embedding(np.ones((1, 4)), "nowhere", "text", ("x",))
+    with pytest.raises(SpaceMismatch, match="nowhere"), patched(model, lost):
+        pass
+    narrow = Embedding(np.ones((1, 4)), "openai-clip-vit-b-32", "text", ("x",))
+    with pytest.raises(BindplugError, match="512-d"), patched(model, narrow):
+        pass
+    assert state_of(model) == before
+
+
+def test_a_sound_crosses(model, prompt, media):
+    tiny = bindplug.load_embedder("tiny", "cpu")
+    cat = tiny.embed(audio=str(media / "cat.wav"))
+    rng = np.random.default_rng(1)
+    words = ["cat", "dog", "rain"]
+    bridge = bindplug.bridge.VocabularyBridge(
+        "tiny", "openai-clip-vit-b-32", words, tiny.embed(text=words).vectors,
+        rng.normal(size=(3, WIDTH)),
+    )  # fmt: skip
+    with patched(model, cat, bridge=bridge) as taken:
+        assert np.allclose(taken.vectors, bridge(cat).vectors)
+        assert model(torch.randn(2, 16)).shape == (2, 1)
