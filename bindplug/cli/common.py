@@ -60,29 +60,29 @@ FLAGS = {
 
 
 class PromptCommand(click.Command):
-    """A command that knows in which order prompts of several senses were given, and whose
-    `--weights` takes all numbers that follow it."""
+    """A command that knows in which order prompts of several senses were given, and that takes
+    numbers after `--weights` as the prompts' weights in a mixture; a name stays a name."""
 
     def parse_args(self, ctx, args):
         flags = {f"--{sense}": sense for sense in FLAGS}
-        prompts, out, queue = [], [], list(args)
+        prompts, mix, out, queue = [], [], [], list(args)
         while queue:
             arg = queue.pop(0)
             if arg == "--":
                 out += [arg, *queue]
                 break
             flag, given, value = arg.partition("=")
+            if arg == "--weights" and queue and _is_number(queue[0]):
+                while queue and _is_number(queue[0]):
+                    mix.append(float(queue.pop(0)))
+                continue
             out.append(arg)
             if flag in flags and (given or queue):
                 if not given:
                     value = queue.pop(0)
                     out.append(value)
                 prompts.append((flags[flag], value))
-            elif arg == "--weights" and queue:
-                out.append(queue.pop(0))
-                while queue and _is_number(queue[0]):
-                    out += [arg, queue.pop(0)]
-        ctx.meta["bindplug.prompts"] = prompts
+        ctx.meta["bindplug.prompts"], ctx.meta["bindplug.mix"] = prompts, mix
         return super().parse_args(ctx, out)
 
 
@@ -93,13 +93,19 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def prompts_of(senses: Iterable[str]) -> Callable:
-    """Flags of senses; the command gets `prompts`, a list of (sense, value) in order."""
+def prompts_of(senses: Iterable[str], mixed: bool = True) -> Callable:
+    """Flags of senses; the command gets `prompts`, a list of (sense, value) in order, and where
+    they can be `mixed`, `mix`, the numbers of `--weights`."""
 
     def apply(command: Callable) -> Callable:
         @functools.wraps(command)
         def wrapped(*args, **kwargs):
-            prompts = click.get_current_context().meta["bindplug.prompts"]
+            meta = click.get_current_context().meta
+            prompts, mix = meta["bindplug.prompts"], meta["bindplug.mix"]
+            if mix and not mixed:
+                raise click.UsageError("this command does not mix its prompts: no --weights")
+            if mixed:
+                kwargs["mix"] = mix
             return command(*args, prompts=prompts, **kwargs)
 
         for sense in reversed(list(senses)):
@@ -113,7 +119,10 @@ def prompts_of(senses: Iterable[str]) -> Callable:
     return apply
 
 
-prompt_options = prompts_of(FLAGS)
+mix_option = click.option(  # for --help alone: PromptCommand has taken the numbers out
+    "--weights", metavar="W W ...", expose_value=False, help="Of the prompts in a mixture."
+)
+prompt_options = prompts_of(FLAGS, mixed=False)
 
 
 class Offline(click.Option):
@@ -195,6 +204,20 @@ def need_prompts(prompts: list[tuple[str, str]]) -> None:
     """
     if not prompts:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
+
+
+def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float]):
+    """One Embedding of all prompts, by the paper's arithmetic; without weights, equal ones.
+
+    Raises:
+        BindplugError: not one weight for each prompt, or a prompt that cannot be read.
+    """
+    from ..embedding import compose
+
+    if mix and len(mix) != len(prompts):
+        raise BindplugError(f"{len(mix)} weights for {len(prompts)} prompts; give one for each")
+    parts = [embedder.embed(**{kind: value}) for kind, value in prompts]
+    return compose(list(zip(parts, mix or [1.0] * len(parts), strict=True)))
 
 
 def open_embedder(model, device, dtype, batch_size, num_workers, compile, cache):

@@ -12,6 +12,7 @@ from .common import (
     clear_errors,
     device_option,
     embed_prompts,
+    mix_prompts,
     model_option,
     need_prompts,
     output_options,
@@ -24,10 +25,15 @@ from .common import (
 
 @click.command(cls=PromptCommand)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@prompts_of(s for s in FLAGS if s != "video")
+@prompts_of([s for s in FLAGS if s != "video"])
 @model_option
 @click.option("--detector", default="detic", show_default=True)
-@click.option("--weights", default="tiny", show_default=True, help="A name, or local:PATH.")
+@click.option(
+    "--weights",
+    default="tiny",
+    show_default=True,
+    help="A name, or local:PATH. Numbers mix the prompts into one, a weight for each.",
+)
 @click.option("--bridge", help="identity, vocabulary or linear; by default the detector's choice.")
 @click.option(
     "--threshold",
@@ -42,13 +48,14 @@ from .common import (
 @output_options
 @device_option
 @clear_errors
-def detect(images, prompts, model, detector, weights, bridge, threshold, top_k,
+def detect(images, prompts, mix, model, detector, weights, bridge, threshold, top_k,
            json_file, coco, overlay, output, overwrite, device):  # fmt: skip
     """Find in each IMAGE what a sound, text or picture means.
 
     \b
       bindplug detect --audio dog.wav image.jpg
       bindplug detect --audio dog.wav --audio train.wav --json - *.jpg
+      bindplug detect --audio dog.wav --text "on grass" --weights 0.7 0.3 image.jpg
     """
     from ..plugins import load_detector, load_embedder
     from ..results import coco_results, document, make_folder, refuse_existing
@@ -65,7 +72,10 @@ def detect(images, prompts, model, detector, weights, bridge, threshold, top_k,
             refuse_existing([Path(target)], overwrite)
     embedder = load_embedder(model, device)
     finder = load_detector(detector, weights, device)
-    prompt = embed_prompts(embedder, failures, prompts)
+    if mix:
+        prompt = mix_prompts(embedder, prompts, mix)
+    else:
+        prompt = embed_prompts(embedder, failures, prompts)
     results = []
     for path, stem in zip(images, stems, strict=True):
         found = failures.guard(

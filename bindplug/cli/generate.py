@@ -6,24 +6,31 @@ from pathlib import Path
 import click
 
 from .common import (
+    FLAGS,
     Failures,
     PromptCommand,
     clear_errors,
     device_option,
+    mix_prompts,
     model_option,
     need_prompts,
     output_options,
-    prompt_options,
+    prompts_of,
     say,
     unique_stems,
 )
 
 
 @click.command(cls=PromptCommand)
-@prompt_options
+@prompts_of(FLAGS)
 @model_option
 @click.option("--generator", default="unclip", show_default=True)
-@click.option("--weights", default="tiny", show_default=True, help="A name, or local:PATH.")
+@click.option(
+    "--weights",
+    default="tiny",
+    show_default=True,
+    help="A name, or local:PATH. Numbers mix the prompts into one, a weight for each.",
+)
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(1, 1000))
@@ -34,13 +41,14 @@ from .common import (
 @output_options
 @device_option
 @clear_errors
-def generate(prompts, model, generator, weights, num_images, seed, steps,
+def generate(prompts, mix, model, generator, weights, num_images, seed, steps,
              guidance_scale, noise_level, height, width, output, overwrite, device):  # fmt: skip
     """Paint what each sound, text or picture means.
 
     \b
       bindplug generate --audio rain.wav
       bindplug generate --audio rain.wav --num-images 4 --seed 7
+      bindplug generate --audio rain.wav --text "a tree" --weights 0.5 0.5
       bindplug generate --audio rain.wav --model local:imagebind_huge.pth --weights local:PIPELINE
     """
     from ..plugins import load_embedder, load_generator
@@ -49,7 +57,8 @@ def generate(prompts, model, generator, weights, num_images, seed, steps,
     need_prompts(prompts)
     failures = Failures()
     folder = make_folder(output)
-    stems = unique_stems(v if k != "text" else _slug(v) for k, v in prompts)
+    jobs = [prompts] if mix else [[prompt] for prompt in prompts]
+    stems = unique_stems("+".join(_stem(*prompt) for prompt in job) for job in jobs)
     for stem in stems:
         names = [folder / f"{stem}_{i:04d}.png" for i in range(num_images)]
         refuse_existing(names + [n.with_suffix(".json") for n in names], overwrite)
@@ -63,23 +72,36 @@ def generate(prompts, model, generator, weights, num_images, seed, steps,
         "height": height or painter.size,
         "width": width or painter.size,
     }
-    for (kind, value), stem in zip(prompts, stems, strict=True):
-        prompt = failures.guard(embedder.embed, **{kind: value})
+    for job, stem in zip(jobs, stems, strict=True):
+        prompt = failures.guard(mix_prompts, embedder, job, mix)
         if prompt is None:
             continue
         pictures = painter.generate(prompt, num_images=num_images, progress=True, **settings)
-        about = {kind: value, "model": model, "generator": f"{generator}/{weights}", **settings}
-        if kind != "text":
-            about[f"{kind}_sha256"] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+        about = {**_describe(job), "model": model, "generator": f"{generator}/{weights}"}
+        if mix:
+            about["weights"] = mix
         for i, picture in enumerate(pictures):
             path = folder / f"{stem}_{i:04d}.png"
-            _save(picture, path, {**about, "seed": seed + i})
-            say(f"{value}  -> {path}")
+            _save(picture, path, {**about, **settings, "seed": seed + i})
+            say(f"{prompt.labels[0]}  -> {path}")
     failures.finish()
 
 
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower())[:40].strip("-") or "text"
+def _stem(kind: str, value: str) -> str:
+    if kind != "text":
+        return Path(value).stem
+    return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
+
+
+def _describe(job: list[tuple[str, str]]) -> dict:
+    """What the prompts are, files with their sha256; several of a sense as a list."""
+    about: dict = {}
+    for kind, value in job:
+        about.setdefault(kind, []).append(value)
+        if kind != "text":
+            digest = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+            about.setdefault(f"{kind}_sha256", []).append(digest)
+    return {k: v[0] if len(v) == 1 else v for k, v in about.items()}
 
 
 def _save(picture, path: Path, about: dict) -> None:

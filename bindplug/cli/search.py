@@ -4,13 +4,16 @@ import click
 
 from ..errors import BindplugError
 from .common import (
+    FLAGS,
     PromptCommand,
     clear_errors,
     device_option,
+    mix_option,
+    mix_prompts,
     model_option,
     need_prompts,
     open_embedder,
-    prompt_options,
+    prompts_of,
     put_json,
     say,
     speed_options,
@@ -19,8 +22,8 @@ from .common import (
 
 @click.command(cls=PromptCommand)
 @click.argument("folder", metavar="DIR")
-@prompt_options
-@click.option("--weights", multiple=True, type=float, help="One number a prompt; equal by default.")
+@prompts_of(FLAGS)
+@mix_option
 @click.option("--sense", default="image", show_default=True, help="Of the files to find.")
 @click.option("--top-k", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON.")
@@ -29,7 +32,7 @@ from .common import (
 @speed_options
 @device_option
 @clear_errors
-def search(folder, prompts, weights, sense, top_k, json_file, overwrite, model, device, **speed):
+def search(folder, prompts, mix, sense, top_k, json_file, overwrite, model, device, **speed):
     """Find the files of DIR that are nearest to a prompt, or to a mixture of prompts.
 
     The folder is indexed on the first call; later only new and changed files are read.
@@ -38,7 +41,6 @@ def search(folder, prompts, weights, sense, top_k, json_file, overwrite, model, 
       bindplug search pictures/ --audio bird.wav
       bindplug search pictures/ --audio bird.wav --image fruit.jpg --weights 0.5 0.5
     """
-    from ..embedding import compose
     from ..search import index_folder
     from ..senses import SENSES
 
@@ -47,11 +49,8 @@ def search(folder, prompts, weights, sense, top_k, json_file, overwrite, model, 
         raise BindplugError(
             f"no files of sense {sense!r} to search; choose image, audio, video, ..."
         )
-    if weights and len(weights) != len(prompts):
-        raise BindplugError(f"{len(weights)} weights for {len(prompts)} prompts; give one for each")
     embedder = open_embedder(model, device, **speed)
-    parts = [embedder.embed(**{kind: value}) for kind, value in prompts]
-    query = compose(list(zip(parts, weights or [1.0] * len(parts), strict=True)))
+    query = mix_prompts(embedder, prompts, mix)
     index = index_folder(embedder, folder, sense, progress=True)
     for error in index.errors:
         say(f"left out: {error}")

@@ -99,3 +99,22 @@ def test_evaluate(run, media, tmp_path):
     (tmp_path / "p.csv").write_text("audio,text\ndata/cat/a.wav,a cat\ndata/rain/a.wav,rain\n")
     figures = json.loads(run("evaluate", "retrieve", "p.csv", "--json", "-").stdout)
     assert figures["audio to text R@1"]["value"] == 1
+
+
+def test_mixtures(run, refused, media, tmp_path):
+    cat, rain = media / "cat.wav", media / "rain.wav"
+    args = ("--audio", cat, "--text", "a dog", "--weights", "0.7", "0.3")
+    result = run("detect", media / "garden.png", *args, "--threshold", "0", "--json", "-")
+    [image] = json.loads(result.stdout)["images"]
+    assert {o["label"] for o in image["objects"]} == {f"{cat} + a dog"}
+    only = ("--audio", cat, "--text", "a dog", "--weights", "1", "0", "--weights", "tiny")
+    mixed = run("detect", media / "garden.png", *only, "--json", "-", "--no-overlay")
+    alone = run("detect", media / "garden.png", "--text", "a cat", "--json", "-", "--no-overlay")
+    assert mixed.exit_code == alone.exit_code == 0
+    result = run("generate", "--audio", rain, "--text", "a tree", "--weights", "0.5", "0.5",
+                 "--steps", "2")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    about = json.loads((tmp_path / "bindplug-out" / "rain+a-tree_0000.json").read_text())
+    assert about["weights"] == [0.5, 0.5] and about["text"] == "a tree"
+    refused("detect", cat, "--text", "a", "--weights", "1", "2", "--overwrite", words="2 weights")
+    assert run("embed", "--text", "a", "--weights", "1", "2").exit_code == 2
