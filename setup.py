@@ -56,7 +56,10 @@ setup(
             "openai-clip-vit-l-14 = bindplug_openclip.plugins:L14",
             "openclip-vit-bigg-14 = bindplug_openclip.plugins:BIGG14",
         ],
-        "bindplug.detectors": ["detic = bindplug_detic.detector:PLUGIN"],
+        "bindplug.detectors": [
+            "detic = bindplug_detic.detector:PLUGIN",
+            "owl = bindplug_owl.detector:PLUGIN",
+        ],
         "bindplug.generators": ["unclip = bindplug_unclip.generator:PLUGIN"],
     },
 )

@@ -53,8 +53,8 @@ class Generator(Protocol):
 class EmbedderPlugin:
     """One space's embedder: `load(device, **settings)` returns an Embedder.
 
-    `checkpoints` are what it can fetch, for `bindplug models`; `hub` names the repository whose
-    weights a library fetches for it.
+    `checkpoints` are what it can fetch, for `bindplug models`; `hub` names repositories of the
+    Hugging Face hub from which a library fetches its weights.
     """
 
     space: str
@@ -62,27 +62,33 @@ class EmbedderPlugin:
     load: Callable[..., Embedder]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
-    hub: str = ""
+    hub: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DetectorPlugin:
-    """A detector family: `load(weights, device)`; `weights` names what it ships."""
+    """A detector family: `load(weights, device)`.
+
+    `weights` names what it ships, `checkpoints` what it can fetch, `hub` what a library fetches
+    for it from the Hugging Face hub.
+    """
 
     load: Callable[[str, str], Detector]
     weights: tuple[str, ...]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+    hub: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class GeneratorPlugin:
-    """A generator family: `load(weights, device)`; `weights` names what it ships."""
+    """A generator family: `load(weights, device)`; names as in DetectorPlugin."""
 
     load: Callable[[str, str], Generator]
     weights: tuple[str, ...]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+    hub: tuple[str, ...] = ()
 
 
 def discover(group: str) -> dict[str, EntryPoint]:
@@ -166,8 +172,13 @@ def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embed
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
     else:
         embedder = plugin("bindplug.embedders", name).load(device, **settings)
-    _speakers[embedder.space] = embedder
+    register_speaker(embedder)
     return embedder
+
+
+def register_speaker(embedder: Embedder) -> None:
+    """Let bridges into an embedder's space be built, for as long as somebody holds it."""
+    _speakers[embedder.space] = embedder
 
 
 def speaker(space: str) -> Embedder:
@@ -210,7 +221,8 @@ def load_generator(name: str = "unclip", weights: str = "tiny", device: str = "a
 
 def _load(group: str, name: str, weights: str, device: str):
     found = plugin(group, name)
-    check_weights(name, weights, [*found.weights, *(c.name for c in found.checkpoints)])
+    known = [*found.weights, *(c.name for c in found.checkpoints), *found.hub]
+    check_weights(name, weights, known)
     return found.load(weights, pick_device(device))
 
 
@@ -239,5 +251,6 @@ __all__ = [
     "load_generator",
     "pick_device",
     "plugin",
+    "register_speaker",
     "speaker",
 ]

@@ -16,7 +16,8 @@ def test_python_blocks(monkeypatch, tmp_path):
     exec(blocks[1], names)  # generate
     assert len(names["pictures"]) == 2
     names["pipe"] = names["generator"].pipe
-    exec(blocks[2].replace("num_inference_steps=20", "num_inference_steps=1"), names)
-    exec(next(b for b in blocks if "fit_bridge" in b), names)
+    pipe, bridge = (next(b for b in blocks if x in b) for x in ("pipe(**", "fit_bridge"))
+    exec(pipe.replace("num_inference_steps=20", "num_inference_steps=1"), names)
+    exec(bridge, names)
     for block in blocks:
         compile(block, "README.md", "exec")

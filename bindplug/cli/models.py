@@ -40,20 +40,19 @@ def list_command(as_json):
 
 
 def shipped() -> list[dict]:
-    """Weights that come with the plugins."""
+    """Weights that come with the plugins, and those that a library fetches for them."""
     from ..plugins import GROUPS, discover, kind_of, plugin
 
     rows = []
     for group in GROUPS:
         for name in discover(group):
             entry = plugin(group, name)
-            hub = getattr(entry, "hub", "")
-            own = () if entry.checkpoints else (name,)  # an embedder is its own weights
-            rows += [
-                {"kind": kind_of(group), "name": name, "weights": weights, "about": entry.about,
-                 "bytes": None, "state": "hub" if hub else "shipped"}
-                for weights in getattr(entry, "weights", own)
-            ]  # fmt: skip
+            row = {"kind": kind_of(group), "name": name, "about": entry.about, "bytes": None}
+            own = () if entry.checkpoints or entry.hub else (name,)
+            for weights in getattr(entry, "weights", own):  # an embedder is its own weights
+                rows.append({**row, "weights": weights, "state": "shipped"})
+            for weights in entry.hub:
+                rows.append({**row, "weights": weights, "state": "hub"})
     return rows
 
 

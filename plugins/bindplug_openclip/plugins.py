@@ -52,7 +52,7 @@ def _plugin(space: str, model: str, weights: str, about: str, hub: str) -> Embed
         senses=("image", "text"),
         load=partial(load, space=space, model=model, weights=weights),
         about=about,
-        hub=hub,
+        hub=(hub,),
     )
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from bindplug_openclip import OpenCLIPNetwork
 from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
 from bindplug.bridge import fit_bridge
 from bindplug.embedder import Embedder
+from bindplug_openclip import OpenCLIPNetwork
 
 
 @pytest.fixture(scope="module")
