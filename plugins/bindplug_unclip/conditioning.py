@@ -5,27 +5,25 @@ from __future__ import annotations
 from bindplug.embedding import Embedding
 from bindplug.errors import BindplugError, SpaceMismatch
 
-VIT_H, VIT_L = "openclip-vit-h-14/laion2b", "openai-clip-vit-l-14"
-SPACES = {1024: VIT_H, 768: VIT_L}  # of the released stable unCLIP models, by width
-# What ImageBind's sounds had when the public demos conditioned stable unCLIP with them; OpenCLIP's
-# own image embeddings are not normalised either, so a unit vector would drown in the noise.
-NORMS = {1024: 20.0, 768: 20.0}
+from .families import FAMILIES
+
+
+def _family(pipe):
+    """The family that a pipeline belongs to, and the width of the embedding that it takes."""
+    for family in FAMILIES:
+        width = family.width(pipe)
+        if width is not None:
+            return family, width
+    raise BindplugError(
+        f"{type(pipe).__name__} takes no image embedding that bindplug knows how to give; use a "
+        "StableUnCLIPImg2ImgPipeline, a KandinskyV22Pipeline, or a pipeline with an IP-Adapter"
+    )
 
 
 def pipeline_space(pipe) -> str | None:
     """The space that a pipeline's image embeddings live in, where its width or config tells."""
-    name = getattr(pipe, "bindplug_space", None)
-    return name or SPACES.get(_width(pipe))
-
-
-def _width(pipe) -> int:
-    normalizer = getattr(pipe, "image_normalizer", None)
-    if normalizer is None:
-        raise BindplugError(
-            f"{type(pipe).__name__} takes no image embedding that bindplug knows how to give; "
-            "use a StableUnCLIPImg2ImgPipeline"
-        )
-    return normalizer.mean.shape[-1]
+    family, width = _family(pipe)
+    return getattr(pipe, "bindplug_space", None) or family.SPACES.get(width)
 
 
 def conditioning(
@@ -34,7 +32,8 @@ def conditioning(
     *,
     prompt: str | list[str] = "",
     norm: float | None = None,
-    noise_level: int = 0,
+    num_images: int = 1,
+    **options,
 ) -> dict:
     """Keyword arguments that put an embedding where the pipeline's image embedding goes.
 
@@ -42,24 +41,28 @@ def conditioning(
     the pipeline beside it.
 
     Args:
-        pipe: a StableUnCLIPImg2ImgPipeline.
+        pipe: a StableUnCLIPImg2ImgPipeline, a KandinskyV22Pipeline, or one of Stable Diffusion 1.5
+            or XL with a plain IP-Adapter loaded.
         embedding: (N, D) of the pipeline's space; N rows give N pictures a call.
         prompt: text beside the embedding, one for all rows or one a row.
-        norm: length that the unit rows are brought to; None takes 20 for the released models
-            and sqrt(D) for others.
-        noise_level: 0 to 999, noise on the embedding before it conditions.
+        norm: length that the unit rows are brought to; None takes the family's.
+        num_images: pictures for each row, next to each other in the result; use this in place of
+            the pipeline's `num_images_per_prompt`, which some pipelines order otherwise.
+        options: the family's own: `noise_level` (stable unCLIP), `negative` (Kandinsky),
+            `guidance` (IP-Adapter); see `bindplug_unclip.families`.
 
     Returns:
-        `image_embeds` (N, D) on the pipeline's device and in its dtype, `prompt`, `noise_level`.
+        What the pipeline takes, on its device and in its dtype.
 
     Raises:
         SpaceMismatch: another space than the pipeline's.
-        BindplugError: another pipeline, a wrong width, a wrong number of prompts, or a noise
-            level out of range.
+        BindplugError: another pipeline, a wrong width, a wrong number of prompts, or an option
+            that this family does not have or that is out of range.
     """
     import torch
 
-    width, space = _width(pipe), pipeline_space(pipe)
+    family, width = _family(pipe)
+    space = pipeline_space(pipe)
     if space is not None and embedding.space != space:
         raise SpaceMismatch(
             f"this pipeline wants {space!r} ({width}-d), the embedding is of "
@@ -70,15 +73,17 @@ def conditioning(
         raise BindplugError(
             f"this pipeline wants image embeddings of {width}, got {embedding.vectors.shape[1]}"
         )
-    if not 0 <= noise_level <= 999:
-        raise BindplugError(f"noise level {noise_level}; give 0 to 999")
+    for name in options:
+        if name not in family.OPTIONS:
+            raise BindplugError(
+                f"{type(pipe).__name__} has no option {name!r}; it has {', '.join(family.OPTIONS)}"
+            )
+    if num_images < 1:
+        raise BindplugError(f"num_images {num_images}; give at least 1")
     prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
     if len(prompts) != len(embedding):
         raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
-    length = norm if norm is not None else NORMS.get(width, width**0.5)
-    image_embeds = torch.from_numpy(embedding.vectors * length)
-    return {
-        "image_embeds": image_embeds.to(device=pipe.device, dtype=pipe.unet.dtype),
-        "prompt": prompts,  # a list, or diffusers fails for more than one row
-        "noise_level": noise_level,
-    }
+    length = family.norm(width) if norm is None else norm
+    rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
+    prompts = [p for p in prompts for _ in range(num_images)]
+    return family.arguments(pipe, rows, prompts, **options)

@@ -1,0 +1,58 @@
+"""Stable Diffusion 1.5 and SDXL with a plain IP-Adapter: the embedding becomes prompt tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bindplug.errors import BindplugError
+
+SPACES = {1024: "openclip-vit-h-14/laion2b", 1280: "openclip-vit-bigg-14/laion2b"}
+OPTIONS = ("guidance",)
+
+
+def width(pipe) -> int | None:
+    """
+    Raises:
+        BindplugError: an adapter that reads patches ("plus", "full face"), or several adapters.
+    """
+    layers = getattr(
+        getattr(getattr(pipe, "unet", None), "encoder_hid_proj", None),
+        "image_projection_layers", None,
+    )  # fmt: skip
+    if layers is None:
+        return None
+    if len(layers) != 1:
+        raise BindplugError(f"{len(layers)} IP-Adapters are loaded; bindplug conditions one")
+    projection = getattr(layers[0], "image_embeds", None)
+    if projection is None:
+        raise BindplugError(
+            f"this IP-Adapter ({type(layers[0]).__name__}) reads an image's patches, not its "
+            "embedding; load a plain one: ip-adapter_sd15 or ip-adapter_sdxl_vit-h"
+        )
+    return projection.in_features
+
+
+def norm(width: int) -> float:
+    """Above 5 its LayerNorm makes it free; the length of OpenCLIP's own embeddings."""
+    return 20.0
+
+
+def arguments(pipe, rows: Tensor, prompts: list[str], guidance: bool = True) -> dict:
+    """
+    Args:
+        guidance: whether the call uses classifier-free guidance (a guidance scale above 1), which
+            wants the unconditional half, zeros, before the rows.
+
+    Raises:
+        BindplugError: rows that differ. diffusers repeats the whole tensor for each prompt and
+            then splits the tokens evenly, so every picture would see the tokens of all rows.
+    """
+    if not bool((rows == rows[:1]).all()):
+        raise BindplugError(
+            "a pipeline with an IP-Adapter takes one embedding a call (diffusers would mix "
+            "several); call it once for each row"
+        )
+    rows = rows[:1, None].to(device=pipe.device, dtype=pipe.unet.dtype)
+    halves = [torch.zeros_like(rows), rows] if guidance else [rows]
+    return {"ip_adapter_image_embeds": [torch.cat(halves)], "prompt": prompts}
