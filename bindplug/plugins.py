@@ -8,7 +8,7 @@ GeneratorPlugin. Those of this repository are found in just the same way.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
@@ -23,12 +23,19 @@ GROUPS = ("bindplug.embedders", "bindplug.detectors", "bindplug.generators")
 
 
 class Embedder(Protocol):
-    """Speaks one space in some of the senses image, video, text, audio, depth, thermal and imu."""
+    """Speaks one space in some of the senses image, video, text, audio, depth, thermal and imu.
+
+    `bindplug.embedder.Embedder` around a network of one's own is the short way to one.
+    """
 
     space: str
     senses: tuple[str, ...]
 
     def embed(self, **inputs) -> Embedding: ...
+
+    def stream(self, modality: str, items, average: bool = True, **options) -> Iterator: ...
+
+    def logit_scale(self, modality: str) -> float: ...
 
 
 class Detector(Protocol):

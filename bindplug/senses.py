@@ -89,7 +89,6 @@ def _is_source(value) -> bool:
 
 def label(modality: str, item, index: int) -> str:
     """A path or text as it is, a file object's name, else the modality and a number."""
-    if isinstance(item, (str, os.PathLike)):
-        return os.fspath(item)
-    name = getattr(item, "filename", None) or getattr(item, "name", None)
-    return name if isinstance(name, str) and name else f"{modality} {index}"
+    from .transforms.source import source_name
+
+    return source_name(item, f"{modality} {index}")

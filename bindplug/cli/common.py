@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BindplugError
 
@@ -221,19 +222,19 @@ def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float]):
 
 
 def open_embedder(model, device, dtype, batch_size, num_workers, compile, cache):
-    """The embedder that the options name."""
+    """The embedder that the options name; an option that nobody gave is left to the plugin."""
     from ..cache import Cache
     from ..plugins import load_embedder
 
-    return load_embedder(
-        model,
-        device,
-        dtype=dtype,
-        batch_size=batch_size,
-        workers=num_workers,
-        compile=compile,
-        cache=None if cache is None else Cache(cache),
-    )
+    given = click.get_current_context().get_parameter_source
+    settings = {"dtype": dtype, "batch_size": batch_size, "num_workers": num_workers,
+                "compile": compile, "cache": cache}  # fmt: skip
+    settings = {k: v for k, v in settings.items() if given(k) is not ParameterSource.DEFAULT}
+    if "num_workers" in settings:
+        settings["workers"] = settings.pop("num_workers")
+    if "cache" in settings:
+        settings["cache"] = Cache(cache)
+    return load_embedder(model, device, **settings)
 
 
 def read_options(pairs: Iterable[str], senses: Iterable[str]) -> dict:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from fractions import Fraction
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import AudioConfig
+from .source import check_file, source_name
 
 log = logging.getLogger("bindplug")
 
@@ -45,7 +45,9 @@ def transform_audio(source, config: AudioConfig, clips: int = CLIPS) -> Tensor:
             only warned about, on the logger "bindplug".
     """
     wave, rate = load_audio(source)
-    return log_mel_clips(resample(wave, rate), config, clips, name=audio_name(source))
+    return log_mel_clips(
+        resample(wave, rate), config, clips, name=source_name(source, "audio array")
+    )
 
 
 def distinct_clips(
@@ -65,21 +67,17 @@ def distinct_clips(
     wave, rate = load_audio(source)
     wave = resample(wave, rate)
     seconds = wave.shape[1] / RATE
-    count = clip_count(clips, seconds, CLIPS) if seconds > CLIP_SECONDS else 1
-    x = log_mel_clips(wave, config, count, name=audio_name(source))
+    count = clip_count(clips, seconds, CLIPS)
+    if seconds <= CLIP_SECONDS:
+        count = 1
+    x = log_mel_clips(wave, config, count, name=source_name(source, "audio array"))
     bounds = clip_bounds(wave.shape[1], count)
     return x, [(start / RATE, min(end / RATE, seconds)) for start, end in bounds]
 
 
-def audio_name(source) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
-    return getattr(source, "name", None) or "audio array"
-
-
 def load_audio(source) -> tuple[Tensor, int]:
     """Decode to ((C, n) float32 in [-1, 1), rate in Hz)."""
-    name = audio_name(source)
+    name = source_name(source, "audio array")
     if isinstance(source, tuple):
         data, rate = _array_audio(*source)
     else:
@@ -96,13 +94,7 @@ def load_audio(source) -> tuple[Tensor, int]:
 def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
-    if isinstance(source, (str, os.PathLike)):
-        if not os.path.exists(source):
-            raise BindplugError(f"{name}: no such file")
-        if os.path.isdir(source):
-            raise BindplugError(f"{name}: is a folder, not a sound file")
-        if os.path.getsize(source) == 0:
-            raise BindplugError(f"{name}: is an empty file")
+    check_file(source, name, "sound file")
     try:
         data, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as err:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import VisionConfig
+from .source import check_file, source_name
 from .vision import normalise
 
 CLIP_SECONDS = 2
@@ -107,7 +108,7 @@ def transform_video(
         return frames_to_clips(
             lambda ids: {i: frames[i] for i in ids}, len(frames), fps, config, count
         )
-    name = media_name(source)
+    name = source_name(source, "media file")
     with open_media(source, "video") as (container, stream):
         count, fps = _count_frames(container, stream, name)
         seconds = count / fps
@@ -145,12 +146,6 @@ def clip_count(clips: int | str, seconds: float, reference: int) -> int:
     raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")
 
 
-def media_name(source) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
-    return getattr(source, "name", None) or "media file"
-
-
 @contextmanager
 def open_media(source, kind: str):
     """A PyAV container and its first stream of a kind, "video" or "audio".
@@ -160,15 +155,10 @@ def open_media(source, kind: str):
     """
     import av
 
-    name = media_name(source)
-    if isinstance(source, (str, os.PathLike)):
+    name = source_name(source, "media file")
+    check_file(source, name, "media file")
+    if isinstance(source, os.PathLike):
         source = os.fspath(source)
-        if not os.path.exists(source):
-            raise BindplugError(f"{name}: no such file")
-        if os.path.isdir(source):
-            raise BindplugError(f"{name}: is a folder, not a media file")
-        if os.path.getsize(source) == 0:
-            raise BindplugError(f"{name}: is an empty file")
     elif hasattr(source, "seek"):
         source.seek(0)
     try:
@@ -225,7 +215,7 @@ def decode_soundtrack(source) -> tuple[np.ndarray, int]:
     """
     import av
 
-    name, blocks = media_name(source), []
+    name, blocks = source_name(source, "media file"), []
     with open_media(source, "audio") as (container, stream):
         rate = stream.rate
         resampler = av.AudioResampler(format="fltp", rate=rate)  # the format alone; never the rate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 
 import numpy as np
@@ -12,15 +11,15 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import VisionConfig
+from .source import check_file, source_name
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def image_name(source) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
-    return getattr(source, "filename", None) or getattr(source, "name", None) or "image"
+    """What a picture is called in messages and results."""
+    return source_name(source, "image")
 
 
 def load_image(source, upright: bool = False) -> Image.Image:
@@ -54,11 +53,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
 
 
 def open_image(source, name: str) -> Image.Image:
-    if isinstance(source, (str, os.PathLike)):
-        if not os.path.exists(source):
-            raise BindplugError(f"{name}: no such file")
-        if os.path.isdir(source):
-            raise BindplugError(f"{name}: is a folder, not a picture")
+    check_file(source, name, "picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -87,7 +87,7 @@ BAD_PICTURES = {
     "absent": "no such file",
     "truncated": "cut short",
     "not_picture": "not a picture",
-    "empty": "not a picture",
+    "empty": "empty file",
     "folder": "is a folder",
     "huge": "too many pixels",
 }
