@@ -200,6 +200,12 @@ def speaker(space: str) -> Embedder:
     for name in discover("bindplug.embedders"):
         found = plugin("bindplug.embedders", name)
         if found.space == space:
+            absent = [c.name for c in found.checkpoints if not c.path.is_file()]
+            if absent:  # gigabytes are not fetched for a bridge that nobody may have meant
+                raise SpaceMismatch(
+                    f"a bridge from {space!r} needs its embedder: keep the one that made the "
+                    f"embedding, or run: bindplug models pull {absent[0]}"
+                )
             return load_embedder(name)
         known.append(found.space)
     raise SpaceMismatch(

@@ -152,3 +152,9 @@ def test_names_that_are_not_there():
         bindplug.load_generator("unclip", "local:a", "cpu")
     with pytest.raises(BindplugError, match="device 'abacus'"):
         pick_device("abacus")
+
+
+def test_a_bridge_does_not_fetch_gigabytes_by_itself():
+    lost = Embedding(np.ones((1, 1024)), "openclip-vit-h-14/laion2b", "audio", ("x",))
+    with pytest.raises(SpaceMismatch, match="models pull imagebind-huge"):
+        bindplug.bridge.cross(lost, "tiny")

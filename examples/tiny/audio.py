@@ -31,9 +31,7 @@ from bindplug.transforms.audio import transform_audio
 from bindplug.transforms.vision import normalise
 
 STEPS, RESTART_STEPS = 2600, 1250
-# Then cosines from one and the same point, whose weights are averaged (Wortsman et al. 2022): three,
-# and two more from their mean.
-SOUPS = (3, 2)
+SOUP = 3  # last cosines, from the same point, whose weights are averaged (Wortsman et al. 2022)
 
 
 def start(model: ImageBind, clips: Clips) -> None:
@@ -132,14 +130,13 @@ def main() -> None:
 
     fit(model, first, run, "tiny audio")
     restart("restart", 60)
-    for turn, count in enumerate(SOUPS):
-        origin = deepcopy(model.state_dict())
-        endings = []
-        for i in range(count):
-            model.load_state_dict(origin)
-            restart(f"soup-{turn}-{i}", 70 + 10 * turn + i)
-            endings.append(deepcopy(model.state_dict()))
-        model.load_state_dict({k: sum(e[k] for e in endings) / count for k in origin})
+    origin = deepcopy(model.state_dict())
+    endings = []
+    for i in range(SOUP):
+        model.load_state_dict(origin)
+        restart(f"soup-{i}", 70 + i)
+        endings.append(deepcopy(model.state_dict()))
+    model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"tiny-{args.seed}" / "imagebind.pt")
