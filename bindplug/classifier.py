@@ -67,7 +67,7 @@ class ZeroShot:
     Args:
         embedder: speaks text.
         labels: classes and the names of each, as `read_labels` gives; the nearest name counts.
-        templates: with "{}" for the name; None takes `clip_templates`.
+        templates: with "{}" for the name; None takes the embedder's own, or `clip_templates`.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class ZeroShot:
             raise BindplugError(f"{embedder.space!r} does not embed text; use examples instead")
         if not isinstance(labels, dict):
             labels = {name: [name] for name in labels}
-        templates = clip_templates() if templates is None else templates
+        if templates is None:
+            templates = getattr(embedder, "templates", None) or clip_templates()
         self.embedder, self.labels = embedder, tuple(labels)
         names = [(i, n) for i, of in enumerate(labels.values()) for n in of]
         texts = [t.replace("{}", n) for _, n in names for t in templates]

@@ -51,6 +51,8 @@ class Embedder:
             normalisation is always in float32.
         compile: run the trunks through torch.compile (slow start, faster on long runs).
         cache: keep embeddings here and look them up by content; None does neither.
+        templates: with "{}" for a name, the wordings that its text tower learnt names in; None
+            leaves them to whoever names things.
         identity: what tells this network from others of the same space, for the cache.
     """
 
@@ -66,6 +68,7 @@ class Embedder:
         compile: bool = False,
         cache: Cache | None = None,
         identity: str = "",
+        templates: tuple[str, ...] | None = None,
     ):
         if dtype not in DTYPES:
             raise BindplugError(f"dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
@@ -76,6 +79,7 @@ class Embedder:
         self.device, self.dtype, self.compile = device, dtype, compile
         self.batch_size, self.workers = batch_size, workers
         self.cache, self.identity = cache, identity
+        self.templates = templates
 
     def embed(self, average: bool = True, **inputs) -> Embedding:
         """Embed one modality.

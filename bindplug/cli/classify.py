@@ -21,7 +21,12 @@ from .common import (
 @click.option("--labels", metavar="A,B,...|FILE", help="Names, or a file with one a line.")
 @click.option("--examples", metavar="DIR", help="A folder with one folder of examples a class.")
 @click.option("--sense", help="Of the files; by default their endings say it.")
-@click.option("--template", "templates", multiple=True, help='Instead of CLIP\'s 80: "a {}".')
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    help="Instead of the model's own, or CLIP's 80: \"a {}\".",
+)
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--json", "json_file", metavar="FILE|-", help="All probabilities as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists.")

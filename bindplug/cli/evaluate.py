@@ -34,7 +34,12 @@ def evaluate():
 @click.argument("data", metavar="DIR|CSV")
 @click.option("--sense", default="audio", show_default=True)
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@click.option("--template", "templates", multiple=True, help='Instead of CLIP\'s 80: "a {}".')
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    help="Instead of the model's own, or CLIP's 80: \"a {}\".",
+)
 @click.option("--fold", help="Only this fold of the data.")
 @shared
 @clear_errors

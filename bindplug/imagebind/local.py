@@ -31,8 +31,9 @@ def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
         config, about = read_config(path)
         space = about.get("space", str(path.resolve()))
         senses, weights = spoken(config.senses), path / WEIGHTS
+        templates = tuple(about["templates"]) if "templates" in about else None
     else:
-        space, senses, weights = HUGE_SPACE, tuple(SENSES), path
+        space, senses, weights, templates = HUGE_SPACE, tuple(SENSES), path, None
     identity = file_identity(weights) if weights.exists() else ""
     return Embedder(
         lambda chosen: load_imagebind(path, chosen),
@@ -40,6 +41,7 @@ def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
         senses,
         device,
         identity=identity,
+        templates=templates,
         **settings,
     )
 

@@ -28,7 +28,7 @@ UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
 def save_encoder(space: str, run: Path, folder: Path) -> None:
     model = ImageBind(SIZES[space])
     model.load_state_dict(torch.load(run, weights_only=True))
-    save_imagebind(model, folder, {"space": space})
+    save_imagebind(model, folder, {"space": space, "templates": TEMPLATES})
 
 
 def encoders(seed: int, root: Path) -> None:
