@@ -230,6 +230,8 @@ def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) ->
     """Write the parts that are not there."""
     from tqdm import tqdm
 
+    from .senses import options_of
+
     missing = [i for i in range(len(chunks)) if not (parts / f"{i:08d}.npz").exists()]
     total = sum(map(len, chunks))
     done = total - sum(len(chunks[i]) for i in missing)
@@ -239,7 +241,7 @@ def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) ->
             vectors, labels, errors = [], [], []
             for sense, run in groupby(chunks[i], key=lambda item: item[0]):
                 values = [value for _, value in run]
-                for row in embedder.stream(sense, values, **_options_of(sense, options)):
+                for row in embedder.stream(sense, values, **options_of(sense, options)):
                     if row.error:
                         errors.append(str(row.error))
                     else:
@@ -250,13 +252,6 @@ def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) ->
             about = np.frombuffer(json.dumps([labels, errors]).encode(), np.uint8)
             path = parts / f"{i:08d}.npz"
             write_file(path, lambda f, t=table, a=about: np.savez(f, vectors=t, about=a))
-
-
-def _options_of(sense: str, options: dict) -> dict:
-    from .senses import SENSES
-
-    known = SENSES[sense].options
-    return {k: v for k, v in options.items() if k in known}
 
 
 def _vectors(path: Path) -> np.ndarray:

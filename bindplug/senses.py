@@ -69,6 +69,12 @@ def check_options(modality: str, options: dict) -> None:
             )
 
 
+def options_of(modality: str, options: dict) -> dict:
+    """Those of some options that a sense has."""
+    known = SENSES[modality].options
+    return {k: v for k, v in options.items() if k in known}
+
+
 def as_items(modality: str, value) -> Iterable:
     """One input or several as an iterable of inputs.
 

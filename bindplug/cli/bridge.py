@@ -9,6 +9,7 @@ from .common import (
     device_option,
     model_option,
     need_prompts,
+    options,
     prompt_options,
     put_json,
     say,
@@ -25,6 +26,15 @@ template_option = click.option(
     "--template", "templates", multiple=True, help='How the host words names, as "a {}".'
 )
 
+fit_options = options(
+    model_option,
+    to_option,
+    click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear."),
+    vocabulary_option,
+    template_option,
+    device_option,
+)
+
 
 @click.group()
 def bridge():
@@ -32,12 +42,7 @@ def bridge():
 
 
 @bridge.command()
-@model_option
-@to_option
-@click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear.")
-@vocabulary_option
-@template_option
-@device_option
+@fit_options
 @clear_errors
 def build(model, target, kind, vocabulary, templates, device):
     """Encode a vocabulary on both sides, so that crossing later takes no time.
@@ -47,7 +52,8 @@ def build(model, target, kind, vocabulary, templates, device):
     \b
       bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
     """
-    say(str(_fit(model, target, kind, vocabulary or "default", templates, device)))
+    sides = _load(model, target, device)
+    say(str(_fit(sides, kind, vocabulary or "default", templates)))
 
 
 @bridge.command("list")
@@ -66,12 +72,7 @@ def list_command(as_json):
 
 
 @bridge.command()
-@model_option
-@to_option
-@click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear.")
-@vocabulary_option
-@template_option
-@device_option
+@fit_options
 @clear_errors
 def show(model, target, kind, vocabulary, templates, device):
     """How well a bridge carries its own words: the share that stay nearest to themselves."""
@@ -79,14 +80,13 @@ def show(model, target, kind, vocabulary, templates, device):
 
     from ..bridge import word_vectors
     from ..embedding import Embedding, unit
-    from ..plugins import load_embedder
 
-    fitted = _fit(model, target, kind, vocabulary or "default", templates, device)
-    texts = load_embedder(model, device), load_embedder(target, device)
+    sides = _load(model, target, device)
+    fitted = _fit(sides, kind, vocabulary or "default", templates)
     names = fitted.words
-    vectors = word_vectors(texts[0], names)
+    vectors = word_vectors(sides[0], names)
     there = unit(fitted(Embedding(vectors, fitted.source, "text", names)).vectors)
-    goal = fitted.to_words if hasattr(fitted, "to_words") else word_vectors(texts[1], names)
+    goal = fitted.to_words if hasattr(fitted, "to_words") else word_vectors(sides[1], names)
     right = (there @ goal.T).argmax(axis=1) == np.arange(len(names))
     click.echo(f"{fitted}: {right.mean():.1%} of its words stay nearest to themselves")
 
@@ -107,28 +107,30 @@ def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, dev
     \b
       bindplug bridge explain --audio dog.wav
     """
-    from ..plugins import load_embedder
-
     need_prompts(prompts)
-    embedder = load_embedder(model, device)
-    rows = []
+    sides, rows = _load(model, target, device), []
     for kind, value in prompts:
         words = vocabulary or ("sounding" if kind == "audio" else "default")
-        fitted = _fit(model, target, "vocabulary", words, (), device)
-        heard = fitted.explain(embedder.embed(**{kind: value}), top=top_k)[0]
+        fitted = _fit(sides, "vocabulary", words, ())
+        heard = fitted.explain(sides[0].embed(**{kind: value}), top=top_k)[0]
         rows.append({"prompt": value, "words": dict(heard)})
         if json_file != "-":
             click.echo(f"{value}  " + ", ".join(f"{p:.2f} {word}" for word, p in heard))
     put_json(json_file, rows, overwrite)
 
 
-def _fit(model, target, kind, vocabulary, templates, device):
-    from ..bridge import TEMPLATES, fit_bridge
+def _load(model, target, device):
+    """The embedders on both sides."""
     from ..plugins import load_embedder
+
+    return load_embedder(model, device), load_embedder(target, device)
+
+
+def _fit(sides, kind, vocabulary, templates):
+    from ..bridge import TEMPLATES, fit_bridge
     from ..words import read_vocabulary
 
     if any("{}" not in t for t in templates):
         raise BindplugError('a template holds "{}" for the name, as "a {}"')
-    source, host = load_embedder(model, device), load_embedder(target, device)
     words = read_vocabulary(vocabulary)
-    return fit_bridge(kind, source, host, words, templates or TEMPLATES, progress=True)
+    return fit_bridge(kind, *sides, words, templates or TEMPLATES, progress=True)

@@ -89,9 +89,10 @@ class PromptCommand(click.Command):
 
 def _is_number(text: str) -> bool:
     try:
-        return bool(float(text)) or True
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def prompts_of(senses: Iterable[str], mixed: bool = True) -> Callable:

@@ -95,11 +95,11 @@ def _read(listed: str | None, sense: str | None) -> list[tuple[str, str]]:
 
 
 def _to_stdout(embedder, items, options, failures: Failures) -> None:
-    from ..senses import SENSES
+    from ..senses import options_of
 
     labels, rows = [], []
     for sense, value in items:
-        own = {k: v for k, v in options.items() if k in SENSES[sense].options}
+        own = options_of(sense, options)
         found = failures.guard(embedder.embed, **{sense: value}, **own)
         if found is not None:
             labels += found.labels

@@ -108,11 +108,10 @@ def embed_good(
     """
     from tqdm import tqdm
 
-    from ..senses import SENSES
+    from ..senses import options_of
 
-    own = {k: v for k, v in options.items() if k in SENSES[sense].options}
     vectors, good, errors = [], [], []
-    rows = embedder.stream(sense, values, **own)
+    rows = embedder.stream(sense, values, **options_of(sense, options))
     for row in tqdm(rows, sense, len(values), disable=None if progress else True, leave=False):
         if row.error:
             errors.append(str(row.error))
