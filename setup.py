@@ -20,7 +20,7 @@ setup(
     },
     packages=[*core, "bindplug.media", *plugins],
     package_data={
-        "bindplug": ["vocabulary.txt", "sounding.txt"],
+        "bindplug": ["vocabularies/*.txt"],
         "bindplug.imagebind": ["catalogue.json"],
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
@@ -59,7 +59,9 @@ setup(
         "bindplug.detectors": [
             "detic = bindplug_detic.detector:PLUGIN",
             "owl = bindplug_owl.detector:PLUGIN",
+            "gdino = bindplug_gdino.detector:PLUGIN",
         ],
+        "bindplug.maskers": ["sam = bindplug_sam.masker:PLUGIN"],
         "bindplug.generators": ["unclip = bindplug_unclip.generator:PLUGIN"],
     },
 )

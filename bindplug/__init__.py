@@ -22,6 +22,7 @@ _WHERE = {
     "load_detector": "plugins",
     "load_embedder": "plugins",
     "load_generator": "plugins",
+    "load_masker": "plugins",
     "similarity": "embedding",
 }
 

@@ -4,6 +4,7 @@
 words' vectors of the source space weighs the same words' vectors of the target space (the
 projection onto a text memory of DeCap, arXiv 2303.03032, with another space's memory). `linear`
 is the closed-form ridge regression from the words' source vectors to their target vectors.
+`words` stops at the words themselves, for hosts that read only text.
 """
 
 from __future__ import annotations
@@ -18,25 +19,42 @@ import numpy as np
 from .embedding import Embedding, unit
 from .errors import BindplugError, SpaceMismatch
 
-KINDS = ("identity", "vocabulary", "linear")
+KINDS = ("identity", "vocabulary", "linear", "words")
 DEFAULT = "vocabulary"
+READING = "words"  # the "space" of hosts that read
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
 TEMPERATURE = 0.05
 RIDGE = 0.1
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
 class Bridge:
-    """A map from the space `source` into the space `target`.
+    """A map from the space `source` into the space `target`; as it is, the identity.
 
     Attributes:
         kind: one of KINDS.
-        words: the vocabulary that it was fitted on.
+        words: the vocabulary that it was fitted on, W words or none.
+        to_words: (W, E) their unit vectors in the target space; None without words.
+        temperature: of the softmax over words.
     """
 
     kind = "identity"
 
-    def __init__(self, source: str, target: str, words: Sequence[str] = ()):
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        words: Sequence[str] = (),
+        to_words: np.ndarray | None = None,
+        temperature: float = TEMPERATURE,
+    ):
         self.source, self.target, self.words = source, target, tuple(words)
+        self.to_words = None if to_words is None else unit(to_words)
+        self.temperature = temperature
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """Carry an embedding over.
@@ -44,21 +62,71 @@ class Bridge:
         Raises:
             SpaceMismatch: the embedding is not of the source space.
         """
+        self._check(embedding)
+        vectors = self._map(embedding.vectors)
+        return replace(embedding, vectors=vectors, space=self.target)
+
+    def weights(self, embedding: Embedding) -> np.ndarray:
+        """(N, W) how far each row is each word; rows sum to 1.
+
+        Raises:
+            SpaceMismatch: the embedding is not of the source space.
+            BindplugError: a bridge without words.
+        """
+        self._check(embedding)
+        if not self.words:
+            raise BindplugError(f"the {self.kind} bridge was fitted on no words")
+        return softmax(self._cosines(embedding.vectors) / self.temperature)
+
+    def explain(self, embedding: Embedding, top: int = 5) -> list[list[tuple[str, float]]]:
+        """For each row the words it is taken for, heaviest first."""
+        weights = self.weights(embedding)
+        order = np.argsort(-weights, axis=1)[:, :top]
+        return [
+            [(self.words[i], float(w[i])) for i in row]
+            for row, w in zip(order, weights, strict=True)
+        ]
+
+    def _check(self, embedding: Embedding) -> None:
         if embedding.space != self.source:
             raise SpaceMismatch(
                 f"this bridge leads from {self.source!r} to {self.target!r}, "
                 f"the embedding is of {embedding.space!r}"
             )
-        vectors = self._map(embedding.vectors)
-        return replace(embedding, vectors=vectors, space=self.target)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors
+
+    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        """(N, W), where the words are compared: here on the far side."""
+        return unit(self._map(vectors)) @ self.to_words.T
 
     def __str__(self) -> str:
         if self.kind == "identity":
             return self.kind
         return f"{self.kind} ({self.source} to {self.target}, {len(self.words)} words)"
+
+
+class WordsBridge(Bridge):
+    """The words that a vector is taken for, by cosine to their vectors in the source space.
+
+    Args:
+        from_words: (W, D) word vectors in the source space.
+    """
+
+    kind = "words"
+
+    def __init__(self, source, words, from_words, temperature=TEMPERATURE):
+        super().__init__(source, READING, words, None, temperature)
+        self.from_words = unit(from_words)
+
+    def _map(self, vectors: np.ndarray) -> np.ndarray:
+        raise SpaceMismatch(
+            "the words bridge gives words, for hosts that read; choose vocabulary or linear"
+        )
+
+    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        return unit(vectors) @ self.from_words.T
 
 
 class VocabularyBridge(Bridge):
@@ -72,44 +140,39 @@ class VocabularyBridge(Bridge):
     kind = "vocabulary"
 
     def __init__(self, source, target, words, from_words, to_words, temperature=TEMPERATURE):
-        super().__init__(source, target, words)
-        self.from_words, self.to_words = unit(from_words), unit(to_words)
-        self.temperature = temperature
-
-    def weights(self, vectors: np.ndarray) -> np.ndarray:
-        """(N, W), rows sum to 1."""
-        logits = unit(vectors) @ self.from_words.T / self.temperature
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+        super().__init__(source, target, words, to_words, temperature)
+        self.from_words = unit(from_words)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
-        return self.weights(vectors) @ self.to_words
+        return softmax(self._cosines(vectors) / self.temperature) @ self.to_words
 
-    def explain(self, embedding: Embedding, top: int = 5) -> list[list[tuple[str, float]]]:
-        """For each row the words it was taken for, heaviest first."""
-        weights = self.weights(embedding.vectors)
-        order = np.argsort(-weights, axis=1)[:, :top]
-        return [
-            [(self.words[i], float(w[i])) for i in row]
-            for row, w in zip(order, weights, strict=True)
-        ]
+    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        return unit(vectors) @ self.from_words.T
 
 
 class LinearBridge(Bridge):
-    """Ridge regression between centred word vectors: (x - mean) W + mean'."""
+    """Ridge regression between centred word vectors: (x - mean) W + mean'.
+
+    Args:
+        from_words, to_words: as in VocabularyBridge.
+        centre: (D,) what takes the place of `mean` where vectors cross: the mean of vectors of
+            the sense that will, which lie elsewhere than texts (arXiv 2401.08567); None takes the
+            words' own.
+    """
 
     kind = "linear"
 
-    def __init__(self, source, target, words, from_words, to_words, ridge=RIDGE):
-        super().__init__(source, target, words)
-        x, y = unit(from_words).astype(np.float64), unit(to_words).astype(np.float64)
-        self.from_mean, self.to_mean = x.mean(axis=0), y.mean(axis=0)
-        x, y = x - self.from_mean, y - self.to_mean
+    def __init__(self, source, target, words, from_words, to_words, ridge=RIDGE, centre=None):
+        super().__init__(source, target, words, to_words)
+        x, y = unit(from_words).astype(np.float64), self.to_words.astype(np.float64)
+        mean, self.to_mean = x.mean(axis=0), y.mean(axis=0)
+        self.centre = mean if centre is None else centre
+        x, y = x - mean, y - self.to_mean
         gram = x.T @ x + ridge * np.eye(x.shape[1])
         self.matrix = np.linalg.solve(gram, x.T @ y)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
-        return (vectors - self.from_mean) @ self.matrix + self.to_mean
+        return (vectors - self.centre) @ self.matrix + self.to_mean
 
 
 def default_vocabulary(modality: str | None = None) -> list[str]:
@@ -119,8 +182,12 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
         modality: "audio" gives only those that are known by a sound of their own: what makes
             none would merely take weight from the others.
     """
-    name = "sounding.txt" if modality == "audio" else "vocabulary.txt"
-    return files("bindplug").joinpath(name).read_text("utf-8").split("\n")[:-1]
+    return read_shipped("sounding" if modality == "audio" else "default")
+
+
+def read_shipped(name: str) -> list[str]:
+    text = files("bindplug").joinpath("vocabularies", f"{name}.txt").read_text("utf-8")
+    return text.split("\n")[:-1]
 
 
 def word_vectors(
@@ -141,27 +208,32 @@ def fit_bridge(
     vocabulary: Sequence[str] | None = None,
     target_templates: Sequence[str] = TEMPLATES,
     progress: bool = False,
+    centre: Embedding | None = None,
 ) -> Bridge:
     """Fit a bridge on a vocabulary.
 
     Args:
         kind: one of KINDS.
-        source, target: embedders that speak text, or names of spaces that a plugin speaks.
-        vocabulary: words; None takes `default_vocabulary`.
+        source, target: embedders that speak text, or names of spaces that a plugin speaks; of
+            `words` the target is not asked.
+        vocabulary: words; None takes `default_vocabulary`, for the identity none.
         target_templates: how the target wants names to be worded, "{}" for the name.
+        centre: for `linear`, an embedding of many inputs of the sense that will cross, in the
+            source space: their mean takes the place of the words'.
 
     Raises:
         BindplugError: an unknown kind or space, an empty vocabulary, or an embedder without text.
     """
     if kind not in KINDS:
         raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
-    source, target = _speaker(source), _speaker(target)
-    if kind == "identity":
-        if source.space != target.space:
-            raise SpaceMismatch(
-                f"{source.space!r} and {target.space!r} are two spaces; "
-                "the identity bridge joins only a space with itself; choose vocabulary or linear"
-            )
+    source = _speaker(source)
+    target = source if kind == "words" else _speaker(target)
+    if kind == "identity" and source.space != target.space:
+        raise SpaceMismatch(
+            f"{source.space!r} and {target.space!r} are two spaces; "
+            "the identity bridge joins only a space with itself; choose vocabulary or linear"
+        )
+    if kind == "identity" and vocabulary is None:
         return Bridge(source.space, target.space)
     words = default_vocabulary() if vocabulary is None else list(vocabulary)
     if not words:
@@ -169,10 +241,21 @@ def fit_bridge(
     for embedder in (source, target):
         if "text" not in embedder.senses:
             raise BindplugError(f"no bridge over {embedder.space!r}: it does not embed text")
-    make = VocabularyBridge if kind == "vocabulary" else LinearBridge
-    from_words = word_vectors(source, words, progress=progress)
-    to_words = word_vectors(target, words, target_templates, progress)
-    return make(source.space, target.space, words, from_words, to_words)
+    if kind == "identity":
+        there = word_vectors(target, words, target_templates, progress)
+        return Bridge(source.space, target.space, words, there)
+    here = word_vectors(source, words, progress=progress)
+    if kind == "words":
+        return WordsBridge(source.space, words, here)
+    there = word_vectors(target, words, target_templates, progress)
+    if kind == "vocabulary":
+        return VocabularyBridge(source.space, target.space, words, here, there)
+    mean = None
+    if centre is not None:
+        if centre.space != source.space:
+            raise SpaceMismatch(f"centre of {centre.space!r}; the source is {source.space!r}")
+        mean = centre.vectors.mean(axis=0)
+    return LinearBridge(source.space, target.space, words, here, there, centre=mean)
 
 
 def _speaker(space):
@@ -184,10 +267,11 @@ def _speaker(space):
 
 
 @cache
-def _between(
-    kind: str, source: str, target: str, modality: str | None, templates: tuple[str, ...]
+def fitted(
+    kind: str, source: str, target: str, words: tuple[str, ...], templates: tuple[str, ...]
 ) -> Bridge:
-    return fit_bridge(kind, source, target, default_vocabulary(modality), templates)
+    """`fit_bridge` by names, kept for the next time."""
+    return fit_bridge(kind, source, target, words, templates)
 
 
 def cross(
@@ -195,26 +279,42 @@ def cross(
     space: str,
     bridge: Bridge | str | None = None,
     templates: Sequence[str] = TEMPLATES,
+    vocabulary: Sequence[str] | None = None,
 ):
     """An embedding in `space`, and the bridge it took.
 
     Args:
         bridge: a fitted bridge, a kind, or None for the default: identity within a space,
-            vocabulary between two, for sounds the vocabulary of things that sound.
+            vocabulary between two.
         templates: how names are worded in `space`.
+        vocabulary: words for a bridge that is not fitted yet; None takes the shipped ones, for
+            sounds those of things that sound.
 
     Raises:
         SpaceMismatch: no bridge can be built, with what is missing.
     """
+    chosen = bridge_to(embedding, space, bridge, templates, vocabulary)
+    return chosen(embedding), chosen
+
+
+def bridge_to(
+    embedding: Embedding,
+    space: str,
+    bridge: Bridge | str | None = None,
+    templates: Sequence[str] = TEMPLATES,
+    vocabulary: Sequence[str] | None = None,
+    need_words: bool = False,
+) -> Bridge:
+    """The bridge that `cross` takes; where words are needed, the identity has them too."""
     if isinstance(bridge, Bridge):
         chosen = bridge
-    elif bridge is None and embedding.space == space:
+    elif bridge in (None, "identity") and embedding.space == space and not need_words:
         chosen = Bridge(space, space)
     else:
-        kind = bridge or DEFAULT
-        # Only where words compete does it matter which words there are.
-        modality = embedding.modality if kind == "vocabulary" else None
-        chosen = _between(kind, embedding.space, space, modality, tuple(templates))
+        kind = bridge or ("identity" if embedding.space == space else DEFAULT)
+        if vocabulary is None:  # only where words compete does it matter which words there are
+            vocabulary = default_vocabulary(None if kind == "linear" else embedding.modality)
+        chosen = fitted(kind, embedding.space, space, tuple(vocabulary), tuple(templates))
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
-    return chosen(embedding), chosen
+    return chosen

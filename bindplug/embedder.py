@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from .ahead import ahead
 from .cache import Cache
 from .embedding import Embedding, unit
 from .errors import BindplugError
+from .plugins import DTYPES
 from .senses import SENSES, as_items, check_options, label, prepare
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass
@@ -146,8 +145,6 @@ class Embedder:
         Raises:
             BindplugError: a modality that this embedder does not speak, or an unknown option.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
         if modality not in self.senses:
             raise self._not_spoken(modality)
         check_options(modality, options)
@@ -155,7 +152,8 @@ class Embedder:
         config = getattr(model.config, SENSES[modality].network)
         settings = f"{self.identity} {self.dtype} {modality} {average} {sorted(options.items())}"
 
-        def read(index: int, item) -> Row:
+        def read(numbered) -> Row:
+            index, item = numbered
             row = Row(index, label(modality, item, index))
             try:
                 if self.cache is not None:
@@ -167,24 +165,13 @@ class Embedder:
                 row.error = err
             return row
 
-        source = enumerate(items)
-        waiting: deque = deque()
         batch: list[Row] = []
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                while True:
-                    while len(waiting) < 2 * self.batch_size and (item := next(source, None)):
-                        waiting.append(pool.submit(read, *item))
-                    if not waiting:
-                        break
-                    batch.append(waiting.popleft().result())
-                    if sum(len(r.clips) for r in batch if r.clips is not None) >= self.batch_size:
-                        yield from self._encode(modality, model, batch, average)
-                        batch = []
+        for row in ahead(read, enumerate(items), self.workers, 2 * self.batch_size):
+            batch.append(row)
+            if sum(len(r.clips) for r in batch if r.clips is not None) >= self.batch_size:
                 yield from self._encode(modality, model, batch, average)
-            finally:  # where the caller stops early
-                for future in waiting:
-                    future.cancel()
+                batch = []
+        yield from self._encode(modality, model, batch, average)
 
     def _not_spoken(self, modality: str) -> BindplugError:
         return BindplugError(

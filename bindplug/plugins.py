@@ -1,8 +1,8 @@
 """What a plugin offers, how plugins are found, and loading by name.
 
-A plugin is an installed package with an entry point in one of three groups, `bindplug.embedders`,
-`bindplug.detectors` or `bindplug.generators`, that points at an EmbedderPlugin, DetectorPlugin or
-GeneratorPlugin. Those of this repository are found in just the same way.
+A plugin is an installed package with an entry point in one of four groups, `bindplug.embedders`,
+`bindplug.detectors`, `bindplug.maskers` or `bindplug.generators`, that points at an EmbedderPlugin,
+DetectorPlugin, MaskerPlugin or GeneratorPlugin. Those of this repository are found in just the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from .errors import BindplugError, MissingDependency, SpaceMismatch
 from .results import Detections
 from .weights import Checkpoint
 
-GROUPS = ("bindplug.embedders", "bindplug.detectors", "bindplug.generators")
+DTYPES = ("float32", "bfloat16", "float16")
+GROUPS = (
+    "bindplug.embedders", "bindplug.detectors", "bindplug.maskers", "bindplug.generators"
+)  # fmt: skip
 
 
 class Embedder(Protocol):
@@ -39,13 +42,24 @@ class Embedder(Protocol):
 
 
 class Detector(Protocol):
-    """Finds what an embedding of its space means; one class a row."""
+    """Finds what an embedding of its space means; one class a row.
+
+    `bindplug.detector.PromptedDetector` is the short way to one.
+    """
 
     space: str
 
     def detect(
         self, image, embedding: Embedding, threshold: float | None = None, bridge=None
     ) -> Detections: ...
+
+
+class Masker(Protocol):
+    """Makes masks of what is in boxes, for detectors without, or with worse ones."""
+
+    def look(self, picture) -> object: ...
+
+    def masks(self, seen, picture, boxes) -> object: ...
 
 
 class Generator(Protocol):
@@ -74,13 +88,24 @@ class EmbedderPlugin:
 
 @dataclass(frozen=True)
 class DetectorPlugin:
-    """A detector family: `load(weights, device)`.
+    """A detector family: `load(weights, device, **settings)`.
 
     `weights` names what it ships, `checkpoints` what it can fetch, `hub` what a library fetches
     for it from the Hugging Face hub.
     """
 
-    load: Callable[[str, str], Detector]
+    load: Callable[..., Detector]
+    weights: tuple[str, ...]
+    about: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    hub: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MaskerPlugin:
+    """A masker family: `load(weights, device, **settings)`; names as in DetectorPlugin."""
+
+    load: Callable[..., Masker]
     weights: tuple[str, ...]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
@@ -89,9 +114,9 @@ class DetectorPlugin:
 
 @dataclass(frozen=True)
 class GeneratorPlugin:
-    """A generator family: `load(weights, device)`; names as in DetectorPlugin."""
+    """A generator family: `load(weights, device, **settings)`; names as in DetectorPlugin."""
 
-    load: Callable[[str, str], Generator]
+    load: Callable[..., Generator]
     weights: tuple[str, ...]
     about: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
@@ -107,7 +132,7 @@ def discover(group: str) -> dict[str, EntryPoint]:
 
 
 def kind_of(group: str) -> str:
-    """embedder, detector or generator."""
+    """embedder, detector, masker or generator."""
     return group.removeprefix("bindplug.").removesuffix("s")
 
 
@@ -148,6 +173,19 @@ def pick_device(device: str = "auto") -> str:
     if device == "meta":
         raise BindplugError("device 'meta' holds no data; choose auto, cpu or cuda")
     return device
+
+
+def torch_dtype(name: str):
+    """torch's type of a name.
+
+    Raises:
+        BindplugError: none of float32, bfloat16 and float16.
+    """
+    import torch
+
+    if name not in DTYPES:
+        raise BindplugError(f"dtype {name!r}; choose one of {', '.join(DTYPES)}")
+    return getattr(torch, name)
 
 
 _speakers: WeakValueDictionary[str, object] = WeakValueDictionary()
@@ -214,29 +252,45 @@ def speaker(space: str) -> Embedder:
     )
 
 
-def load_detector(name: str = "detic", weights: str = "tiny", device: str = "auto") -> Detector:
-    """A detector by name, with weights that it ships or "local:PATH".
+def load_detector(
+    name: str = "detic", weights: str = "tiny", device: str = "auto", **settings
+) -> Detector:
+    """A detector by name, with weights that it ships, fetches, or "local:PATH".
+
+    Args:
+        settings: of the plugin; those here take `dtype` (float32, bfloat16 or float16).
 
     Raises:
         BindplugError: an unknown name or weights.
     """
-    return _load("bindplug.detectors", name, weights, device)
+    return _load("bindplug.detectors", name, weights, device, settings)
 
 
-def load_generator(name: str = "unclip", weights: str = "tiny", device: str = "auto") -> Generator:
-    """A generator by name, with weights that it ships or "local:PATH".
+def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Masker:
+    """A masker by name; give it to a detector as its `masker`.
 
     Raises:
         BindplugError: an unknown name or weights.
     """
-    return _load("bindplug.generators", name, weights, device)
+    return _load("bindplug.maskers", name, weights, device, settings)
 
 
-def _load(group: str, name: str, weights: str, device: str):
+def load_generator(
+    name: str = "unclip", weights: str = "tiny", device: str = "auto", **settings
+) -> Generator:
+    """A generator by name, with weights that it ships, fetches, or "local:PATH".
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.generators", name, weights, device, settings)
+
+
+def _load(group: str, name: str, weights: str, device: str, settings: dict):
     found = plugin(group, name)
     known = [*found.weights, *(c.name for c in found.checkpoints), *found.hub]
     check_weights(name, weights, known)
-    return found.load(weights, pick_device(device))
+    return found.load(weights, pick_device(device), **settings)
 
 
 def check_weights(name: str, weights: str, known: Sequence[str]) -> None:
@@ -257,11 +311,13 @@ __all__ = [
     "DetectorPlugin",
     "EmbedderPlugin",
     "GeneratorPlugin",
+    "MaskerPlugin",
     "SpaceMismatch",
     "discover",
     "load_detector",
     "load_embedder",
     "load_generator",
+    "load_masker",
     "pick_device",
     "plugin",
     "register_speaker",

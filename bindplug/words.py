@@ -11,7 +11,7 @@ from .bulk import embed_files, map_vectors, read_about
 from .errors import BindplugError
 from .weights import home
 
-SHIPPED = ("default", "sounding")
+SHIPPED = ("default", "sounding", "lvis")
 IMAGENET = ("imagenet-1k", "imagenet-21k")
 
 
@@ -19,16 +19,18 @@ def read_vocabulary(name: str) -> list[str]:
     """Words of a vocabulary.
 
     Args:
-        name: "default" (1,003 everyday things), "sounding" (163 that sound), "imagenet-1k" or
-            "imagenet-21k" (the first name of each synset, from timm), or a file with one a line.
+        name: "default" (1,003 everyday things), "sounding" (163 that sound), "lvis" (the 1,203
+            categories of LVIS v1, CC BY 4.0, in its order, underscores as spaces), "imagenet-1k"
+            or "imagenet-21k" (the first name of each synset, from timm), or a file with one a
+            line.
 
     Raises:
         BindplugError: no such vocabulary, or an empty one.
     """
     if name in SHIPPED:
-        from .bridge import default_vocabulary
+        from .bridge import read_shipped
 
-        return default_vocabulary("audio" if name == "sounding" else None)
+        return read_shipped(name)
     if name in IMAGENET:
         words = _imagenet(name)
     else:

@@ -19,10 +19,12 @@ def test_vocabularies(tmp_path):
     assert (
         read_vocabulary("imagenet-1k")[0] == "tench" and len(read_vocabulary("imagenet-1k")) > 980
     )
+    lvis = read_vocabulary("lvis")
+    assert len(lvis) == 1203 and lvis[0] == "aerosol can" and lvis[-1] == "zucchini"
     (tmp_path / "v.txt").write_text("dog\n\n cat\ndog\n")
     assert read_vocabulary(str(tmp_path / "v.txt")) == ["dog", "cat"]
     (tmp_path / "v.txt").write_text("\n")
-    for name, what in ((str(tmp_path / "v.txt"), "no words"), ("lvis", "no vocabulary 'lvis'")):
+    for name, what in ((str(tmp_path / "v.txt"), "no words"), ("coco", "no vocabulary 'coco'")):
         with pytest.raises(BindplugError, match=what):
             read_vocabulary(name)
 

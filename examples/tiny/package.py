@@ -35,7 +35,7 @@ def encoders(seed: int, root: Path) -> None:
     save_encoder("tiny", RUNS / f"tiny-{seed}" / "imagebind.pt", root / TINY)
     save_encoder("tiny-clip", RUNS / f"tiny-clip-{seed}" / "vision_text.pt", root / DETIC / "clip")
     names = concepts() + list(dict.fromkeys(r["name"] for r in table("vocab.csv")))
-    (root / "bindplug" / "vocabulary.txt").write_text("\n".join(names) + "\n")
+    (root / "bindplug" / "vocabularies" / "default.txt").write_text("\n".join(names) + "\n")
 
 
 def detic(seed: int, root: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bindplug.bridge import Bridge, cross
-from bindplug.embedding import Embedding
+from bindplug.detector import PromptedDetector, Proposals
 from bindplug.errors import BindplugError
-from bindplug.plugins import DetectorPlugin
-from bindplug.results import Detections
-from bindplug.transforms.vision import image_name, load_image
+from bindplug.plugins import DetectorPlugin, torch_dtype
+from bindplug.query import Query
 from bindplug.weights import pull, read_catalogue
 
 HERE = Path(__file__).parent
@@ -30,7 +27,7 @@ RELEASED = {
 }
 
 
-class DeticDetector:
+class DeticDetector(PromptedDetector):
     """Detic with the size of picture that its weights were trained for.
 
     Args:
@@ -46,53 +43,28 @@ class DeticDetector:
         self, model, space: str, short_side: int, long_side: int, threshold: float,
         templates: list[str], name: str,
     ):  # fmt: skip
-        self.model, self.space, self.name = model, space, name
+        self.model, self.space, self.name = model, space, f"detic/{name}"
         self.templates = tuple(templates)
         self.short_side, self.long_side, self.threshold = short_side, long_side, threshold
 
-    def detect(
-        self,
-        image,
-        embedding: Embedding,
-        threshold: float | None = None,
-        top_k: int = 100,
-        bridge: Bridge | str | None = None,
-    ) -> Detections:
-        """Find what the embedding means, each of its rows a class.
+    def look(self, pictures: list) -> list:
+        bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in pictures]
+        return self.model.batch_features(bgr, self.short_side, self.long_side)
 
-        Args:
-            image: a path, PIL image or (H, W, 3) uint8 RGB array. A file's EXIF orientation is
-                applied, as Detic's demo does.
-            embedding: of any space that speaks text; from another space it crosses by `bridge`.
-            threshold: least score, in [0, 1]; None takes the weights' own.
-            bridge: a fitted bridge or its kind; None takes the default.
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+        """Detections, with masks."""
+        scores = self.model.scores(seen, query.vectors, query.read)
+        return self.model.select(seen, query.settle(scores), least, top_k=most)
 
-        Raises:
-            BindplugError: a picture that cannot be read.
-            SpaceMismatch: no bridge can be built.
-        """
-        picture = load_image(image, upright=True)
-        prompt, taken = cross(embedding, self.space, bridge, self.templates)
-        self.model.set_classifier(prompt.vectors)
-        bgr = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
-        found = self.model.predict(
-            bgr,
-            score_threshold=self.threshold if threshold is None else threshold,
-            top_k=top_k,
-            short_side=self.short_side,
-            long_side=self.long_side,
-        )
-        about = {
-            "model": embedding.space,
-            "detector": f"detic/{self.name}",
-            "bridge": str(taken),
-        }
-        return replace(
-            found, names=prompt.labels, image=image_name(image), picture=picture, about=about
-        )
+    def propose(self, seen, size: tuple[int, int]) -> Proposals:
+        boxes = self.model.proposals(seen)
+        return Proposals(boxes, seen.scores.cpu().numpy())
+
+    def masks(self, seen, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
+        return self.model.masks(seen, boxes)
 
 
-def load(weights: str, device: str) -> DeticDetector:
+def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     """The tiny Detic of this package, a released one by its catalogue name, or "local:PATH".
 
     A released one is fetched on first use.
@@ -113,7 +85,8 @@ def load(weights: str, device: str) -> DeticDetector:
     if path.is_dir():
         about = _read_about(path / "config.json")
         path = path / "model.safetensors"
-    return DeticDetector(Detic.from_checkpoint(path).to(device), **about, name=weights)
+    model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
+    return DeticDetector(model, **about, name=weights)
 
 
 def _read_about(path: Path) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class PictureFeatures:
     """What one picture gives to any number of classifiers.
 
     Attributes:
-        maps: p3 ... p7, each (1, C, h, w).
+        maps: p3 ... p7, each (1, C, h, w) float32.
         proposals: (n, 4) xyxy in network pixels, unclipped; `scores` (n,).
         stages: the cascade's boxes and their embeddings in the classifier's space.
         network_size, original_size: height and width without padding.
@@ -39,6 +40,12 @@ class PictureFeatures:
     stages: list[StageOutput]
     network_size: tuple[int, int]
     original_size: tuple[int, int]
+
+    @property
+    def ratio(self) -> list[float]:
+        """Of original to network pixels, for x, y, x, y."""
+        (h, w), (height, width) = self.network_size, self.original_size
+        return [width / w, height / h] * 2
 
 
 class Detic(nn.Module):
@@ -109,6 +116,10 @@ class Detic(nn.Module):
         Raises:
             BindplugError: a wrong width, no row, or values that are not finite.
         """
+        self.classifier = self._columns(vectors)
+
+    def _columns(self, vectors: Tensor | np.ndarray) -> Tensor:
+        """(C, D) rows to (D, C) unit columns."""
         vectors = torch.as_tensor(vectors).detach().float()
         width = self.config.embed_dim
         if vectors.ndim != 2 or vectors.shape[1] != width or not len(vectors):
@@ -119,7 +130,7 @@ class Detic(nn.Module):
         if not torch.isfinite(vectors).all():
             raise BindplugError("classifier rows hold NaN or infinite values")
         device = self.backbone.top_block.p6.weight.device
-        self.classifier = F.normalize(vectors, dim=1).T.contiguous().to(device)
+        return F.normalize(vectors, dim=1).T.contiguous().to(device)
 
     @torch.inference_mode()
     def features(
@@ -130,18 +141,37 @@ class Detic(nn.Module):
         Args:
             image_bgr: (H, W, 3) uint8.
         """
-        _check_image(image_bgr)
-        original = image_bgr.shape[:2]
-        size = images.network_size(*original, short_side, long_side)
+        return self.batch_features([image_bgr], short_side, long_side)[0]
+
+    @torch.inference_mode()
+    def batch_features(
+        self, pictures_bgr: list[np.ndarray], short_side: int = 800, long_side: int = 1333
+    ) -> list[PictureFeatures]:
+        """`features` of several pictures; those of one size share a pass through the backbone."""
+        groups, out = {}, [None] * len(pictures_bgr)
+        for i, picture in enumerate(pictures_bgr):
+            _check_image(picture)
+            size = images.network_size(*picture.shape[:2], short_side, long_side)
+            groups.setdefault(size, []).append(i)
         weight = self.backbone.top_block.p6.weight
-        x = images.to_tensor(images.resize(image_bgr[:, :, ::-1], *size)).to(weight)
-        maps = self.backbone(x)
-        heat, reach = self.proposal_generator(maps)
-        boxes, scores = select_proposals(
-            [h[0].float() for h in heat], [r[0].float() for r in reach]
-        )
-        stages = self.roi_heads.cascade(maps, boxes, size)
-        return PictureFeatures(maps, boxes, scores, stages, size, original)
+        for size, members in groups.items():
+            x = torch.cat(
+                [
+                    images.to_tensor(images.resize(pictures_bgr[i][:, :, ::-1], *size))
+                    for i in members
+                ]
+            )
+            maps = self.backbone(x.to(weight))
+            heat, reach = self.proposal_generator(maps)
+            for row, i in enumerate(members):
+                boxes, scores = select_proposals(
+                    [h[row].float() for h in heat], [r[row].float() for r in reach]
+                )
+                own = [m[row : row + 1].float() for m in maps]
+                stages = self.roi_heads.cascade(own, boxes, size)
+                original = pictures_bgr[i].shape[:2]
+                out[i] = PictureFeatures(own, boxes, scores, stages, size, original)
+        return out
 
     @torch.inference_mode()
     def classify(
@@ -155,17 +185,52 @@ class Detic(nn.Module):
         """Detections of the present classifier on a picture's features, in original pixels."""
         if self.classifier is None:
             raise BindplugError("this Detic has no classifier; call set_classifier first")
-        size, stages = features.network_size, features.stages
-        classifier = self.classifier.to(features.maps[0])
-        scores = score_matrix(stages, classifier, features.scores.to(classifier)).float()
-        boxes = clip(stages[-1].decoded.float(), *size)
+        scores = score_matrix(features.stages, self.classifier, features.scores)
+        return self.select(features, scores, score_threshold, one_class_per_proposal, top_k)
+
+    @torch.inference_mode()
+    def scores(
+        self,
+        features: PictureFeatures,
+        rows: np.ndarray,
+        read: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> Tensor:
+        """(n, C) scores of a picture's proposals.
+
+        Args:
+            rows: (K, D) to compare with, in the model's text space.
+            read: makes (n, C) probabilities of (n, K) logits.
+        """
+        return score_matrix(features.stages, self._columns(rows), features.scores, read)
+
+    @torch.inference_mode()
+    def proposals(self, features: PictureFeatures) -> np.ndarray:
+        """(n, 4) xyxy boxes of the proposals after the cascade, in original pixels."""
+        boxes = clip(features.stages[-1].decoded, *features.network_size)
+        return (boxes * boxes.new_tensor(features.ratio)).cpu().numpy()
+
+    @torch.inference_mode()
+    def select(
+        self,
+        features: PictureFeatures,
+        scores: Tensor,
+        score_threshold: float,
+        one_class_per_proposal: bool = True,
+        top_k: int = 300,
+    ) -> Detections:
+        """Detections by the (n, C) scores of a picture's proposals, in original pixels.
+
+        Raises:
+            BindplugError: more masks on a larger picture than memory should hold.
+        """
+        size = features.network_size
+        boxes = clip(features.stages[-1].decoded, *size)
         boxes, scores, ids = select_detections(
             boxes, scores, score_threshold, one_class_per_proposal, top_k
         )
-        masks = self.roi_heads.masks(features.maps, boxes).float()
+        masks = self.roi_heads.masks(features.maps, boxes)
         height, width = features.original_size
-        ratio = boxes.new_tensor([width / size[1], height / size[0]] * 2)
-        boxes = clip(boxes * ratio, height, width)
+        boxes = clip(boxes * boxes.new_tensor(features.ratio), height, width)
         solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores, ids, masks = boxes[solid], scores[solid], ids[solid], masks[solid]
         return Detections(
@@ -176,6 +241,13 @@ class Detic(nn.Module):
             height=height,
             width=width,
         )
+
+    @torch.inference_mode()
+    def masks(self, features: PictureFeatures, boxes: np.ndarray) -> np.ndarray:
+        """(n, H, W) bool of what is in (n, 4) xyxy boxes, in original pixels."""
+        boxes = torch.from_numpy(boxes).to(features.scores)
+        inside = self.roi_heads.masks(features.maps, boxes / boxes.new_tensor(features.ratio))
+        return images.paste_masks(inside, boxes, *features.original_size)
 
     def predict(
         self,

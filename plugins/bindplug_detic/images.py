@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from bindplug.errors import BindplugError
+
 MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 STD = (58.395, 57.12, 57.375)
 DIVISIBLE = 32
+MOST_MASK_BYTES = 4_000_000_000
 
 
 def network_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
@@ -43,7 +46,16 @@ def paste_masks(masks: Tensor, boxes: Tensor, height: int, width: int) -> np.nda
     """(n, 28, 28) probabilities in their boxes to (n, height, width) bool, at 0.5.
 
     Each is sampled only inside its box grown by a pixel, which is all it can reach.
+
+    Raises:
+        BindplugError: they would need more than MOST_MASK_BYTES.
     """
+    if len(masks) * height * width > MOST_MASK_BYTES:
+        raise BindplugError(
+            f"the masks of {len(masks)} objects on {width} x {height} pixels would take "
+            f"{len(masks) * height * width / 1e9:.0f} GB; ask for fewer objects, raise the "
+            "threshold or shrink the picture"
+        )
     out = np.zeros((len(masks), height, width), dtype=bool)
     for i, (mask, box) in enumerate(zip(masks.float().cpu(), boxes.float().cpu(), strict=True)):
         x0, y0 = (int(v) for v in (box[:2].floor() - 1).clamp(min=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,8 @@ def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
     """ROIAlign on p3, p4 or p5 by box size.
 
     Args:
-        maps: at least p3, p4, p5, each (B, C, h, w).
+        maps: at least p3, p4, p5, each (B, C, h, w), float32: in half precision a box's edge
+            would be off by up to half a pixel.
         boxes: for each picture (n, 4) xyxy in network pixels.
 
     Returns:
@@ -33,7 +35,7 @@ def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
     flat = torch.cat(boxes)
     side = ((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1])).sqrt()
     level = torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(3, 5)
-    rois = torch.cat([picture, flat], dim=1).to(maps[0].dtype)
+    rois = torch.cat([picture, flat], dim=1)
     out = maps[0].new_zeros(len(flat), maps[0].shape[1], size, size)
     for i, x in enumerate(maps[:3]):
         chosen = torch.nonzero(level == 3 + i)[:, 0]
@@ -63,7 +65,8 @@ class BoxHead(nn.Module):
         self.fc2 = nn.Linear(config.fc_width, config.fc_width)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        return F.relu(self.fc2(F.relu(self.fc1(pooled.flatten(1)))))
+        pooled = pooled.flatten(1).to(self.fc1.weight.dtype)
+        return F.relu(self.fc2(F.relu(self.fc1(pooled))))
 
 
 class ClassScore(nn.Module):
@@ -75,7 +78,7 @@ class ClassScore(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, fc) to (n, D) rows of length 50 in the classifier's space."""
-        return TEMPERATURE * F.normalize(self.linear(x), dim=1)
+        return TEMPERATURE * F.normalize(self.linear(x).float(), dim=1)
 
     def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
         return self.embed(x) @ classifier
@@ -101,6 +104,7 @@ class MaskHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(n, C, 14, 14) to logits (n, 28, 28)."""
+        pooled = pooled.to(self.predictor.weight.dtype)
         for i in range(self.convs):
             pooled = F.relu(getattr(self, f"mask_fcn{i + 1}")(pooled))
         return self.predictor(F.relu(self.deconv(pooled)))[:, 0]
@@ -134,7 +138,7 @@ class ROIHeads(nn.Module):
     def run_stage(self, maps: list[Tensor], boxes: Tensor, stage: int) -> StageOutput:
         x = self.box_head[stage](pool(maps, [boxes], 7))
         predictor = self.box_predictor[stage]
-        deltas = predictor.bbox_pred(x)
+        deltas = predictor.bbox_pred(x).float()
         embeddings = predictor.cls_score.embed(x)
         return StageOutput(boxes, embeddings, deltas, decode_deltas(boxes, deltas, stage))
 
@@ -154,16 +158,22 @@ class ROIHeads(nn.Module):
 
     def masks(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
         """(n, 28, 28) probabilities inside the boxes."""
-        return self.mask_head(pool(maps, [boxes], 14)).sigmoid()
+        return self.mask_head(pool(maps, [boxes], 14)).float().sigmoid()
 
 
-def score_matrix(stages: list[StageOutput], classifier: Tensor, proposal_scores: Tensor) -> Tensor:
+def score_matrix(
+    stages: list[StageOutput],
+    classifier: Tensor,
+    proposal_scores: Tensor,
+    read: Callable[[Tensor], Tensor] = torch.sigmoid,
+) -> Tensor:
     """(n, C): square root of the stages' mean probability times the proposal score.
 
     Args:
-        classifier: (D, C), unit columns.
+        classifier: (D, K), unit columns.
+        read: makes (n, C) probabilities of (n, K) logits.
     """
-    mean = sum((s.embeddings @ classifier).sigmoid() for s in stages) / len(stages)
+    mean = sum(read(s.embeddings @ classifier) for s in stages) / len(stages)
     return (mean * proposal_scores[:, None]).sqrt()
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from bindplug.bridge import Bridge, cross
-from bindplug.embedding import Embedding
+from bindplug.detector import PromptedDetector, Proposals
 from bindplug.errors import BindplugError
 from bindplug.plugins import DetectorPlugin, register_speaker
+from bindplug.pretrained import open_pretrained
+from bindplug.query import Query
 from bindplug.results import Detections
-from bindplug.transforms.vision import image_name, load_image
 
 HUB = {
     "owlvit-base": "google/owlvit-base-patch32",
@@ -24,22 +23,7 @@ TEMPLATES = ("a photo of a {}",)  # as OWL's authors query
 THRESHOLD = 0.1  # transformers' own default for these models
 
 
-@dataclass(frozen=True)
-class Features:
-    """What the image tower makes of one picture, for any number of prompts.
-
-    Attributes:
-        tokens: (1, patches, width); `boxes` (1, patches, 4) relative to the padded picture.
-        picture: RGB, PIL; `name` says where it came from.
-    """
-
-    tokens: object
-    boxes: object
-    picture: object
-    name: str
-
-
-class OwlDetector:
+class OwlDetector(PromptedDetector):
     """An OWL model whose queries are embeddings of its own text space.
 
     Args:
@@ -48,7 +32,7 @@ class OwlDetector:
         space: a name for the space of its text tower.
     """
 
-    threshold = THRESHOLD
+    threshold, templates = THRESHOLD, TEMPLATES
 
     def __init__(self, model, processor, space: str, name: str = "owl"):
         from bindplug.embedder import Embedder
@@ -56,95 +40,77 @@ class OwlDetector:
         from .text import OwlText
 
         self.model, self.processor = model, processor
-        self.space, self.name = space, name
+        self.space, self.name = space, f"owl/{name}"
         text = OwlText(model)
         device = str(next(model.parameters()).device)
         self.speaker = Embedder(lambda senses: text, space, ("text",), device, identity=name)
         register_speaker(self.speaker)
 
-    def features(self, image) -> Features:
-        """Look at a picture once.
-
-        Args:
-            image: as in `bindplug.transforms.vision.load_image`; a file's EXIF orientation is
-                applied.
-
-        Raises:
-            BindplugError: a picture that cannot be read.
-        """
+    def look(self, pictures: list) -> list:
         import torch
 
-        picture = load_image(image, upright=True)
         weight = next(self.model.parameters())
-        x = self.processor(images=picture, return_tensors="pt")["pixel_values"]
+        x = self.processor(images=pictures, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
             maps, _ = self.model.image_embedder(x.to(weight.device, weight.dtype))
             tokens = maps.flatten(1, 2)
             boxes = self.model.box_predictor(tokens, maps)
-        return Features(tokens, boxes, picture, image_name(image))
+        return [Seen(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
 
-    def detect(
-        self,
-        image,
-        embedding: Embedding,
-        threshold: float | None = None,
-        top_k: int = 100,
-        bridge: Bridge | str | None = None,
-    ) -> Detections:
-        """Find what the embedding means, each of its rows a class.
-
-        Args:
-            image: as in `features`, or what `features` gave.
-            embedding: of any space that speaks text; from another space it crosses by `bridge`.
-            threshold: least score, in [0, 1]; None takes 0.1.
-
-        Raises:
-            BindplugError: a picture that cannot be read.
-            SpaceMismatch: no bridge can be built.
-        """
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+        """Detections, without masks."""
         import torch
 
-        prompt, taken = cross(embedding, self.space, bridge, TEMPLATES)
-        seen = image if isinstance(image, Features) else self.features(image)
-        queries = torch.from_numpy(prompt.vectors)[None].to(seen.tokens)
+        rows = torch.from_numpy(query.vectors)[None].to(seen.tokens)
         with torch.inference_mode():
-            logits, _ = self.model.class_predictor(seen.tokens, queries)
-        width, height = seen.picture.size
-        least = self.threshold if threshold is None else threshold
-        outputs = _Outputs(logits.float(), seen.boxes.float())
-        [found] = self.processor.post_process_object_detection(outputs, least, [(height, width)])
-        order = found["scores"].argsort(descending=True, stable=True)[:top_k]
-        boxes = found["boxes"][order].cpu().numpy()
-        boxes = boxes.clip(0, [width, height, width, height]).astype(np.float32)
+            logits, _ = self.model.class_predictor(seen.tokens, rows)
+            scores = query.settle(query.read(logits[0].float()))
+        best, ids = scores.max(dim=1)
+        order = best.argsort(descending=True, stable=True)
+        order = order[best[order] > least][:most]
+        boxes = self._boxes(seen, size)[order.cpu().numpy()]
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        about = {
-            "model": embedding.space,
-            "detector": f"owl/{self.name}",
-            "bridge": str(taken),
-        }
         return Detections(
             boxes=boxes[inside],
-            scores=found["scores"][order].cpu().numpy()[inside],
-            class_ids=found["labels"][order].cpu().numpy()[inside],
+            scores=best[order].cpu().numpy()[inside],
+            class_ids=ids[order].cpu().numpy()[inside],
             masks=None,
-            height=height,
-            width=width,
-            names=prompt.labels,
-            image=seen.name,
-            picture=seen.picture,
-            about=about,
+            height=size[1],
+            width=size[0],
         )
+
+    def propose(self, seen, size: tuple[int, int]) -> Proposals:
+        """The patches' boxes by objectness, which only OWLv2 has."""
+        import torch
+        from torchvision.ops import nms
+
+        if not hasattr(self.model, "objectness_predictor"):
+            return super().propose(seen, size)
+        with torch.inference_mode():
+            scores = self.model.objectness_predictor(seen.tokens)[0].float().sigmoid().cpu()
+        boxes = torch.from_numpy(self._boxes(seen, size))
+        keep = nms(boxes, scores, 0.5).numpy()
+        return Proposals(boxes.numpy()[keep], scores.numpy()[keep])
+
+    def _boxes(self, seen, size: tuple[int, int]) -> np.ndarray:
+        """(n, 4) xyxy in pixels, clipped; OWLv2's are relative to a square of the longer side."""
+        width, height = size
+        across, down = (max(size),) * 2 if hasattr(self.model, "owlv2") else size
+        centre, half = seen.boxes[0].float().cpu().numpy().reshape(-1, 2, 2).transpose(1, 0, 2)
+        boxes = np.concatenate([centre - half / 2, centre + half / 2], axis=1)
+        boxes = boxes * np.float32([across, down, across, down])
+        return boxes.clip(0, [width, height, width, height]).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class _Outputs:
-    """The two fields that transformers' post-processing reads."""
+class Seen:
+    """One picture's patches: tokens (1, n, width), boxes (1, n, 4) as relative cx, cy, w, h."""
 
-    logits: object
-    pred_boxes: object
+    tokens: object
+    boxes: object
 
 
-def load(weights: str, device: str) -> OwlDetector:
+def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
     """An OWL model of the Hugging Face hub by its short name, or "local:FOLDER".
 
     Raises:
@@ -152,21 +118,13 @@ def load(weights: str, device: str) -> OwlDetector:
     """
     from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection
 
-    from bindplug.weights import is_offline
-
-    path = HUB.get(weights, weights.removeprefix("local:"))
-    if weights not in HUB and not Path(path).is_dir():
-        raise BindplugError(f"{path}: no such folder; give one that transformers saved a model to")
-    try:
-        offline = is_offline()
-        model = AutoModelForZeroShotObjectDetection.from_pretrained(path, local_files_only=offline)
-        processor = AutoImageProcessor.from_pretrained(path, local_files_only=offline)
-    except Exception as err:  # transformers and the hub raise many kinds
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise BindplugError(f"{weights}: cannot be loaded as an OWL model: {reason}") from err
+    model, processor, path = open_pretrained(
+        AutoModelForZeroShotObjectDetection, AutoImageProcessor, weights, HUB, "an OWL model",
+        device, dtype,
+    )  # fmt: skip
     if not (hasattr(model, "owlv2") or hasattr(model, "owlvit")):
         raise BindplugError(f"{weights}: is a {type(model).__name__}, not an OWL model")
-    return OwlDetector(model.eval().to(device), processor, f"owl/{path}", weights)
+    return OwlDetector(model, processor, f"owl/{path}", weights)
 
 
 PLUGIN = DetectorPlugin(

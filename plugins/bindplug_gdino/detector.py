@@ -1,0 +1,142 @@
+"""Grounding DINO (Liu et al., ECCV 2024): it reads, so a sound is said to it in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bindplug.bridge import READING
+from bindplug.detector import PromptedDetector
+from bindplug.embedding import Embedding
+from bindplug.errors import BindplugError
+from bindplug.plugins import DetectorPlugin
+from bindplug.pretrained import open_pretrained
+from bindplug.query import Query, ask_in_words
+from bindplug.results import Detections
+
+HUB = {
+    "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
+    "grounding-dino-base": "IDEA-Research/grounding-dino-base",
+}
+THRESHOLD = 0.25  # transformers' own default for these models
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One picture, ready for the network; it reads the caption while it looks."""
+
+    pixels: object
+    mask: object
+
+
+class GroundingDinoDetector(PromptedDetector):
+    """A Grounding DINO whose caption is what the prompts are taken for.
+
+    A caption's words do not see each other, as its authors train it; a word scores by its best
+    token.
+
+    Args:
+        model: a `GroundingDinoForObjectDetection`, in evaluation mode.
+        processor: its `GroundingDinoProcessor`.
+    """
+
+    space, threshold = READING, THRESHOLD
+
+    def __init__(self, model, processor, name: str = "gdino"):
+        self.model, self.processor, self.name = model, processor, f"gdino/{name}"
+
+    def ask(self, embedding: Embedding, contrast=None, **options) -> Query:
+        """The words of each prompt: a text's own, else what it is heard or seen as."""
+        if contrast not in (None, "none"):
+            raise BindplugError(f"{self.name} reads words; its only contrast is: none")
+        return ask_in_words(embedding, **options)
+
+    def look(self, pictures: list) -> list:
+        out = []
+        for picture in pictures:
+            x = self.processor.image_processor(images=picture, return_tensors="pt")
+            out.append(Seen(x["pixel_values"], x["pixel_mask"]))
+        return out
+
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+        """Detections, without masks."""
+        import torch
+
+        weight = next(self.model.parameters())
+        ids, spans = self.caption(query.texts)
+        ids = ids.to(weight.device)
+        with torch.inference_mode():
+            out = self.model(
+                pixel_values=seen.pixels.to(weight.device, weight.dtype),
+                pixel_mask=seen.mask.to(weight.device),
+                input_ids=ids,
+                token_type_ids=torch.zeros_like(ids),
+                attention_mask=torch.ones_like(ids),
+            )
+        logits = out.logits[0].float().cpu()
+        words = torch.stack([logits[:, start:end].amax(dim=1) for start, end in spans], dim=1)
+        best, row = query.settle(query.read(words)).max(dim=1)
+        order = best.argsort(descending=True, stable=True)
+        order = order[best[order] > least][:most]
+        width, height = size
+        centre, half = out.pred_boxes[0].float().cpu()[order].split(2, dim=1)
+        boxes = torch.cat([centre - half / 2, centre + half / 2], dim=1).numpy()
+        boxes = (boxes * np.float32([width, height] * 2)).clip(0, [width, height] * 2)
+        return Detections(
+            boxes=boxes.astype(np.float32),
+            scores=best[order].numpy(),
+            class_ids=row[order].numpy(),
+            masks=None,
+            height=height,
+            width=width,
+        )
+
+    def caption(self, words: tuple[str, ...]):
+        """(1, L) token ids of "dog. cat.", and each word's first and last + 1 place in it.
+
+        Raises:
+            BindplugError: more words than the model reads.
+        """
+        import torch
+
+        tokenizer = self.processor.tokenizer
+        end = tokenizer.convert_tokens_to_ids(".")
+        ids, spans = [tokenizer.cls_token_id], []
+        for word in words:
+            text = word.lower().replace(".", " ").strip()
+            own = tokenizer(text, add_special_tokens=False)["input_ids"]
+            if not own:
+                raise BindplugError(f"text {word!r}: nothing to read in it")
+            spans.append((len(ids), len(ids) + len(own)))
+            ids += [*own, end]
+        ids.append(tokenizer.sep_token_id)
+        if len(ids) > self.model.config.max_text_len:
+            raise BindplugError(
+                f"{len(words)} words are {len(ids)} tokens, {self.name} reads "
+                f"{self.model.config.max_text_len}; give fewer prompts a call"
+            )
+        return torch.tensor([ids]), spans
+
+
+def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDetector:
+    """A Grounding DINO of the Hugging Face hub by its short name, or "local:FOLDER".
+
+    Raises:
+        BindplugError: it is not there, cannot be fetched, or is another model.
+    """
+    from transformers import AutoProcessor, GroundingDinoForObjectDetection
+
+    model, processor, _ = open_pretrained(
+        GroundingDinoForObjectDetection, AutoProcessor, weights, HUB, "a Grounding DINO", device,
+        dtype,
+    )  # fmt: skip
+    return GroundingDinoDetector(model, processor, weights)
+
+
+PLUGIN = DetectorPlugin(
+    load=load,
+    weights=(),
+    about="Grounding DINO (transformers): boxes of the words a sound is heard as; Apache-2.0",
+    hub=tuple(HUB),
+)

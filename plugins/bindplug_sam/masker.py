@@ -1,0 +1,93 @@
+"""SAM (Kirillov et al., ICCV 2023) and SAM 2 (Ravi et al., 2024): masks of what is in boxes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bindplug.errors import BindplugError
+from bindplug.plugins import MaskerPlugin
+from bindplug.pretrained import open_pretrained
+
+HUB = {
+    "sam-base": "facebook/sam-vit-base",
+    "sam-large": "facebook/sam-vit-large",
+    "sam-huge": "facebook/sam-vit-huge",
+    "sam2.1-tiny": "facebook/sam2.1-hiera-tiny",
+    "sam2.1-small": "facebook/sam2.1-hiera-small",
+    "sam2.1-base-plus": "facebook/sam2.1-hiera-base-plus",
+    "sam2.1-large": "facebook/sam2.1-hiera-large",
+}
+BATCH = 32  # boxes at once
+
+
+class SamMasker:
+    """A SAM or SAM 2 that is asked about boxes.
+
+    Args:
+        model: a `SamModel` or `Sam2Model`, in evaluation mode.
+        processor: its processor.
+    """
+
+    def __init__(self, model, processor, name: str = "sam"):
+        self.model, self.processor, self.name = model, processor, f"sam/{name}"
+
+    def look(self, picture):
+        """What the image tower makes of a PIL picture, for `masks`."""
+        import torch
+
+        x = self.processor(images=picture, return_tensors="pt")
+        weight = next(self.model.parameters())
+        with torch.inference_mode():
+            pixels = x["pixel_values"].to(weight.device, weight.dtype)
+            return self.model.get_image_embeddings(pixels)
+
+    def masks(self, seen, picture, boxes: np.ndarray) -> np.ndarray:
+        """(n, H, W) bool.
+
+        Args:
+            seen: what `look` gave for the picture.
+            picture: PIL.
+            boxes: (n, 4) xyxy in its pixels.
+        """
+        import torch
+
+        out = [np.zeros((0, picture.height, picture.width), dtype=bool)]
+        for start in range(0, len(boxes), BATCH):
+            own = [boxes[start : start + BATCH].tolist()]
+            x = self.processor(images=picture, input_boxes=own, return_tensors="pt")
+            weight = next(self.model.parameters())
+            with torch.inference_mode():
+                found = self.model(
+                    input_boxes=x["input_boxes"].to(weight.device, weight.dtype),
+                    image_embeddings=seen,
+                    multimask_output=False,
+                ).pred_masks
+            sizes = [x["original_sizes"]]
+            if "reshaped_input_sizes" in x:  # the first SAM pads its pictures
+                sizes.append(x["reshaped_input_sizes"])
+            processor = self.processor.image_processor
+            [masks] = processor.post_process_masks(found.float().cpu(), *sizes)
+            out.append(masks[:, 0].numpy().astype(bool))
+        return np.concatenate(out)
+
+
+def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
+    """A SAM or SAM 2 of the Hugging Face hub by its short name, or "local:FOLDER".
+
+    Raises:
+        BindplugError: it is not there, cannot be fetched, or is another model.
+    """
+    from transformers import AutoModelForMaskGeneration, AutoProcessor
+
+    model, processor, _ = open_pretrained(
+        AutoModelForMaskGeneration, AutoProcessor, weights, HUB, "a SAM", device, dtype
+    )
+    if not hasattr(model, "get_image_embeddings"):
+        raise BindplugError(f"{weights}: is a {type(model).__name__}, not a SAM or SAM 2")
+    return SamMasker(model, processor, weights)
+
+
+PLUGIN = MaskerPlugin(
+    load=load, weights=(), about="SAM and SAM 2 (transformers): masks of boxes; Apache-2.0",
+    hub=tuple(HUB),
+)  # fmt: skip

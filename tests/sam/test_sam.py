@@ -1,0 +1,101 @@
+"""Small random SAM and SAM 2 models of the real classes, against their own pipeline."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import bindplug
+from bindplug import BindplugError
+from bindplug_sam import SamMasker
+
+BOXES = np.array([[5, 8, 60, 50], [30, 10, 95, 55], [0, 0, 20, 20]], dtype=np.float32)
+
+
+def build(kind):
+    import transformers as t
+
+    torch.manual_seed(0)
+    if kind == "sam":
+        config = t.SamConfig(
+            vision_config={"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1,
+                           "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
+                           "mlp_dim": 16, "num_pos_feats": 8, "global_attn_indexes": [0], "window_size": 2},
+            prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 8,
+                                   "mask_input_channels": 4},
+            mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1,
+                                 "num_attention_heads": 2, "iou_head_hidden_dim": 16},
+        )  # fmt: skip
+        size = {"longest_edge": 64}, {"height": 64, "width": 64}
+        images = t.SamImageProcessor(size=size[0], pad_size=size[1])
+        return t.SamModel(config).eval(), t.SamProcessor(images)
+    config = t.Sam2Config(
+        vision_config=t.Sam2VisionConfig(
+            backbone_config=t.Sam2HieraDetConfig(
+                hidden_size=8, embed_dim_per_stage=[8, 16, 32, 64], blocks_per_stage=[1, 1, 2, 1],
+                num_attention_heads_per_stage=[1, 1, 2, 2], global_attention_blocks=[3],
+                window_size_per_stage=[8, 4, 8, 4], image_size=[128, 128],
+                window_positional_embedding_background_size=[4, 4],
+            ),
+            fpn_hidden_size=16, backbone_channel_list=[64, 32, 16, 8],
+            backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+        ),
+        prompt_encoder_config={"hidden_size": 16, "image_size": 128, "patch_size": 16,
+                               "mask_input_channels": 4},
+        mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1,
+                             "num_attention_heads": 2, "iou_head_hidden_dim": 16},
+    )  # fmt: skip
+    images = t.Sam2ImageProcessor(size={"height": 128, "width": 128})
+    return t.Sam2Model(config).eval(), t.Sam2Processor(images)
+
+
+@pytest.fixture(scope="module", params=["sam", "sam2"])
+def masker(request):
+    return SamMasker(*build(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (60, 100, 3), np.uint8))
+
+
+def test_the_hosts_own_masks(masker, picture, monkeypatch):
+    x = masker.processor(images=picture, input_boxes=[BOXES.tolist()], return_tensors="pt")
+    sizes = [x.pop("original_sizes")]
+    if "reshaped_input_sizes" in x:
+        sizes.append(x.pop("reshaped_input_sizes"))
+    with torch.inference_mode():
+        own = masker.model(**x, multimask_output=False)
+    [want] = masker.processor.image_processor.post_process_masks(own.pred_masks, *sizes)
+    monkeypatch.setattr("bindplug_sam.masker.BATCH", 2)
+    found = masker.masks(masker.look(picture), picture, BOXES)
+    assert found.shape == (3, 60, 100) and found.dtype == bool
+    assert 0 < found.mean() < 1 and (found != want[:, 0].numpy()).mean() < 1e-3
+
+
+def test_masks_for_any_detector(masker, media):
+    detector = bindplug.load_detector("detic", "tiny", "cpu")
+    prompt = bindplug.load_embedder("tiny", "cpu").embed(text="a dog")
+    seen = detector.features(str(media / "garden.png"))
+    before = detector.detect(seen, prompt, threshold=0.05)
+    detector.masker = masker
+    found = detector.detect(seen, prompt, threshold=0.05)
+    assert np.array_equal(found.boxes, before.boxes) and len(found)
+    assert not np.array_equal(found.masks, before.masks)
+    want = masker.masks(masker.look(seen.picture), seen.picture, found.boxes)
+    assert np.array_equal(found.masks, want)
+    none = detector.detect(seen, prompt, threshold=1.0)
+    assert none.masks.shape == (0, 270, 360)
+
+
+def test_from_a_folder(tmp_path, masker, picture):
+    masker.model.save_pretrained(tmp_path)
+    masker.processor.save_pretrained(tmp_path)
+    there = bindplug.load_masker("sam", f"local:{tmp_path}", "cpu")
+    a, b = (m.masks(m.look(picture), picture, BOXES) for m in (there, masker))
+    assert np.array_equal(a, b)
+    with pytest.raises(BindplugError, match="no such folder"):
+        bindplug.load_masker("sam", "local:absent", "cpu")
+    with pytest.raises(BindplugError, match=r"no weights 'x'.*sam2\.1-tiny"):
+        bindplug.load_masker("sam", "x", "cpu")
