@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .ahead import ahead
-from .bridge import TEMPLATES, Bridge
+from .bridge import READING, TEMPLATES, Bridge, bridge_to
 from .embedding import Embedding
 from .errors import BindplugError
 from .query import Query, ask
@@ -143,7 +143,8 @@ class Finder:
     """
 
     def __init__(self, detector, embedding, threshold=None, top_k=100, bridge=None, **options):
-        self.detector, self.top_k = detector, top_k
+        self.detector, self.top_k, self.bridge = detector, top_k, bridge
+        self.vocabulary = options.get("vocabulary")
         self.least = detector.threshold if threshold is None else threshold
         self.crops = None
         if bridge == "crops":
@@ -170,6 +171,15 @@ class Finder:
             about={**self.query.about, "detector": detector.name},
         )
 
+    def explain(self, embedding: Embedding, top: int = 3) -> list[tuple[str, float]]:
+        """The words that the embedding's first row is taken for, as far as its bridge has words."""
+        bridge = self.bridge if isinstance(self.bridge, Bridge) else None
+        if bridge is None:
+            kind = "words" if self.bridge in (None, "crops", "identity") else self.bridge
+            space = READING if kind == "words" else self.detector.space
+            bridge = bridge_to(embedding, space, kind, self.detector.templates, self.vocabulary)
+        return bridge.explain(embedding, top)[0] if bridge.words else []
+
     def _masks(self, features: Features, boxes: np.ndarray) -> np.ndarray:
         masker = self.detector.masker
         if len(boxes) and not features.masked:
@@ -188,15 +198,16 @@ class Finder:
             batch_size: pictures that the host looks at together, where they are of one size.
             workers: threads that read files ahead.
         """
+
         def read(image):
             try:
-                return load_image(image, upright=True)
+                return image, load_image(image, upright=True)
             except BindplugError as err:
-                return err
+                return image, err
 
         batch = []
-        for image, picture in ahead(read, images, workers, 2 * batch_size):
-            batch.append((image, picture))
+        for pair in ahead(read, images, workers, 2 * batch_size):
+            batch.append(pair)
             if len(batch) == batch_size:
                 yield from self._batch(batch)
                 batch = []

@@ -1,8 +1,9 @@
 """What a plugin offers, how plugins are found, and loading by name.
 
 A plugin is an installed package with an entry point in one of four groups, `bindplug.embedders`,
-`bindplug.detectors`, `bindplug.maskers` or `bindplug.generators`, that points at an EmbedderPlugin,
-DetectorPlugin, MaskerPlugin or GeneratorPlugin. Those of this repository are found in just the same way.
+`bindplug.detectors`, `bindplug.maskers` or `bindplug.generators`, that points at an
+EmbedderPlugin, DetectorPlugin, MaskerPlugin or GeneratorPlugin. Those of this repository are found
+in just the same way.
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .bridge import READING, TEMPLATES, Bridge, bridge_to, default_vocabulary, fitted
-from .embedding import Embedding
+from .embedding import Embedding, unit
 from .errors import BindplugError, SpaceMismatch
 
 CONTRASTS = ("words", "prompts", "none")
+SAME = 0.8  # centred cosine of words that mean nearly the same
 SPOKEN = 3  # most words that a prompt is said in, for hosts that read
 
 
@@ -25,7 +26,8 @@ class Query:
     - "prompts": a softmax over the prompts, so that they compete.
     - "words": prompts compete with the words of a vocabulary. A softmax over the words names a
       region; how well that fits is sum_w P(w | prompt) P(w | region), relative to a region that is
-      surely the prompt's first word, so that a sound which could be several things finds each. The
+      surely the prompt's first word, so that a sound which could be several things finds each;
+      words that mean nearly the same as the prompt count fully. The
       geometric mean of it and of the sigmoid counts: of what examples/bridges compares it ranks
       objects nearly as the first alone, and scores stay on the scale of the second.
 
@@ -123,6 +125,7 @@ def ask(
     words, names, weights = _named(parts, over)
     if vocabulary is None and not isinstance(bridge, Bridge):
         names, weights = _widen(words, names, weights, space, templates)
+    weights = np.maximum(weights, _same(rows, names))
     return Query(vectors=np.concatenate([rows, names]), weights=weights, **shared)
 
 
@@ -148,6 +151,14 @@ def _widen(words: set[str], rows, weights, space, templates):
     pad = np.zeros((len(weights), len(more)), dtype=np.float32)
     rows = np.concatenate([rows, background.to_words[more]])
     return rows, np.concatenate([weights, pad], axis=1)
+
+
+def _same(rows: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """(C, W) 1 where a word means nearly the same as a prompt on the far side: a region named
+    "kissing cat" is no evidence against a cat. Cosines from the words' mean, as text spaces are
+    narrow cones."""
+    mean = names.mean(axis=0)
+    return (unit(rows - mean) @ unit(names - mean).T >= SAME).astype(np.float32)
 
 
 def ask_in_words(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -73,6 +73,7 @@ class Detections:
             entry = {
                 "label": caption(label),
                 "query": label,
+                "class_id": int(self.class_ids[i]),
                 "score": round(float(self.scores[i]), 4),
                 "box": {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1},
             }
@@ -117,6 +118,15 @@ def caption(label: str) -> str:
     return Path(label).stem if Path(label).suffix.lower() in MEDIA_ENDINGS else label
 
 
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n, m) overlap of (n, 4) and (m, 4) xyxy boxes."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inter = np.clip(high - low, 0, None).prod(-1)
+    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b))
+    return inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)
+
+
 def run_lengths(mask: np.ndarray) -> dict:
     """(H, W) bool to COCO's uncompressed run lengths, column-major, zeros first."""
     flat = mask.ravel(order="F")
@@ -130,32 +140,40 @@ def run_lengths(mask: np.ndarray) -> dict:
 def document(results: Iterable[Detections]) -> dict:
     """The JSON of `bindplug detect`."""
     results = list(results)
-    about = results[0].about if results else {}
     return {
-        "schema": SCHEMA,
-        "model": about.get("model"),
-        "detector": about.get("detector"),
-        "bridge": about.get("bridge"),
+        **document_head(results[0].about if results else {}),
         "images": [r.to_dict() for r in results],
     }
 
 
+def document_head(about: dict) -> dict:
+    """What the JSON of `bindplug detect` says before its images."""
+    keys = ("model", "detector", "bridge", "contrast")
+    return {"schema": SCHEMA, **{key: about.get(key) for key in keys}}
+
+
 def coco_results(results: Iterable[Detections]) -> list[dict]:
     """COCO's results list; image ids count from 1 in order, category ids are class id + 1."""
-    out = []
-    for image_id, r in enumerate(results, start=1):
-        for i in range(len(r)):
-            x0, y0, x1, y1 = (float(v) for v in r.boxes[i])
-            entry = {
-                "image_id": image_id,
-                "category_id": int(r.class_ids[i]) + 1,
-                "bbox": [round(v, 2) for v in (x0, y0, x1 - x0, y1 - y0)],
-                "score": round(float(r.scores[i]), 4),
-            }
-            if r.masks is not None:
-                entry["segmentation"] = run_lengths(r.masks[i])
-            out.append(entry)
-    return out
+    return [
+        entry
+        for image_id, found in enumerate(results, start=1)
+        for entry in coco_entries(found.to_dict(), image_id)
+    ]
+
+
+def coco_entries(image: dict, image_id: int) -> Iterator[dict]:
+    """One image's entries of COCO's results, from its entry in the JSON."""
+    for found in image["objects"]:
+        x0, y0, x1, y1 = (found["box"][k] for k in ("xmin", "ymin", "xmax", "ymax"))
+        entry = {
+            "image_id": image_id,
+            "category_id": found["class_id"] + 1,
+            "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)],
+            "score": found["score"],
+        }
+        if "mask" in found:
+            entry["segmentation"] = found["mask"]
+        yield entry
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -171,11 +172,23 @@ output_options = options(
 )
 
 
-class Failures:
-    """Inputs that could not be used: each is said at once, and the exit code tells of them."""
+KEPT_GOING = 5
+keep_going_option = click.option(
+    "--keep-going",
+    is_flag=True,
+    help=f"Say at the end what could not be read, and exit with {KEPT_GOING} instead of 2.",
+)
 
-    def __init__(self):
-        self.count = 0
+
+class Failures:
+    """Inputs that could not be used: each is said at once, and the exit code tells of them.
+
+    Args:
+        keep_going: say them again at the end, where nobody overlooks them, and exit with 5.
+    """
+
+    def __init__(self, keep_going: bool = False):
+        self.count, self.keep_going, self.messages = 0, keep_going, []
 
     def guard(self, work: Callable, *args, **kwargs):
         """The result of `work`, or None where its input was bad."""
@@ -189,14 +202,22 @@ class Failures:
         """Say one."""
         say(f"Error: {message}")
         self.count += 1
+        if self.keep_going:
+            self.messages.append(str(message))
 
     def add_all(self, messages: Iterable) -> None:
         for message in messages:
             self.add(message)
 
     def finish(self) -> None:
-        if self.count:
-            sys.exit(BindplugError.exit_code)
+        if not self.count:
+            return
+        if self.keep_going:
+            say(f"{self.count} could not be done:")
+            for message in self.messages:
+                say(f"  {message}")
+            sys.exit(KEPT_GOING)
+        sys.exit(BindplugError.exit_code)
 
 
 def need_prompts(prompts: list[tuple[str, str]]) -> None:
@@ -283,6 +304,56 @@ def unique_stems(paths: Iterable[str]) -> list[str]:
         seen[stem] = seen.get(stem, 0) + 1
         out.append(stem if seen[stem] == 1 else f"{stem}_{seen[stem]}")
     return out
+
+
+class JsonStream:
+    """A JSON document with one long list, written entry by entry: to a temporary file that is
+    renamed when all is there, or to stdout for "-".
+
+    Args:
+        target: a path or "-".
+        name: of the list in the document; None makes the list the document.
+    """
+
+    def __init__(self, target: str, name: str | None, overwrite: bool):
+        from ..results import make_folder, refuse_existing
+
+        self.target, self.name, self.count = target, name, 0
+        if target == "-":
+            self.file = click.get_text_stream("stdout")
+            return
+        self.path = Path(target)
+        make_folder(self.path.parent)
+        refuse_existing([self.path], overwrite)
+        self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            "w", dir=self.path.parent, prefix=".", suffix=".part", delete=False
+        )
+
+    def add(self, entry: dict, head: dict) -> None:
+        """One entry; the first also writes the document's head."""
+        self.file.write(", " if self.count else self._opening(head))
+        self.file.write(json.dumps(entry))
+        self.count += 1
+
+    def close(self, head: dict) -> None:
+        if not self.count:
+            self.file.write(self._opening(head))
+        self.file.write("]}\n" if self.name else "]\n")
+        if self.target != "-":
+            self.file.close()
+            os.chmod(self.file.name, 0o644)
+            os.replace(self.file.name, self.path)
+
+    def discard(self) -> None:
+        """Leave nothing, after an error."""
+        if self.target != "-" and not self.file.closed:
+            self.file.close()
+            os.unlink(self.file.name)
+
+    def _opening(self, head: dict) -> str:
+        if self.name is None:
+            return "["
+        return json.dumps(head)[:-1] + f', "{self.name}": ['
 
 
 def put_json(target: str | None, data, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import MissingDependency
-from ..results import Detections, coco_results
+from ..results import Detections, box_iou, coco_results
 
 
 def average_precision(
@@ -70,11 +70,6 @@ def proposal_recall(
     """Share of true boxes that some proposal of the same picture overlaps by `iou` at least."""
     hit = total = 0
     for rows, truth in zip(proposals, boxes, strict=True):
-        low = np.maximum(rows[:, None, :2], truth[None, :, :2])
-        high = np.minimum(rows[:, None, 2:], truth[None, :, 2:])
-        inter = np.clip(high - low, 0, None).prod(-1)
-        area_a, area_b = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (rows, truth))
-        overlap = inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)
-        hit += int((overlap.max(0, initial=0) >= iou).sum())
+        hit += int((box_iou(rows, truth).max(0, initial=0) >= iou).sum())
         total += len(truth)
     return hit / max(total, 1)

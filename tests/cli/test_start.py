@@ -29,7 +29,7 @@ def test_every_command_has_help(run):
 
 def test_plugins(run):
     rows = json.loads(run("plugins", "--json").stdout)
-    assert {"embedder", "detector", "generator"} == {r["kind"] for r in rows}
+    assert {"embedder", "detector", "masker", "generator"} == {r["kind"] for r in rows}
     assert all(r["error"] is None for r in rows)
     assert "detic" in run("plugins").stdout
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from bindplug_gdino import GroundingDinoDetector
 from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
 from bindplug.embedding import Embedding
-from bindplug_gdino import GroundingDinoDetector
 
 WORDS = ["cat", "dog", "horse", "grass", "wild", "rooster", "hen", "rain"]
 

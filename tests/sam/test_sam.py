@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from bindplug_sam import SamMasker
 from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
-from bindplug_sam import SamMasker
 
 BOXES = np.array([[5, 8, 60, 50], [30, 10, 95, 55], [0, 0, 20, 20]], dtype=np.float32)
 
@@ -20,7 +20,8 @@ def build(kind):
         config = t.SamConfig(
             vision_config={"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1,
                            "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
-                           "mlp_dim": 16, "num_pos_feats": 8, "global_attn_indexes": [0], "window_size": 2},
+                           "mlp_dim": 16, "num_pos_feats": 8, "global_attn_indexes": [0],
+                           "window_size": 2},
             prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 8,
                                    "mask_input_channels": 4},
             mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1,

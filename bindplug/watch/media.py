@@ -1,0 +1,161 @@
+"""Videos read and written a moment at a time: an hour takes no more memory than a minute."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BindplugError
+from ..transforms.video import open_media
+
+DAMAGED = "is cut short or damaged; fetch or export it again"
+
+
+def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
+    """(seconds, (H, W, 3) uint8 RGB) of each frame, upright.
+
+    Raises:
+        BindplugError: no video, or a damaged one.
+    """
+    import av
+
+    with open_media(source, "video") as (container, stream):
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        try:
+            for i, frame in enumerate(container.decode(stream)):
+                pixels = frame.to_ndarray(format="rgb24")
+                turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise
+                yield (
+                    i / rate if frame.time is None else frame.time,
+                    np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels,
+                )
+        except av.error.FFmpegError as err:
+            raise BindplugError(f"{name}: {DAMAGED}") from err
+
+
+def frame_rate(source) -> Fraction:
+    """Average frames a second."""
+    with open_media(source, "video") as (_, stream):
+        return Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+
+def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
+    """The soundtrack as ((C, n) float32, Hz) of whatever length it comes in.
+
+    Raises:
+        BindplugError: no sound, or a damaged one.
+    """
+    import av
+
+    with open_media(source, "audio") as (container, stream):
+        resampler = av.AudioResampler(format="fltp", rate=stream.rate)  # the format alone
+        try:
+            for frame in container.decode(stream):
+                for part in resampler.resample(frame):
+                    yield part.to_ndarray(), stream.rate
+        except av.error.FFmpegError as err:
+            raise BindplugError(f"{name}: its sound {DAMAGED}") from err
+
+
+def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
+    """The soundtrack in windows of some seconds; the last may be shorter."""
+    held, count = [], 0
+    for block, rate in sound_blocks(source, name):
+        held.append(block)
+        count += block.shape[1]
+        size = max(1, round(seconds * rate))
+        while count >= size:
+            whole = np.concatenate(held, axis=1)
+            yield whole[:, :size], rate
+            held, count = [whole[:, size:]], count - size
+    if count:
+        yield np.concatenate(held, axis=1), rate
+
+
+class VideoWriter:
+    """An MP4 of frames beside another file's soundtrack; see `writing`."""
+
+    def __init__(self, path: str, rate: Fraction, size: tuple[int, int], source, has_sound: bool):
+        import av
+
+        self.container = av.open(path, "w", format="mp4")
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        self.video = self.container.add_stream(codec, rate=rate)
+        self.video.width, self.video.height = (n - n % 2 for n in size)  # as 4:2:0 needs
+        self.video.pix_fmt = "yuv420p"
+        self.video.codec_context.time_base = Fraction(1, 90_000)
+        self.blocks, self.heard, self.last = None, 0, -1
+        if has_sound:
+            self.blocks = sound_blocks(source, "soundtrack")
+            first, self.hz = next(self.blocks)
+            self.layout = "mono" if len(first) == 1 else "stereo"
+            self.audio = self.container.add_stream("aac", rate=self.hz, layout=self.layout)
+            self._hear(first)
+
+    def write(self, seconds: float, pixels: np.ndarray) -> None:
+        """A frame, and the sound up to it."""
+        import av
+
+        while self.blocks and self.heard / self.hz <= seconds:
+            self._next_sound()
+        pixels = np.ascontiguousarray(pixels[: self.video.height, : self.video.width])
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        self.last = max(round(seconds * 90_000), self.last + 1)
+        frame.pts, frame.time_base = self.last, Fraction(1, 90_000)
+        self.container.mux(self.video.encode(frame))
+
+    def close(self) -> None:
+        """Write what is left."""
+        while self.blocks:
+            self._next_sound()
+        self.container.mux(self.video.encode())
+        if hasattr(self, "audio"):
+            self.container.mux(self.audio.encode())
+        self.container.close()
+
+    def _next_sound(self) -> None:
+        block = next(self.blocks, None)
+        if block is None:
+            self.blocks = None
+        else:
+            self._hear(block[0])
+
+    def _hear(self, samples: np.ndarray) -> None:
+        import av
+
+        samples = np.ascontiguousarray(samples[:2], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self.layout)
+        frame.sample_rate, frame.pts, frame.time_base = self.hz, self.heard, Fraction(1, self.hz)
+        self.heard += samples.shape[1]
+        self.container.mux(self.audio.encode(frame))
+
+
+@contextmanager
+def writing(path: Path, rate: Fraction, size: tuple[int, int], source, has_sound: bool):
+    """A VideoWriter whose file is there when all went well, and not at all otherwise."""
+    import av
+
+    try:
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        os.close(handle)
+        try:
+            writer = VideoWriter(scratch, rate, size, source, has_sound)
+            try:
+                yield writer
+            except BaseException:
+                writer.container.close()
+                raise
+            writer.close()
+            os.chmod(scratch, 0o644)
+            os.replace(scratch, path)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+    except (OSError, av.error.FFmpegError) as err:
+        raise BindplugError(f"{path}: the video cannot be written ({err})") from err
