@@ -122,7 +122,7 @@ class WordsBridge(Bridge):
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         raise SpaceMismatch(
-            "the words bridge gives words, for hosts that read; choose vocabulary or linear"
+            "the words bridge is for hosts that read; choose vocabulary, linear or crops"
         )
 
     def _cosines(self, vectors: np.ndarray) -> np.ndarray:
@@ -314,6 +314,10 @@ def bridge_to(
         kind = bridge or ("identity" if embedding.space == space else DEFAULT)
         if vocabulary is None:  # only where words compete does it matter which words there are
             vocabulary = default_vocabulary(None if kind == "linear" else embedding.modality)
+        if kind == "words" and space != READING:
+            raise SpaceMismatch(
+                "the words bridge is for hosts that read; choose vocabulary, linear or crops"
+            )
         chosen = fitted(kind, embedding.space, space, tuple(vocabulary), tuple(templates))
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")

@@ -95,7 +95,8 @@ def ask(
         templates: how names are worded in the host's space.
 
     Raises:
-        BindplugError: an unknown contrast, or a bridge without words where they are needed.
+        BindplugError: an unknown contrast, one prompt to stand against others, or a bridge
+            without words where they are needed.
         SpaceMismatch: no bridge can be built, or a negative of another space.
     """
     if negative is not None and negative.space != embedding.space:
@@ -108,6 +109,8 @@ def ask(
         same = embedding.space == space and bridge in (None, "identity")
         contrast = "none" if same else "words"
     parts = [embedding] if negative is None else [embedding, negative]
+    if contrast == "prompts" and sum(map(len, parts)) < 2:
+        raise BindplugError("one prompt has no others to stand against; choose words or none")
     over = [
         bridge_to(part, space, bridge, templates, vocabulary, need_words=contrast == "words")
         for part in parts

@@ -66,7 +66,8 @@ class PromptCommand(click.Command):
     numbers after `--weights` as the prompts' weights in a mixture; a name stays a name."""
 
     def parse_args(self, ctx, args):
-        flags = {f"--{sense}": sense for sense in FLAGS}
+        own = {p.name for p in self.params if not p.expose_value}  # those of `prompts_of`
+        flags = {f"--{sense}": sense for sense in FLAGS if sense in own}
         prompts, mix, out, queue = [], [], [], list(args)
         while queue:
             arg = queue.pop(0)

@@ -1,0 +1,113 @@
+"""`bindplug detect` over folders, with bad pictures, interruptions, negatives and videos."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bindplug.cli import detect as command
+
+
+@pytest.fixture
+def folder(tmp_path, media):
+    where = tmp_path / "pictures"
+    where.mkdir()
+    for i, name in enumerate(["garden", "farm", "garden"]):
+        Image.open(media / f"{name}.png").convert("RGB").save(where / f"{i}.png")
+    return where
+
+
+def test_keep_going(run, folder, media):
+    (folder / "1bad.png").write_text("no picture")
+    result = run("detect", "--text", "a dog", folder, "--keep-going", "--json", "all.json",
+                 "--coco", "c.json")  # fmt: skip
+    assert result.exit_code == 5, result.output
+    assert result.stderr.splitlines()[-1].strip().startswith(str(folder / "1bad.png"))
+    images = json.loads(Path("all.json").read_text())["images"]
+    assert [i["image"] for i in images] == [str(folder / f"{i}.png") for i in range(3)]
+    ids = {row["image_id"] for row in json.loads(Path("c.json").read_text())}
+    assert ids <= {1, 2, 4}  # the third, which is bad, keeps its number
+    assert run("detect", "--text", "a dog", folder, "--overwrite").exit_code == 2
+
+
+def test_resume_does_nothing_twice(run, folder, media, monkeypatch, tmp_path):
+    arguments = ("detect", "--audio", media / "rooster.wav", folder, "--resume", "--json")
+    whole = run(*arguments, "whole.json", "-o", "whole")
+    assert whole.exit_code == 0, whole.output
+    seen, write = [], command.Job._write
+
+    def stop(self, found, path, stem):
+        seen.append(path)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return write(self, found, path, stem)
+
+    monkeypatch.setattr(command.Job, "_write", stop)
+    result = run(*arguments, "out.json", "-o", "out")
+    assert result.exit_code != 0 and not (tmp_path / "out.json").exists()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.json", "0.png"]
+    seen.clear()
+    monkeypatch.setattr(command.Job, "_write", lambda *a: seen.append(a[2]) or write(*a))
+    assert run(*arguments, "out.json", "-o", "out").exit_code == 0
+    assert [p[-5:] for p in seen] == ["1.png", "2.png"]
+    assert (tmp_path / "out.json").read_text() == (tmp_path / "whole.json").read_text()
+    result = run("detect", "--audio", media / "rooster.wav", folder, "--resume", "-o", "out",
+                 "--contrast", "none")  # fmt: skip
+    assert result.exit_code == 2 and "is of other models, bridge or contrast" in result.stderr
+
+
+def test_what_to_stand_against(run, media):
+    def scores(*more):
+        result = run("detect", "--text", "a dog", media / "garden.png", "--json", "-",
+                     "--no-overlay", "--threshold", 0.02, *more)  # fmt: skip
+        assert result.exit_code == 0, result.output
+        data = json.loads(result.stdout)
+        return data, [o["score"] for o in data["images"][0]["objects"]]
+
+    plain, base = scores()
+    assert plain["contrast"] == "words" and plain["bridge"].startswith("vocabulary")
+    data, none = scores("--contrast", "none")
+    assert data["contrast"] == "none" and none != base
+    assert scores("--negative-text", "a dog")[1] == []
+    assert len(scores("--negative-text", "a cat")[1]) <= len(base)
+    data, _ = scores("--vocabulary", "sounding")
+    assert "163 words" in data["bridge"]
+    assert scores("--bridge", "crops")[0]["bridge"] == "crops"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--contrast", "loud"], "no contrast 'loud'"),
+        (["--bridge", "magic"], "no bridge 'magic'"),
+        (["--vocabulary", "absent.txt"], "no vocabulary"),
+        (["--masks", "sam"], "PLUGIN/NAME"),
+        (["--dtype", "int8"], "dtype 'int8'"),
+        (["--resume", "--no-overlay"], "--resume goes by"),
+        (["--bridge", "words"], "hosts that read"),
+        (["--video", "x.mp4"], "give pictures, or one --video"),
+    ],
+)
+def test_refusals(refused, media, arguments, words):
+    refused("detect", "--text", "x", media / "garden.png", *arguments, words=words)
+
+
+def test_video(run, make_video, media, tmp_path):
+    film = make_video("green", seconds=3, tone=440)
+    result = run("detect", "--video", film, "--json", "-", "--threshold", 0.01)
+    assert result.exit_code == 0, result.output
+    timeline = json.loads(result.stdout)
+    assert timeline["windows"][0]["heard"] and timeline["seconds"] > 2.5
+    stem = film.split("/")[-1][:-4]
+    out = tmp_path / "bindplug-out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        f"{stem}{e}" for e in (".json", ".mp4", ".png")
+    ]
+    silent = make_video("blue", seconds=1)
+    result = run("detect", "--video", silent)
+    assert result.exit_code == 2 and "has no sound" in result.stderr
+    result = run("detect", "--video", silent, "--audio", media / "dog.wav")
+    assert result.exit_code == 0, result.output
+    assert np.array(Image.open(out / f"{silent.split('/')[-1][:-4]}.png")).std() > 0
