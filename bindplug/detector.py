@@ -67,8 +67,16 @@ class PromptedDetector:
         """What the host sees in PIL pictures, for `find`: one object each."""
         raise NotImplementedError
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
-        """Detections of a query in what `look` saw; size is the picture's (width, height)."""
+    def find(
+        self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool
+    ) -> Detections:
+        """What answers a query in what `look` saw.
+
+        Args:
+            size: the picture's width and height, pixels.
+            least, most: lowest score and highest number of objects.
+            masks: whether to make masks, for a host that does.
+        """
         raise NotImplementedError
 
     def propose(self, seen, size: tuple[int, int]) -> Proposals:
@@ -140,9 +148,13 @@ class Finder:
 
     Args:
         detector: a PromptedDetector; the rest as in its `detect`.
+        masks: whether to make masks, for hosts that do.
     """
 
-    def __init__(self, detector, embedding, threshold=None, top_k=100, bridge=None, **options):
+    def __init__(
+        self, detector, embedding, threshold=None, top_k=100, bridge=None, masks=True, **options
+    ):
+        self.masks = masks
         self.detector, self.top_k, self.bridge = detector, top_k, bridge
         self.vocabulary = options.get("vocabulary")
         self.least = detector.threshold if threshold is None else threshold
@@ -160,8 +172,9 @@ class Finder:
         if self.crops is not None:
             found = self.crops.find(detector, features, self.least, self.top_k)
         else:
-            found = detector.find(features.seen, size, self.query, self.least, self.top_k)
-        if detector.masker is not None:
+            own = self.masks and detector.masker is None
+            found = detector.find(features.seen, size, self.query, self.least, self.top_k, own)
+        if self.masks and detector.masker is not None:
             found = replace(found, masks=self._masks(features, found.boxes))
         return replace(
             found,

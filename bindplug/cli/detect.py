@@ -22,49 +22,13 @@ from .common import (
     mix_prompts,
     model_option,
     need_prompts,
-    options,
     output_options,
     prompts_of,
     put_json,
     say,
     unique_stems,
 )
-
-question_options = options(
-    click.option("--detector", default="detic", show_default=True),
-    click.option(
-        "--weights",
-        default="tiny",
-        show_default=True,
-        help="A name, or local:PATH. Numbers mix the prompts into one, a weight for each.",
-    ),
-    click.option("--masks", metavar="PLUGIN/NAME", help="Who makes the masks, as sam/sam2.1-tiny."),
-    click.option(
-        "--bridge",
-        help="identity, vocabulary, linear, words or crops; by default the detector's choice.",
-    ),
-    click.option(
-        "--contrast",
-        help="What a prompt stands against: words, prompts or none; by default words where a "
-        "bridge is crossed.",
-    ),
-    click.option(
-        "--vocabulary", help="default, sounding, lvis, imagenet-1k, imagenet-21k, or a file."
-    ),
-    click.option("--negative-audio", multiple=True, metavar="FILE", help="Not this."),
-    click.option("--negative-text", multiple=True, metavar="TEXT", help="Not this."),
-    click.option("--negative-image", multiple=True, metavar="FILE", help="Not this."),
-    click.option(
-        "--threshold",
-        "--conf",
-        type=click.FloatRange(0, 1),
-        help="Least score; by default the weights' own.",
-    ),
-    click.option("--top-k", default=100, show_default=True, type=click.IntRange(1)),
-    click.option(
-        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
-    ),
-)
+from .question import open_detector, question_options, read_question
 
 
 @click.command(cls=PromptCommand)
@@ -82,10 +46,27 @@ question_options = options(
 @output_options
 @device_option
 @clear_errors
-def detect(images, prompts, mix, video, model, detector, weights, masks, bridge, contrast,
-           vocabulary, negative_audio, negative_text, negative_image, threshold, top_k, dtype,
-           json_file, coco, overlay, batch_size, resume, keep_going, output, overwrite,
-           device):  # fmt: skip
+def detect(
+    images,
+    prompts,
+    mix,
+    video,
+    model,
+    detector,
+    weights,
+    masks,
+    dtype,
+    json_file,
+    coco,
+    overlay,
+    batch_size,
+    resume,
+    keep_going,
+    output,
+    overwrite,
+    device,
+    **question,
+):
     """Find in each IMAGE what a sound, text or picture means.
 
     A folder or a pattern stands for its pictures.
@@ -99,7 +80,7 @@ def detect(images, prompts, mix, video, model, detector, weights, masks, bridge,
     """
     from ..bulk import expand
     from ..detector import Finder
-    from ..plugins import load_detector, load_embedder, load_masker
+    from ..plugins import load_embedder
 
     if bool(images) == bool(video):
         raise BindplugError("give pictures, or one --video")
@@ -109,22 +90,8 @@ def detect(images, prompts, mix, video, model, detector, weights, masks, bridge,
     images = [path for image in images for path in expand("image", image)]
     job = Job(images, output, overlay, overwrite, resume)
     embedder = load_embedder(model, device)
-    finder = load_detector(detector, weights, device, **({} if dtype == "float32" else
-                                                         {"dtype": dtype}))  # fmt: skip
-    if masks:
-        finder.masker = load_masker(*_split(masks), device)
-    negatives = [
-        *(("audio", value) for value in negative_audio),
-        *(("text", value) for value in negative_text),
-        *(("image", value) for value in negative_image),
-    ]
-    asked = {"threshold": threshold, "top_k": top_k, "bridge": bridge, "contrast": contrast}
-    if negatives:
-        asked["negative"] = embed_prompts(embedder, failures, negatives)
-    if vocabulary:
-        from ..words import read_vocabulary
-
-        asked["vocabulary"] = read_vocabulary(vocabulary)
+    finder = open_detector(detector, weights, masks, dtype, device)
+    asked = read_question(embedder, failures, **question)
     prompt = None
     if mix:
         prompt = mix_prompts(embedder, prompts, mix)
@@ -242,10 +209,3 @@ def _watch(detector, embedder, video, prompt, asked, output, overwrite, json_fil
         spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
         say(f"{track['label']} {track['score']:.2f}  {spans}")
     say(f"{len(timeline['tracks'])} tracks -> {output}/{Path(video).stem}.mp4, .json, .png")
-
-
-def _split(masks: str) -> tuple[str, str]:
-    plugin, given, weights = masks.partition("/")
-    if not given:
-        raise BindplugError(f"--masks {masks}: give PLUGIN/NAME, as sam/sam2.1-tiny")
-    return plugin, weights

@@ -14,10 +14,14 @@ from .common import (
     sense_option,
     speed_options,
 )
+from .question import open_detector, question_options, read_question
 
-shared = options(
+report_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="The figures as JSON."),
     click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
+)
+shared = options(
+    report_options,
     sense_option,
     model_option,
     speed_options,
@@ -25,9 +29,12 @@ shared = options(
 )
 
 
+SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interval
+
+
 @click.group()
 def evaluate():
-    """Measure naming and retrieval on labelled files, with 95 % intervals."""
+    """Measure naming, retrieval, detection and segmentation on labelled files."""
 
 
 @evaluate.command()
@@ -86,10 +93,80 @@ def retrieve(data, query, target, json_file, overwrite, sense_options, model, de
     _report(figures, errors, failures, json_file, overwrite)
 
 
+@evaluate.command()
+@click.argument("annotations", metavar="COCO.json")
+@click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
+@click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
+@report_options
+@model_option
+@question_options
+@device_option
+@clear_errors
+def detect(annotations, images, sounds, json_file, overwrite, model, detector, weights, masks,
+           dtype, device, **question):  # fmt: skip
+    """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
+
+    The sound of a category is its field `sound` in the JSON, or the file of --sounds that bears
+    its name. All scores count, so --threshold and --top-k do not matter.
+
+    \b
+      bindplug evaluate detect val.json --images pictures --sounds sounds
+    """
+    from ..evaluation.boxes import evaluate_boxes
+    from ..plugins import load_embedder
+
+    failures, embedder = Failures(), load_embedder(model, device)
+    finder = open_detector(detector, weights, masks, dtype, device)
+    asked = read_question(embedder, failures, **question)
+    del asked["threshold"], asked["top_k"]
+    figures, errors = evaluate_boxes(
+        finder, embedder, annotations, images, sounds, progress=True, **asked
+    )
+    _report(figures, errors, failures, json_file, overwrite)
+
+
+@evaluate.command()
+@click.argument("root", metavar="DIR")
+@click.option("--split", default="test", show_default=True)
+@click.option(
+    "--seconds",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Of sound around a frame; 0 takes the whole sound.",
+)
+@report_options
+@model_option
+@question_options
+@device_option
+@clear_errors
+def avs(root, split, seconds, json_file, overwrite, model, detector, weights, masks, dtype,
+        device, **question):  # fmt: skip
+    """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
+
+    DIR is s4_data or ms3_data, with gt_masks, visual_frames and audio_wav.
+
+    \b
+      bindplug evaluate avs Single-source/s4_data --model imagebind-huge --weights detic-swinb
+    """
+    from ..evaluation.avs import evaluate_avs
+    from ..plugins import load_embedder
+
+    failures, embedder = Failures(), load_embedder(model, device)
+    finder = open_detector(detector, weights, masks, dtype, device)
+    asked = read_question(embedder, failures, **question)
+    figures, errors = evaluate_avs(
+        finder, embedder, root, split, seconds or None, progress=True, **asked
+    )
+    _report(figures, errors, failures, json_file, overwrite)
+
+
 def _report(figures: dict, errors: list, failures: Failures, json_file, overwrite) -> None:
     failures.add_all(errors)
     if json_file != "-":
         for name, value in figures.items():
+            if name in SHARES:
+                value = f"{value:.2%}"
             if isinstance(value, dict):
                 value = f"{value['value']:.2%}  ({value['low']:.2%} to {value['high']:.2%})"
             click.echo(f"{name:<24} {value}")

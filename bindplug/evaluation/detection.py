@@ -24,13 +24,6 @@ def average_precision(
     Raises:
         MissingDependency: pycocotools is not installed.
     """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as err:
-        raise MissingDependency(
-            "pycocotools is not installed; run: pip install pycocotools"
-        ) from err
     classes = sorted({int(c) + 1 for row in labels for c in row})
     annotations = []
     for image_id, (rows, ids) in enumerate(zip(boxes, labels, strict=True), start=1):
@@ -46,22 +39,44 @@ def average_precision(
                 }
             )
     results = [{k: v for k, v in r.items() if k != "segmentation"} for r in coco_results(found)]
+    truth = {
+        "info": {},
+        "images": [{"id": i + 1} for i in range(len(found))],
+        "categories": [{"id": c, "name": str(c)} for c in classes],
+        "annotations": annotations,
+    }
+    return coco_figures(truth, results)
+
+
+def coco_figures(truth: dict, results: list[dict]) -> dict[str, float]:
+    """AP, AP50, AP75 and AR (100 boxes a picture) of COCO results, in [0, 1].
+
+    Args:
+        truth: a COCO annotation file's content.
+        results: COCO's results list; what is there of `segmentation` is not looked at.
+
+    Raises:
+        MissingDependency: pycocotools is not installed.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as err:
+        raise MissingDependency(
+            "pycocotools is not installed; run: pip install pycocotools"
+        ) from err
     if not results:
-        return {"AP": 0.0, "AP50": 0.0}
+        return dict.fromkeys(("AP", "AP50", "AP75", "AR"), 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": [{"id": i + 1} for i in range(len(found))],
-            "categories": [{"id": c, "name": str(c)} for c in classes],
-            "annotations": annotations,
-        }
-        truth.createIndex()
-        score = COCOeval(truth, truth.loadRes(results), "bbox")
+        own = COCO()
+        own.dataset = {"info": {}, **truth}
+        own.createIndex()
+        score = COCOeval(own, own.loadRes(results), "bbox")
         score.evaluate()
         score.accumulate()
         score.summarize()
-    return {"AP": float(score.stats[0]), "AP50": float(score.stats[1])}
+    return {name: float(score.stats[i]) for name, i in
+            (("AP", 0), ("AP50", 1), ("AP75", 2), ("AR", 8))}  # fmt: skip
 
 
 def proposal_recall(

@@ -51,10 +51,10 @@ class DeticDetector(PromptedDetector):
         bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in pictures]
         return self.model.batch_features(bgr, self.short_side, self.long_side)
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
         """Detections, with masks."""
         scores = self.model.scores(seen, query.vectors, query.read)
-        return self.model.select(seen, query.settle(scores), least, top_k=most)
+        return self.model.select(seen, query.settle(scores), least, top_k=most, masks=masks)
 
     def propose(self, seen, size: tuple[int, int]) -> Proposals:
         boxes = self.model.proposals(seen)

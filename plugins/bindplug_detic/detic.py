@@ -217,6 +217,7 @@ class Detic(nn.Module):
         score_threshold: float,
         one_class_per_proposal: bool = True,
         top_k: int = 300,
+        masks: bool = True,
     ) -> Detections:
         """Detections by the (n, C) scores of a picture's proposals, in original pixels.
 
@@ -228,16 +229,16 @@ class Detic(nn.Module):
         boxes, scores, ids = select_detections(
             boxes, scores, score_threshold, one_class_per_proposal, top_k
         )
-        masks = self.roi_heads.masks(features.maps, boxes)
+        inside = self.roi_heads.masks(features.maps, boxes) if masks else None
         height, width = features.original_size
         boxes = clip(boxes * boxes.new_tensor(features.ratio), height, width)
         solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores, ids, masks = boxes[solid], scores[solid], ids[solid], masks[solid]
+        boxes, scores, ids = boxes[solid], scores[solid], ids[solid]
         return Detections(
             boxes=boxes.cpu().numpy(),
             scores=scores.cpu().numpy(),
             class_ids=ids.cpu().numpy(),
-            masks=images.paste_masks(masks, boxes, height, width),
+            masks=images.paste_masks(inside[solid], boxes, height, width) if masks else None,
             height=height,
             width=width,
         )

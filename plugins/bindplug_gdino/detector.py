@@ -59,7 +59,7 @@ class GroundingDinoDetector(PromptedDetector):
             out.append(Seen(x["pixel_values"], x["pixel_mask"]))
         return out
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
         """Detections, without masks."""
         import torch
 

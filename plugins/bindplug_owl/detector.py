@@ -57,7 +57,7 @@ class OwlDetector(PromptedDetector):
             boxes = self.model.box_predictor(tokens, maps)
         return [Seen(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int):
+    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
         """Detections, without masks."""
         import torch
 

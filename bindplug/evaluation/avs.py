@@ -1,0 +1,157 @@
+"""Audio-visual segmentation on AVSBench's layout (Zhou et al., ECCV 2022): mIoU and F."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..detector import Finder
+from ..errors import BindplugError
+from ..results import Detections
+
+BETA2 = 0.3  # of the F measure
+LEVELS = np.linspace(0, 1 - 1e-10, 255)
+SECONDS = 2.0  # of sound around a frame
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video: its sound, and for each annotated second the frame and the mask."""
+
+    name: str
+    sound: Path
+    frames: list[tuple[int, Path, Path]]
+
+
+def read_clips(root: str | Path, split: str = "test") -> list[Clip]:
+    """The videos of a split, by the folders `gt_masks`, `visual_frames` and `audio_wav`.
+
+    Single-source (S4): `<split>/<category>/<video>/<video>_1.png` below each, sounds as
+    `<video>.wav`. Multi-source (MS3): masks and sounds without category, frames also without
+    split, as `<video>.mp4_1.png`.
+
+    Raises:
+        BindplugError: no such folders, or a mask without frame or sound.
+    """
+    root = Path(root)
+    masks, frames, sounds = (root / n for n in ("gt_masks", "visual_frames", "audio_wav"))
+    if not (masks / split).is_dir():
+        raise BindplugError(f"{root}: no gt_masks/{split}; give the folder s4_data or ms3_data")
+    clips = []
+    for folder in sorted({p.parent for p in (masks / split).rglob("*.png")}):
+        below = folder.relative_to(masks)
+        places = [frames / below, frames / below.relative_to(split)]
+        pictures = next((p for p in places if p.is_dir()), places[0])
+        sound = sounds / below.with_name(below.name + ".wav")
+        if not sound.is_file():
+            raise BindplugError(f"{sound}: no such sound for the masks in {folder}")
+        rows = []
+        for mask in folder.glob("*.png"):
+            second = _number(mask)
+            frame = next((p for p in pictures.glob("*") if _number(p) == second), None)
+            if frame is None:
+                raise BindplugError(f"{pictures}: no frame {second} for {mask}")
+            rows.append((second, frame, mask))
+        clips.append(Clip(str(below), sound, sorted(rows)))
+    return clips
+
+
+def _number(path: Path) -> int | None:
+    found = re.search(r"_(\d+)$", path.stem)
+    return int(found.group(1)) if found else None
+
+
+def evaluate_avs(
+    detector, embedder, root, split="test", seconds=SECONDS, progress=False, **options
+) -> tuple[dict, list[BindplugError]]:
+    """Segment what sounds around each annotated second, frame by frame.
+
+    Args:
+        seconds: of sound around a frame; None takes the whole of it.
+        options: as in `PromptedDetector.detect`. Its threshold decides mIoU.
+
+    Returns:
+        `mIoU` and `F` (beta^2 = 0.3, at the best of 255 levels of the score, as AVSBench's code
+        has it) in [0, 1], the number of frames, and what could not be read.
+    """
+    least = options.pop("threshold", None)
+    least = detector.threshold if least is None else least
+    overlaps, fs, errors, about = [], [], [], {}
+    for clip in tqdm(read_clips(root, split), disable=not progress, unit="video", desc="segment"):
+        try:
+            for second, frame, mask in clip.frames:
+                heard = _hear(embedder, clip.sound, second, seconds)
+                finder = Finder(detector, heard, threshold=0.0, **options)
+                truth = _mask(mask)
+                soft = score_map(finder(detector.features(str(frame))), truth.shape)
+                overlaps.append(mask_iou(soft > least, truth))
+                if truth.any():
+                    fs.append(f_measures(soft, truth))
+                about = finder.query.about
+        except BindplugError as err:
+            errors.append(err)
+    figures = {
+        "mIoU": float(np.mean(overlaps)) if overlaps else 0.0,
+        "F": float(np.mean(fs, axis=0).max()) if fs else 0.0,
+        "frames": len(overlaps),
+    }
+    return {**figures, **about}, errors
+
+
+def _hear(embedder, sound: Path, second: int, seconds: float | None):
+    """The sound around the middle of a second, counted from 1."""
+    from ..transforms.audio import load_audio
+
+    wave, rate = load_audio(str(sound))
+    if seconds is not None:
+        start = int(
+            max(0.0, min(second - 0.5 - seconds / 2, wave.shape[1] / rate - seconds)) * rate
+        )
+        wave = wave[:, start : start + int(seconds * rate)]
+    return embedder.embed(audio=(wave.numpy(), rate))
+
+
+def _mask(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        return np.asarray(Image.open(path).convert("L")) > 0
+    except OSError as err:
+        raise BindplugError(f"{path}: is not a picture; a mask is a PNG") from err
+
+
+def score_map(found: Detections, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) the best score of the objects there; a box counts whole where there are no masks."""
+    from PIL import Image
+
+    out = np.zeros((found.height, found.width), dtype=np.float32)
+    for i in range(len(found) - 1, -1, -1):  # the best last
+        if found.masks is not None:
+            out[found.masks[i]] = found.scores[i]
+        else:
+            x0, y0, x1, y1 = found.boxes[i].round().astype(int)
+            out[y0:y1, x0:x1] = found.scores[i]
+    if out.shape != shape:
+        out = np.asarray(Image.fromarray(out).resize(shape[::-1], Image.Resampling.NEAREST))
+    return out
+
+
+def mask_iou(found: np.ndarray, truth: np.ndarray) -> float:
+    """Overlap of (H, W) bool masks; where nothing sounds, the share of pixels left alone."""
+    if not truth.any():
+        return float((~found).mean())
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+def f_measures(soft: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(255,) F with beta^2 = 0.3 of a score map at 255 levels from 0 to 1."""
+    levels = np.searchsorted(LEVELS, soft.ravel(), side="right")  # how many levels a pixel passes
+    passed = np.bincount(levels, minlength=256)[::-1].cumsum()[::-1][1:]
+    hit = np.bincount(levels[truth.ravel()], minlength=256)[::-1].cumsum()[::-1][1:]
+    precision, recall = hit / (passed + 1e-20), hit / (truth.sum() + 1e-20)
+    total = BETA2 * precision + recall
+    return np.where(total > 0, (1 + BETA2) * precision * recall / np.maximum(total, 1e-20), 0)
