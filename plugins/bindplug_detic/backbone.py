@@ -29,6 +29,20 @@ class ResNet(nn.Module):
             maps.append(x)
         return maps
 
+    def fold_norms(self) -> None:
+        """Fold the frozen norms into the convolutions before them, for good."""
+        from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+        base = self.base
+        base.conv1, base.bn1 = fuse_conv_bn_eval(base.conv1, base.bn1), nn.Identity()
+        for block in (b for i in range(1, 5) for b in getattr(base, f"layer{i}")):
+            for i in (1, 2, 3) if hasattr(block, "conv3") else (1, 2):
+                conv, norm = getattr(block, f"conv{i}"), getattr(block, f"bn{i}")
+                setattr(block, f"conv{i}", fuse_conv_bn_eval(conv, norm))
+                setattr(block, f"bn{i}", nn.Identity())
+            if block.downsample is not None:
+                block.downsample = fuse_conv_bn_eval(*block.downsample)
+
 
 class UnbiasedChannelNorm(nn.LayerNorm):
     """Channel norm by the unbiased variance, as in timm 0.5.4, with which Detic was trained."""
@@ -91,7 +105,11 @@ class FPN(nn.Module):
         self.bottom_up = bottom_up(config)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        maps = dict(zip((3, 4, 5), self.bottom_up(x), strict=True))
+        return self.merge(self.bottom_up(x))
+
+    def merge(self, bottom_up: list[Tensor]) -> list[Tensor]:
+        """Maps of strides 8, 16, 32 to p3 ... p7."""
+        maps = dict(zip((3, 4, 5), bottom_up, strict=True))
         out: dict[int, Tensor] = {}
         above = None
         for level in (5, 4, 3):
