@@ -25,7 +25,7 @@ setup(
         "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["catalogue.json", "tiny/*", "tiny/clip/*"],
-        "bindplug_unclip": ["tiny/*", "tiny/*/*"],
+        "bindplug_unclip": ["hub.json", "tiny/*", "tiny/*/*"],
     },
     install_requires=[
         "torch>=2.4",

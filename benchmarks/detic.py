@@ -51,6 +51,7 @@ model = Detic.from_checkpoint(sys.argv[1])
 FIRST = """
 picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
 model.set_classifier(np.random.default_rng(0).normal(size=(1203, 512)))
+model.predict(picture, top_k=20)
 """
 
 
@@ -175,7 +176,7 @@ def cold(path: Path, backbone: str, rounds: int) -> None:
             for name, script in COLD.items():
                 start = time.perf_counter()
                 subprocess.run(
-                    [sys.executable, "-c", script + FIRST + "model.predict(picture)", path,
+                    [sys.executable, "-c", script + FIRST, path,
                      backbone],
                     check=True, cwd=folder, env=environment,
                 )  # fmt: skip

@@ -24,6 +24,7 @@ _WHERE = {
     "load_generator": "plugins",
     "load_masker": "plugins",
     "similarity": "embedding",
+    "slerp": "embedding",
 }
 
 __all__ = ["__version__", *_WHERE]

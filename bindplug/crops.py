@@ -8,6 +8,8 @@ words of a vocabulary can compete for each box instead, as in `bindplug.query`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .bridge import TEMPERATURE
@@ -19,6 +21,17 @@ from .results import Detections
 BOXES = 64  # of a picture, the best
 LARGEST = 0.98  # share of the picture
 BLANK = 127  # gray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A picture's boxes (n, 4) with their objectness (n,), masks (n, H, W) or None, and the
+    vectors (n, D) of what is in them."""
+
+    boxes: np.ndarray
+    objectness: np.ndarray
+    masks: np.ndarray | None
+    vectors: np.ndarray
 
 
 class Crops:
@@ -44,38 +57,51 @@ class Crops:
                          negative=negative, vocabulary=vocabulary)  # fmt: skip
         self.query.about["bridge"] = "crops"
 
+    def embed(self, detector, features) -> Cut:
+        """The detector's best boxes, cut out and embedded."""
+        picture, size = features.picture, features.picture.size
+        proposals = detector.propose(features.seen, size)
+        area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
+        kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
+        boxes, masks = proposals.boxes[kept], None
+        if not len(boxes):
+            return Cut(boxes, proposals.scores[kept], None, self.query.vectors[:0])
+        masks = detector.masks(features.seen, size, boxes)
+        cut = [
+            cut_out(picture, box, None if masks is None else masks[i])
+            for i, box in enumerate(boxes)
+        ]
+        return Cut(boxes, proposals.scores[kept], masks, self.embedder.embed(image=cut).vectors)
+
+    def score(self, cut: Cut):
+        """(n, prompts) scores of boxes, a tensor."""
+        import torch
+
+        logits = torch.from_numpy(cut.vectors @ self.query.vectors.T / TEMPERATURE)
+        if self.query.contrast == "none":
+            return self.query.settle(logits.softmax(dim=0))
+        objectness = torch.from_numpy(cut.objectness)[:, None]
+        return self.query.settle((self.query.read(logits) * objectness).sqrt())
+
     def find(self, detector, features, least: float, most: int) -> Detections:
         """Detections in what a detector saw."""
         import torch
         from torchvision.ops import batched_nms
 
-        picture, size = features.picture, features.picture.size
-        proposals = detector.propose(features.seen, size)
-        area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
-        kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
-        boxes, objectness = proposals.boxes[kept], torch.from_numpy(proposals.scores[kept])
-        scores = torch.zeros(0, len(self.query.labels))
-        if len(boxes):
-            masks = detector.masks(features.seen, size, boxes)
-            cut = [cut_out(picture, b, None if masks is None else masks[i])
-                   for i, b in enumerate(boxes)]  # fmt: skip
-            vectors = self.embedder.embed(image=cut).vectors
-            logits = torch.from_numpy(vectors @ self.query.vectors.T / TEMPERATURE)
-            if self.query.contrast == "none":
-                scores = self.query.settle(logits.softmax(dim=0))
-            else:
-                scores = self.query.settle((self.query.read(logits) * objectness[:, None]).sqrt())
-        best, ids = scores.max(dim=1) if len(scores) else (torch.zeros(0), torch.zeros(0).long())
+        cut = self.embed(detector, features)
+        best, ids = torch.zeros(0), torch.zeros(0, dtype=torch.long)
+        if len(cut.boxes):
+            best, ids = self.score(cut).max(dim=1)
         rows = torch.nonzero(best > least)[:, 0]
-        rows = rows[batched_nms(torch.from_numpy(boxes)[rows], best[rows], ids[rows], 0.5)][:most]
-        chosen = boxes[rows.numpy()]
+        boxes = torch.from_numpy(cut.boxes)[rows]
+        rows = rows[batched_nms(boxes, best[rows], ids[rows], 0.5)][:most]
         return Detections(
-            boxes=chosen,
+            boxes=cut.boxes[rows.numpy()],
             scores=best[rows].numpy(),
             class_ids=ids[rows].numpy(),
-            masks=masks[rows.numpy()] if len(boxes) and masks is not None else None,
-            height=size[1],
-            width=size[0],
+            masks=None if cut.masks is None else cut.masks[rows.numpy()],
+            height=features.picture.height,
+            width=features.picture.width,
         )
 
 

@@ -112,6 +112,27 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     )
 
 
+def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
+    """The row at t in [0, 1] on the shortest arc from a row to another (Shoemake, 1985).
+
+    Raises:
+        SpaceMismatch: rows of two spaces.
+        BindplugError: not one row each, or opposite ones, between which no arc is the shortest.
+    """
+    _one_space([a, b])
+    if len(a) != 1 or len(b) != 1:
+        raise BindplugError(f"slerp between {len(a)} and {len(b)} rows; give one each")
+    cosine = float(np.clip(a.vectors[0] @ b.vectors[0], -1, 1))
+    angle = np.arccos(cosine)
+    if angle > np.pi - 1e-3:
+        raise BindplugError("the two point opposite ways; no arc between them is the shortest")
+    if angle < 1e-4:
+        return a
+    weights = np.sin([(1 - t) * angle, t * angle]) / np.sin(angle)
+    vectors = weights[0] * a.vectors + weights[1] * b.vectors
+    return Embedding(vectors, a.space, "mixed", (f"{a.labels[0]} to {b.labels[0]} at {t:.2f}",))
+
+
 def similarity(a: Embedding, b: Embedding) -> np.ndarray:
     """(len(a), len(b)) cosines.
 

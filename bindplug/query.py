@@ -180,7 +180,7 @@ def ask_in_words(
     if bridge is not None and getattr(bridge, "kind", bridge) != "words":
         raise BindplugError("this detector reads words; the only bridge to it is: words")
     parts = [embedding] if negative is None else [embedding, negative]
-    said = [row for part in parts for row in _say(part, bridge or "words", vocabulary)]
+    said = [row for part in parts for row in say(part, bridge, vocabulary)]
     place = {word: i for i, word in enumerate(dict.fromkeys(w for row in said for w, _ in row))}
     weights = np.zeros((len(said), len(place)), dtype=np.float32)
     for row, words in zip(weights, said, strict=True):
@@ -197,10 +197,19 @@ def ask_in_words(
     )
 
 
-def _say(embedding: Embedding, bridge, vocabulary) -> list[list[tuple[str, float]]]:
+def say(
+    embedding: Embedding,
+    bridge: Bridge | str | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> list[list[tuple[str, float]]]:
+    """For each row at most three words with their shares; a text is its own words.
+
+    Args:
+        bridge: of kind "words", or None. vocabulary: what it says rows in; None as in `cross`.
+    """
     if embedding.modality == "text":
         return [[(label, 1.0)] for label in embedding.labels]
-    rows = bridge_to(embedding, READING, bridge, TEMPLATES, vocabulary)
+    rows = bridge_to(embedding, READING, bridge or "words", TEMPLATES, vocabulary)
     out = []
     for row in rows.explain(embedding, SPOKEN):
         kept = [(w, p) for w, p in row if p >= row[0][1] / 4]  # a word far behind only misleads

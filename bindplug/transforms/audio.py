@@ -23,6 +23,7 @@ from .source import check_file, source_name
 log = logging.getLogger("bindplug")
 
 RATE = 16_000  # Hz
+PEAK = 0.9  # of full scale
 CLIP_SECONDS = 2
 FRAME, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, next power of two
 MEL_LOW = 20.0  # Hz
@@ -51,12 +52,14 @@ def transform_audio(source, config: AudioConfig, clips: int = CLIPS) -> Tensor:
 
 
 def distinct_clips(
-    source, config: AudioConfig, clips: int | str = "reference"
+    source, config: AudioConfig, clips: int | str = "reference", level: str = "own"
 ) -> tuple[Tensor, list[tuple[float, float]]]:
     """`transform_audio` without the copies that a short sound gives, and each clip's seconds.
 
     Args:
         clips: "reference" (3), a number, or "all": as many as cover the sound.
+        level: "own", or "peak": scaled so that its loudest sample is 0.9 of full scale, where
+            loudness shall not matter. The reference leaves it alone.
 
     Returns:
         (n, 1, mel_bins, frames) float32 whose mean embedding is that of all clips, and their
@@ -64,8 +67,12 @@ def distinct_clips(
     """
     from .video import clip_count
 
+    if level not in ("own", "peak"):
+        raise BindplugError(f"level {level!r}; choose own or peak")
     wave, rate = load_audio(source)
     wave = resample(wave, rate)
+    if level == "peak":
+        wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
     seconds = wave.shape[1] / RATE
     count = clip_count(clips, seconds, CLIPS)
     if seconds <= CLIP_SECONDS:

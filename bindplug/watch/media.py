@@ -79,9 +79,9 @@ def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarra
 
 
 class VideoWriter:
-    """An MP4 of frames beside another file's soundtrack; see `writing`."""
+    """An MP4 of frames beside a sound; see `writing`."""
 
-    def __init__(self, path: str, rate: Fraction, size: tuple[int, int], source, has_sound: bool):
+    def __init__(self, path: str, rate: Fraction, size: tuple[int, int], sound: Iterator | None):
         import av
 
         self.container = av.open(path, "w", format="mp4")
@@ -90,10 +90,9 @@ class VideoWriter:
         self.video.width, self.video.height = (n - n % 2 for n in size)  # as 4:2:0 needs
         self.video.pix_fmt = "yuv420p"
         self.video.codec_context.time_base = Fraction(1, 90_000)
-        self.blocks, self.heard, self.last = None, 0, -1
-        if has_sound:
-            self.blocks = sound_blocks(source, "soundtrack")
-            first, self.hz = next(self.blocks)
+        self.blocks, self.heard, self.last = sound, 0, -1
+        if sound is not None:
+            first, self.hz = next(sound)
             self.layout = "mono" if len(first) == 1 else "stereo"
             self.audio = self.container.add_stream("aac", rate=self.hz, layout=self.layout)
             self._hear(first)
@@ -137,15 +136,20 @@ class VideoWriter:
 
 
 @contextmanager
-def writing(path: Path, rate: Fraction, size: tuple[int, int], source, has_sound: bool):
-    """A VideoWriter whose file is there when all went well, and not at all otherwise."""
+def writing(path: Path, rate: Fraction, size: tuple[int, int], sound: Iterator | None = None):
+    """A VideoWriter whose file is there when all went well, and not at all otherwise.
+
+    Args:
+        rate: frames a second. size: width and height, pixels.
+        sound: blocks as `sound_blocks` gives, at least one, or None.
+    """
     import av
 
     try:
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         os.close(handle)
         try:
-            writer = VideoWriter(scratch, rate, size, source, has_sound)
+            writer = VideoWriter(scratch, rate, size, sound)
             try:
                 yield writer
             except BaseException:

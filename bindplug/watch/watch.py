@@ -147,9 +147,8 @@ def annotate(
         raise BindplugError(f"{video}: holds no video frames")
     tracker, windows, about, end = Tracker(), [], {}, 0.0
     height, width = first.pixels.shape[:2]
-    with media.writing(
-        paths[0], media.frame_rate(video), (width, height), video, has_sound(video)
-    ) as out:
+    sound = media.sound_blocks(video, "soundtrack") if has_sound(video) else None
+    with media.writing(paths[0], media.frame_rate(video), (width, height), sound) as out:
         shown, until = None, 0.0
         bar = tqdm(chain([first], moments), unit="frame", disable=not progress, desc=stem)
         for moment in bar:

@@ -1,4 +1,4 @@
-"""Embeddings into diffusers pipelines that take an image embedding."""
+"""Embeddings into diffusers pipelines."""
 
 from .conditioning import conditioning
 

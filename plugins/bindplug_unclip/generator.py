@@ -1,154 +1,229 @@
-"""bindplug's generator: a stable unCLIP pipeline, conditioned by embeddings of any sense."""
+"""bindplug's generator: a diffusers pipeline, conditioned by embeddings of any sense."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 
-import numpy as np
-
-from bindplug.bridge import VocabularyBridge, cross
-from bindplug.embedding import Embedding
+from bindplug.bridge import cross
+from bindplug.embedding import Embedding, compose, slerp
 from bindplug.errors import BindplugError
-from bindplug.plugins import GeneratorPlugin
+from bindplug.plugins import GeneratorPlugin, torch_dtype
 
-from .conditioning import conditioning, pipeline_space
+from .conditioning import conditioning, family_of, pipeline_space
+from .families import words
+from .memory import Memory, memory_of_pictures, read_memory
+from .pipelines import HERE, HUB, open_pipeline, starting_from
 
-HERE = Path(__file__).parent
-MEMORY = "memory.safetensors"
 WEIGHTS = ("tiny",)
+AWAY = 0.5  # weight of a negative, where the pipeline has no place for one
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Mean picture embeddings: `names`, `vectors` (N, D), the first `sounding` of which sound."""
-
-    names: list[str]
-    vectors: np.ndarray
-    sounding: int
-
-
-class UnCLIPGenerator:
-    """A StableUnCLIPImg2ImgPipeline.
-
-    Its decoder knows the region of the space where pictures lie. An embedding of another sense
-    points the right way from elsewhere, so where the weights come with a memory of picture
-    embeddings, it is replaced by their mean, weighted by a softmax of the similarities. Sounds
-    look only among the things that sound.
+class PipelineGenerator:
+    """A pipeline of any family that `conditioning` knows.
 
     Args:
         pipe: the pipeline.
-        space: of its image embeddings.
-        memory: picture embeddings by name, or None.
+        space: of its embeddings; "words" for one that reads.
+        memory: picture embeddings, for a decoder that knows only their region; or None.
+
+    Attributes:
         size: height and width of its pictures, pixels.
+
+    Raises:
+        BindplugError: a pipeline that makes no pictures.
     """
 
-    def __init__(self, pipe, space: str, memory: Memory | None = None, size: int = 768):
-        self.pipe, self.space, self.size, self.memory = pipe, space, size, memory
+    def __init__(self, pipe, space: str, memory: Memory | None = None):
+        self.pipe, self.space, self.memory = pipe, space, memory
+        self.family, self.size = family_of(pipe)[0], _size(pipe)
 
-    def picture_like(self, embedding: Embedding) -> Embedding:
-        """The embedding in the region of the space that the decoder knows."""
-        if self.memory is None or embedding.modality == "image":
+    def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
+        """The embedding where the pipeline wants it: in its space, and where it wants pictures'
+        and there is a memory, in their region.
+
+        Raises:
+            SpaceMismatch: no bridge can be built to the pipeline's space.
+        """
+        if self.family is words:
             return embedding
-        names, vectors = self.memory.names, self.memory.vectors
-        if embedding.modality == "audio":
-            names, vectors = names[: self.memory.sounding], vectors[: self.memory.sounding]
-        return VocabularyBridge(self.space, self.space, names, vectors, vectors)(embedding)
+        crossed = cross(embedding, self.space, bridge)[0]
+        pictured = self.memory is not None and self.family.REGION == "image"
+        return self.memory(crossed) if pictured else crossed
 
     def generate(
         self,
         embedding: Embedding,
         num_images: int = 1,
         seed: int = 0,
-        steps: int = 20,
-        guidance_scale: float = 3.0,
-        noise_level: int = 0,
-        height: int | None = None,
-        width: int | None = None,
+        *,
         bridge=None,
-        progress: bool = False,
+        negative: Embedding | None = None,
+        **settings,
     ) -> list:
         """`num_images` PIL pictures for each row of the embedding, row by row.
 
         Picture i of a row is made with the seed `seed + i`, whatever `num_images` is.
 
+        Args:
+            bridge: into the pipeline's space; None takes the default.
+            negative: what the pictures shall not be; one row. Where the pipeline has no place for
+                it, half of it is taken from the embedding (`compose`).
+            settings: as in `paint`.
+
         Raises:
             BindplugError: a number out of its range.
             SpaceMismatch: no bridge can be built to the pipeline's space.
         """
+        if num_images < 1:
+            raise BindplugError(f"num_images {num_images}; give at least 1")
+        away = None
+        if negative is not None:
+            if self.family is words:
+                raise BindplugError("this pipeline reads words; give negative_prompt instead")
+            if "negative" in self.family.OPTIONS:
+                away = self.prepare(negative, bridge)
+            else:
+                embedding = compose([(embedding, 1.0), (negative, -AWAY)])
+        pictures = []
+        for row in range(len(embedding)):
+            # Row by row, so that a picture does not depend on its neighbours' rounding.
+            prompt = self.prepare(embedding[row], bridge)
+            pictures += [
+                self.paint(prompt, seed + i, negative=away, **settings) for i in range(num_images)
+            ]
+        return pictures
+
+    def morph(
+        self, start: Embedding, end: Embedding, frames: int, seed: int = 0, *, bridge=None,
+        **settings,
+    ) -> list:  # fmt: skip
+        """PIL pictures on the arc from one embedding to another, both ends among them, all of one
+        seed.
+
+        Args:
+            frames: at least 2. settings: as in `paint`.
+        """
+        if frames < 2:
+            raise BindplugError(f"frames {frames}; give at least 2")
+        if self.family is words:
+            raise BindplugError("this pipeline reads words, which have no in-between")
+        a, b = (self.prepare(e, bridge) for e in (start, end))
+        return [self.paint(slerp(a, b, i / (frames - 1)), seed, **settings) for i in range(frames)]
+
+    def paint(
+        self,
+        prompt: Embedding,
+        seed: int,
+        *,
+        steps: int = 20,
+        guidance_scale: float = 3.0,
+        noise_level: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+        text: str = "",
+        negative_text: str = "",
+        negative: Embedding | None = None,
+        start=None,
+        strength: float = 0.6,
+        progress: bool = False,
+    ):
+        """One picture of one row that `prepare` gave.
+
+        Args:
+            text, negative_text: beside the embedding, for pipelines that read.
+            negative: as `prepare` gives it, for families that take one.
+            start: a PIL picture that is painted over; `strength` of it, above 0, up to 1.
+            height, width: pixels, multiples of 8; None takes the pipeline's own.
+        """
         import torch
 
-        for name, value, least in (
-            ("num_images", num_images, 1),
-            ("steps", steps, 1),
-            ("height", height or self.size, 8),
-            ("width", width or self.size, 8),
-        ):
+        height, width = height or self.size, width or self.size
+        for name, value, least in (("steps", steps, 1), ("height", height, 8), ("width", width, 8)):
             if value < least or (least == 8 and value % 8):
                 raise BindplugError(
                     f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}"
                 )
+        options = {"noise_level": noise_level, "guidance": guidance_scale > 1, "negative": negative}
+        options = {k: v for k, v in options.items() if k in self.family.OPTIONS}
+        if noise_level and "noise_level" not in options:
+            raise BindplugError(f"{type(self.pipe).__name__} has no noise level")
+        call = self.family.settings(steps, guidance_scale, height, width)
+        if negative_text:
+            if "negative_prompt" not in signature(self.pipe.__call__).parameters:
+                raise BindplugError(f"{type(self.pipe).__name__} has no negative prompt")
+            call["negative_prompt"] = [negative_text]
         self.pipe.set_progress_bar_config(disable=not progress)
-        pictures = []
-        for row in range(len(embedding)):
-            # Row by row, so that a picture does not depend on its neighbours' rounding.
-            prompt = self.picture_like(cross(embedding[row], self.space, bridge)[0])
-            for i in range(num_images):
-                generator = torch.Generator("cpu").manual_seed(seed + i)
-                # The pipeline draws the embedding's noise from the global state.
-                with torch.random.fork_rng():
-                    torch.manual_seed(seed + i)
-                    out = self.pipe(
-                        **conditioning(self.pipe, prompt, noise_level=noise_level),
-                        num_inference_steps=steps,
-                        guidance_scale=guidance_scale,
-                        height=height or self.size,
-                        width=width or self.size,
-                        generator=generator,
-                    )
-                pictures.append(out.images[0])
-        return pictures
+        generator = torch.Generator("cpu").manual_seed(seed)
+        begin = nullcontext()
+        if start is not None:
+            begin = starting_from(self.pipe, start, strength, (height, width), steps, generator)
+        with begin as latents, torch.random.fork_rng():
+            torch.manual_seed(seed)  # stable unCLIP draws the embedding's noise from this state
+            if latents is not None:
+                call["latents"] = latents
+            out = self.pipe(
+                **conditioning(self.pipe, prompt, prompt=text, **options),
+                **call,
+                generator=generator,
+            )
+        return out.images[0]
 
 
-def read_memory(folder: Path) -> Memory | None:
-    if not (folder / MEMORY).exists():
-        return None
-    from safetensors.numpy import load_file
+def load(
+    weights: str, device: str, dtype: str | None = None, offload: bool = False,
+    memory: str | Path | None = None,
+) -> PipelineGenerator:  # fmt: skip
+    """The tiny pipeline of this package, a catalogued one by name, or a folder as "local:PATH".
 
-    about = json.loads((folder / "memory.json").read_text())
-    vectors = load_file(folder / MEMORY)["vectors"].astype(np.float32)
-    return Memory(about["names"], vectors, about["sounding"])
+    Args:
+        dtype: None is float16 on a GPU, else float32.
+        offload: keep on the GPU only the part that works (accelerate).
+        memory: picture embeddings of one's own, see `bindplug_unclip.memory`.
 
-
-def load(weights: str, device: str) -> UnCLIPGenerator:
-    """The tiny pipeline of this package, or a diffusers pipeline folder as "local:PATH"."""
-    import torch
-    from diffusers import StableUnCLIPImg2ImgPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
-    if not (folder / "model_index.json").is_file():
-        raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
-    for log in (diffusers_logging, transformers_logging):
-        log.disable_progress_bar()
-        log.set_verbosity_error()
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    try:
-        pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        reason = str(err).strip().splitlines()[0]
-        raise BindplugError(f"{folder}: cannot be loaded as a pipeline: {reason}") from err
-    if (folder / "bindplug.json").is_file():
+    Raises:
+        BindplugError: weights that are not there or not known, or offload without a GPU.
+    """
+    folder = None
+    if weights not in HUB:
+        folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
+    pipe = open_pipeline(weights, folder)
+    if folder is not None and (folder / "bindplug.json").is_file():
         pipe.bindplug_space = json.loads((folder / "bindplug.json").read_text())["space"]
-    size = pipe.unet.config.sample_size * pipe.vae_scale_factor
     space = pipeline_space(pipe)
     if space is None:
         raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
-    return UnCLIPGenerator(pipe.to(device, dtype), space, read_memory(folder), size)
+    on_gpu = device.startswith("cuda")
+    pipe = pipe.to(torch_dtype(dtype or ("float16" if on_gpu else "float32")))
+    if offload:
+        if not on_gpu:
+            raise BindplugError("offload moves parts to a GPU when they work; here is none")
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe = pipe.to(device)
+    kept = None
+    if memory is not None:
+        kept = memory_of_pictures(memory, space)
+    elif folder is not None:
+        kept = read_memory(folder, space)
+    return PipelineGenerator(pipe, space, kept)
+
+
+def _size(pipe) -> int:
+    """Height and width of a pipeline's pictures, pixels."""
+    if hasattr(pipe, "super_res_last"):  # Karlo's own
+        return pipe.super_res_last.config.sample_size
+    for scale in ("vae_scale_factor", "movq_scale_factor"):
+        if hasattr(pipe, scale):
+            return pipe.unet.config.sample_size * getattr(pipe, scale)
+    raise BindplugError(f"{type(pipe).__name__} makes no pictures; use it through `conditioning`")
 
 
 PLUGIN = GeneratorPlugin(
-    load=load, weights=WEIGHTS, about="stable unCLIP (diffusers), conditioned by an embedding"
+    load=load,
+    weights=WEIGHTS,
+    about="diffusers pipelines, conditioned by an embedding: stable unCLIP, Karlo, Kandinsky, ...",
+    hub=tuple(HUB),
 )

@@ -45,7 +45,7 @@ def test_it_is_an_ordinary_pipeline_folder(embedder, media):
 
 def test_sounds_reach_the_decoder_through_things_that_sound(generator, embedder, media):
     cat = embedder.embed(audio=str(media / "cat.wav"))
-    near = generator.picture_like(cat)
+    near = generator.prepare(cat)
     names = generator.memory.names[: generator.memory.sounding]
     cosines = generator.memory.vectors[: len(names)] @ near.vectors[0]
     assert names[int(cosines.argmax())] == "cat"

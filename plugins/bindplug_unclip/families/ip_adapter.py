@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bindplug.embedding import Embedding
 from bindplug.errors import BindplugError
 
+from .common import negative_rows, one_row, settings
+
 SPACES = {1024: "openclip-vit-h-14/laion2b", 1280: "openclip-vit-bigg-14/laion2b"}
-OPTIONS = ("guidance",)
+REGION = "image"
+OPTIONS = ("guidance", "negative")
 
 
 def width(pipe) -> int | None:
@@ -38,21 +42,24 @@ def norm(width: int) -> float:
     return 20.0
 
 
-def arguments(pipe, rows: Tensor, prompts: list[str], guidance: bool = True) -> dict:
+def arguments(
+    pipe, rows: Tensor, prompts: list[str], guidance: bool = True, negative: Embedding | None = None
+) -> dict:
     """
     Args:
         guidance: whether the call uses classifier-free guidance (a guidance scale above 1), which
-            wants the unconditional half, zeros, before the rows.
+            wants the unconditional half before the rows.
+        negative: what the pictures shall be steered away from, one row; None is zeros.
 
     Raises:
         BindplugError: rows that differ. diffusers repeats the whole tensor for each prompt and
             then splits the tokens evenly, so every picture would see the tokens of all rows.
     """
-    if not bool((rows == rows[:1]).all()):
-        raise BindplugError(
-            "a pipeline with an IP-Adapter takes one embedding a call (diffusers would mix "
-            "several); call it once for each row"
-        )
-    rows = rows[:1, None].to(device=pipe.device, dtype=pipe.unet.dtype)
-    halves = [torch.zeros_like(rows), rows] if guidance else [rows]
-    return {"ip_adapter_image_embeds": [torch.cat(halves)], "prompt": prompts}
+    why = "a pipeline with an IP-Adapter takes one embedding a call (diffusers would mix several)"
+    row = one_row(rows, why)
+    halves = [negative_rows(negative, row, norm(row.shape[1])), row] if guidance else [row]
+    rows = torch.stack(halves).to(device=pipe.device, dtype=pipe.unet.dtype)
+    return {"ip_adapter_image_embeds": [rows], "prompt": prompts}
+
+
+__all__ = ["OPTIONS", "REGION", "SPACES", "arguments", "norm", "settings", "width"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from bindplug.embedding import Embedding
-from bindplug.errors import BindplugError
+
+from .common import negative_rows, no_prompt, settings
 
 SPACES = {1280: "openclip-vit-bigg-14/laion2b"}
+REGION = "image"
 OPTIONS = ("negative",)
 
 
@@ -30,16 +30,10 @@ def arguments(pipe, rows: Tensor, prompts: list[str], negative: Embedding | None
         negative: what the pictures shall be steered away from, one row or one for each; None is
             the zero vector.
     """
-    if any(prompts):
-        raise BindplugError("Kandinsky's decoder reads no prompt; mix a text into the embedding")
-    away = torch.zeros_like(rows)
-    if negative is not None:
-        if negative.vectors.shape[1] != rows.shape[1] or len(negative) not in (1, len(rows)):
-            raise BindplugError(
-                f"negative of {len(negative)} x {negative.vectors.shape[1]} for {len(rows)} x "
-                f"{rows.shape[1]} rows; give one row, or one for each"
-            )
-        vectors = np.broadcast_to(negative.vectors, rows.shape).copy()
-        away = torch.from_numpy(vectors) * norm(rows.shape[1])
+    no_prompt(prompts, "Kandinsky's decoder")
+    away = negative_rows(negative, rows, norm(rows.shape[1]))
     place = {"device": pipe.device, "dtype": pipe.unet.dtype}
     return {"image_embeds": rows.to(**place), "negative_image_embeds": away.to(**place)}
+
+
+__all__ = ["OPTIONS", "REGION", "SPACES", "arguments", "norm", "settings", "width"]

@@ -6,7 +6,10 @@ from torch import Tensor
 
 from bindplug.errors import BindplugError
 
+from .common import settings
+
 SPACES = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
+REGION = "image"
 OPTIONS = ("noise_level",)
 
 
@@ -34,3 +37,6 @@ def arguments(pipe, rows: Tensor, prompts: list[str], noise_level: int = 0) -> d
         "prompt": prompts,  # a list, or diffusers fails for more than one row
         "noise_level": noise_level,
     }
+
+
+__all__ = ["OPTIONS", "REGION", "SPACES", "arguments", "norm", "settings", "width"]

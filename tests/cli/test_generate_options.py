@@ -1,0 +1,114 @@
+"""Everything that `bindplug generate` can be asked for beside a prompt."""
+
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+FEW = ("--steps", 3)
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_like_makes_it_again(run, media, tmp_path):
+    result = run("generate", "--audio", media / "cat.wav", "--text", "a tree",
+                 "--weights", 0.7, 0.3, "--num-images", 2, "--seed", 4,
+                 "--negative-audio", media / "dog.wav", "--init-image", media / "farm.png", "--strength", 0.7, *FEW)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    first = tmp_path / "bindplug-out" / "cat+a-tree_0001.png"
+    result = run("generate", "--like", first, "-o", "again")
+    assert result.exit_code == 0, result.output
+    again = tmp_path / "again" / "cat+a-tree_0001.png"
+    assert np.array_equal(pixels(first), pixels(again))
+    assert Image.open(first).text == Image.open(again).text
+    assert json.loads(again.with_suffix(".json").read_text())["seed"] == 5
+
+
+def test_like_refuses_what_has_changed(run, media, tmp_path, refused):
+    shutil.copy(media / "cat.wav", tmp_path / "x.wav")
+    assert run("generate", "--audio", "x.wav", *FEW).exit_code == 0
+    picture = tmp_path / "bindplug-out" / "x_0000.png"
+    shutil.copy(media / "dog.wav", tmp_path / "x.wav")
+    refused("generate", "--like", picture, "-o", "a", words="has changed since")
+    (tmp_path / "x.wav").unlink()
+    refused("generate", "--like", picture, "-o", "a", words="is gone")
+    refused("generate", "--like", media / "farm.png", "-o", "a", words="holds no recipe")
+    refused("generate", "--like", "absent.png", words="no such file")
+
+
+def test_a_picture_painted_over(run, media, tmp_path):
+    paths = []
+    for strength in (0.2, 1.0):
+        out = f"s{strength}"
+        result = run("generate", "--audio", media / "cat.wav", "--init-image", media / "farm.png",
+                     "--strength", strength, "--steps", 10, "-o", out)  # fmt: skip
+        assert result.exit_code == 0, result.output
+        paths.append(tmp_path / out / "cat_0000.png")
+    base = np.asarray(Image.open(media / "farm.png").convert("RGB").resize((64, 64))).astype(int)
+    little, all_of_it = (np.abs(pixels(p) - base).mean() for p in paths)
+    assert little < 0.6 * all_of_it
+
+
+def test_a_morph_is_a_film_with_sound(run, media, tmp_path):
+    result = run("generate", "--morph", media / "cat.wav", media / "dog.wav", "--frames", 5, *FEW)
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "bindplug-out"
+    with Image.open(out / "cat-dog.gif") as gif:
+        assert gif.n_frames == 5 and gif.size == (64, 64)
+    with av.open(str(out / "cat-dog.mp4")) as film:
+        assert {s.type for s in film.streams} == {"video", "audio"}
+        assert sum(1 for _ in film.decode(video=0)) == 5
+    for name in ("cat", "dog"):
+        assert run("generate", "--audio", media / f"{name}.wav", *FEW).exit_code == 0
+    with av.open(str(out / "cat-dog.mp4")) as film:
+        shown = [f.to_ndarray(format="rgb24").astype(int) for f in film.decode(video=0)]
+    cat, dog = pixels(out / "cat_0000.png"), pixels(out / "dog_0000.png")
+    assert np.abs(shown[0] - cat).mean() < 6 and np.abs(shown[-1] - dog).mean() < 6
+
+
+def test_two_sounds_at_once_or_added(run, media, tmp_path):
+    two = ("--audio", media / "cat.wav", "--audio", media / "rain.wav")
+    assert run("generate", *two, "--together", *FEW, "-o", "a").exit_code == 0
+    assert run("generate", *two, "--weights", 0.5, 0.5, *FEW, "-o", "b").exit_code == 0
+    a, b = (tmp_path / f / "cat+rain_0000.png" for f in "ab")
+    assert not np.array_equal(pixels(a), pixels(b))
+    assert json.loads(a.with_suffix(".json").read_text())["together"] is True
+
+
+def test_a_memory_of_ones_own(run, media, tmp_path, refused):
+    assert run("embed", "--image", media / "farm.png", "--image", media / "garden.png", "-o",
+               "m.safetensors").exit_code == 0  # fmt: skip
+    ask = ("generate", "--audio", media / "cat.wav", *FEW, "--memory")
+    result = run(*ask, "m.safetensors")
+    assert result.exit_code == 0, result.output
+    assert run("embed", "--model", "tiny-clip", "--image", media / "farm.png", "-o",
+               "n.safetensors").exit_code == 0  # fmt: skip
+    refused(*ask, "n.safetensors", "-o", "b", words="is of the space 'tiny-clip'")
+    refused(*ask, "absent.safetensors", "-o", "b", words="absent.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--window", "loudest"], "mean, all, telling"),
+        (["--init-image", "absent.png"], "no such file"),
+        (["--negative-audio", "absent.wav"], "no such file"),
+        (["--offload"], "here is none"),
+        (["--dtype", "int8"], "dtype 'int8'"),
+        (["--together"], "two sounds or more"),
+        (["--like", "x.png"], "give prompts, or --morph, or --like"),
+        (["--weights", "karla"], "no weights 'karla'"),
+    ],
+)
+def test_refusals(refused, media, arguments, words):
+    refused("generate", "--audio", media / "cat.wav", "--device", "cpu", *arguments, words=words)
+
+
+def test_strength_has_a_range(refused, media):
+    refused("generate", "--text", "x", "--init-image", media / "farm.png", "--strength", 0,
+            words="strength 0")  # fmt: skip
