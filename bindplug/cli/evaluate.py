@@ -161,6 +161,37 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
     _report(figures, errors, failures, json_file, overwrite)
 
 
+@evaluate.command()
+@click.argument("data", metavar="DIR|CSV")
+@click.option("--judge", default="tiny-clip", show_default=True, help="Who names and compares.")
+@click.option("--references", metavar="DIR|CSV", help="Real pictures of the same classes.")
+@click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
+@click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
+@click.option("--template", "templates", multiple=True, help='Instead of CLIP\'s 80: "a {}".')
+@click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
+@report_options
+@device_option
+@clear_errors
+def generate(data, judge, references, sounds, labels, templates, circular, json_file, overwrite,
+             device):  # fmt: skip
+    """Generated pictures: accuracy, similarity to pictures and sounds, diversity.
+
+    DATA holds the pictures by class, as for `classify`. They are judged by another model than the
+    one that conditioned them.
+
+    \b
+      bindplug evaluate generate painted/ --judge openai-clip-vit-b-32 --references real/
+    """
+    from ..evaluation.pictures import evaluate_pictures
+    from ..plugins import load_embedder
+
+    figures, errors = evaluate_pictures(
+        load_embedder(judge, device), data, references, sounds, labels, templates or None,
+        circular, progress=True,
+    )  # fmt: skip
+    _report(figures, errors, Failures(), json_file, overwrite)
+
+
 def _report(figures: dict, errors: list, failures: Failures, json_file, overwrite) -> None:
     failures.add_all(errors)
     if json_file != "-":

@@ -23,10 +23,11 @@ import bindplug
 from bindplug.bridge import default_vocabulary, fit_bridge, unit
 from bindplug.embedding import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
+from bindplug.query import Query, ask
 from bindplug.results import Detections
 from bindplug.training import step_generator
 from bindplug.transforms.vision import normalise
-from bindplug_detic.roi_heads import clip, score_matrix, select_detections
+from bindplug_detic.roi_heads import score_matrix, select_detections
 
 
 def text_queries(embedder, names: list[str]) -> Embedding:
@@ -48,15 +49,13 @@ def encoders(embedder, root: Path) -> dict:
     return {"image_to_text": {"top1": top1, "top5": top5}, "audio_to_text": evaluate_audio(model)}
 
 
-def boxes_only(model, features, classes: list[int]) -> Detections:
+def boxes_only(model, features, query: Query, classes: list[int]) -> Detections:
     """Every class's detections down to a low score, without masks, in original pixels."""
-    stages, size = features.stages, features.network_size
-    scores = score_matrix(stages, model.classifier, features.scores)
-    boxes = clip(stages[-1].decoded, *size)
+    scores = model.scores(features, query.vectors, query.read)
+    boxes = torch.from_numpy(model.proposals(features))
     boxes, scores, ids = select_detections(boxes, scores, 0.02, one_class=False, top_k=100)
-    ratio = features.original_size[0] / size[0]
     return Detections(
-        boxes=boxes.numpy() * ratio,
+        boxes=boxes.numpy(),
         scores=scores.numpy(),
         class_ids=np.array(classes)[ids.numpy()],
         masks=None,
@@ -81,10 +80,12 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
         for i in images
     ]
 
-    def ap50(query: Embedding, classes: list[int]) -> float:
-        model.set_classifier(query.vectors)
+    def ap50(query: Query | Embedding, classes: list[int]) -> float:
+        """Of a query, or of rows in the detector's own space without any contrast."""
+        if isinstance(query, Embedding):
+            query = Query(query.labels, query.vectors)
         kept = [np.isin(la, classes) for la in labels]
-        found = [boxes_only(model, f, classes) for f in features]
+        found = [boxes_only(model, f, query, classes) for f in features]
         truth = [b[k] for b, k in zip(boxes, kept, strict=True)]
         ids = [la[k] for la, k in zip(labels, kept, strict=True)]
         return average_precision(found, truth, ids)["AP50"]
@@ -117,20 +118,42 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
         "sounding": default_vocabulary("audio"),
         "66": names,
     }
+    rng = np.random.default_rng(0)  # three draws of an unseen recording for each concept
+    draws = [
+        [rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded]
+        for _ in range(3)
+    ]
+
+    def both(bridge, contrast: str | None) -> dict:
+        text, *sounds = (
+            ap50(ask(rows, own.space, bridge, contrast), classes)
+            for rows, classes in [
+                (texts, list(range(66))), *((heard[d], sounded) for d in draws)
+            ]
+        )  # fmt: skip
+        return {"text": text, "sound": float(np.mean(sounds))}
+
+    out["default"] = both(None, None)
     for kind in ("vocabulary", "linear"):
         for label, words in vocabularies.items():
             bridge = fit_bridge(kind, embedder, own, words)
-            rng, scores = np.random.default_rng(0), []
-            for _ in range(3):  # another unseen recording for each concept
-                picks = [
-                    rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded
-                ]
-                scores.append(ap50(bridge(heard[picks]), sounded))
-            out[f"{kind}, {label} ({len(words)} words)"] = {
-                "text": ap50(bridge(texts), list(range(66))),
-                "sound": float(np.mean(scores)),
-            }
+            for contrast in ("none", "words"):
+                name = f"{kind}, {label} ({len(words)} words), contrast {contrast}"
+                out[name] = both(bridge, contrast)
     return out
+
+
+def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
+    """One row a name: the mean embedding of its training pictures."""
+    from PIL import Image
+
+    rows = []
+    for of in train.of:
+        images = [
+            Image.fromarray((p * 255).byte().permute(1, 2, 0).numpy()) for p in train.on_white(of)
+        ]
+        rows.append(embedder.embed(image=images).vectors.mean(0))
+    return Embedding(unit(np.stack(rows)), embedder.space, "image", tuple(names))
 
 
 def generation(embedder, root: Path, per_sound: int = 2) -> dict:
@@ -163,12 +186,7 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
             "pictures": len(pictures),
         }
 
-    rows = []
-    for i in range(66):
-        images = [Image.fromarray((p * 255).byte().permute(1, 2, 0).numpy())
-                  for p in train.on_white(train.of[i])]  # fmt: skip
-        rows.append(embedder.embed(image=images).vectors.mean(0))
-    means = Embedding(unit(np.stack(rows)), embedder.space, "image", tuple(names))
+    means = mean_pictures(embedder, train, names)
     return {
         "sound": judged(heard, wanted, "sound"),
         "sound_raw": judged(heard, wanted, "sound_raw", direct=True),

@@ -16,9 +16,10 @@ def pixels(path):
 
 
 def test_like_makes_it_again(run, media, tmp_path):
-    result = run("generate", "--audio", media / "cat.wav", "--text", "a tree",
-                 "--weights", 0.7, 0.3, "--num-images", 2, "--seed", 4,
-                 "--negative-audio", media / "dog.wav", "--init-image", media / "farm.png", "--strength", 0.7, *FEW)  # fmt: skip
+    prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--weights", 0.7, 0.3)
+    start = ("--init-image", media / "farm.png", "--strength", 0.7)
+    result = run("generate", *prompts, *start, "--negative-audio", media / "dog.wav",
+                 "--num-images", 2, "--seed", 4, *FEW)  # fmt: skip
     assert result.exit_code == 0, result.output
     first = tmp_path / "bindplug-out" / "cat+a-tree_0001.png"
     result = run("generate", "--like", first, "-o", "again")

@@ -24,29 +24,6 @@ def paint(pipe, seeds=(0,), **kwargs):
     ).images
 
 
-@pytest.fixture(scope="module")
-def kandinsky():
-    from diffusers import DDIMScheduler, KandinskyV22Pipeline, UNet2DConditionModel, VQModel
-
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        in_channels=4, out_channels=8, addition_embed_type="image",
-        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
-        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
-        mid_block_type="UNetMidBlock2DSimpleCrossAttn", block_out_channels=(32, 64),
-        layers_per_block=1, encoder_hid_dim=WIDTH, encoder_hid_dim_type="image_proj",
-        cross_attention_dim=WIDTH, attention_head_dim=4, resnet_time_scale_shift="scale_shift",
-    )  # fmt: skip
-    movq = VQModel(
-        block_out_channels=[32, 64],
-        down_block_types=["DownEncoderBlock2D", "AttnDownEncoderBlock2D"],
-        up_block_types=["AttnUpDecoderBlock2D", "UpDecoderBlock2D"], layers_per_block=1,
-        latent_channels=4, num_vq_embeddings=12, vq_embed_dim=4, norm_type="spatial",
-    )  # fmt: skip
-    scheduler = DDIMScheduler(clip_sample=False)
-    return KandinskyV22Pipeline(unet=unet, scheduler=scheduler, movq=movq)
-
-
 def test_kandinsky_equals_its_own_entry(kandinsky):
     embedding = rows(2)
     ours = paint(kandinsky, (0, 1), **conditioning(kandinsky, embedding))
@@ -67,51 +44,6 @@ def test_kandinsky_equals_its_own_entry(kandinsky):
     for kw, words in refused:
         with pytest.raises(BindplugError, match=words):
             conditioning(kandinsky, embedding, **kw)
-
-
-@pytest.fixture(scope="module")
-def adapted():
-    """Stable Diffusion 1.5's classes with an IP-Adapter made of the UNet's own shapes."""
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), attention_head_dim=2,
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=8,
-    )  # fmt: skip
-    vae = AutoencoderKL(block_out_channels=[8], norm_num_groups=4)
-    text = CLIPTextConfig(
-        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
-        vocab_size=3, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    vocab = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
-    pipe = StableDiffusionPipeline(
-        vae=vae, unet=unet, text_encoder=CLIPTextModel(text),
-        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        tokenizer=CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
-    weights = {"image_proj": {"proj.weight": torch.randn(4 * 8, WIDTH) * 0.2,
-                              "proj.bias": torch.zeros(4 * 8), "norm.weight": torch.ones(8),
-                              "norm.bias": torch.zeros(8)}, "ip_adapter": {}}  # fmt: skip
-    key = 1
-    for name in unet.attn_processors:
-        if name.endswith("attn2.processor"):
-            module = unet.get_submodule(name.removesuffix(".processor"))
-            for which in ("k", "v"):
-                shape = getattr(module, f"to_{which}").weight.shape
-                weights["ip_adapter"][f"{key}.to_{which}_ip.weight"] = torch.randn(shape) * 0.3
-            key += 2
-    unet._load_ip_adapter_weights([weights])
-    pipe.set_ip_adapter_scale(1.0)
-    return pipe
 
 
 def test_an_ip_adapter_equals_its_own_entry(adapted):
