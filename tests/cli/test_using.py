@@ -115,6 +115,6 @@ def test_mixtures(run, refused, media, tmp_path):
                  "--steps", "2")  # fmt: skip
     assert result.exit_code == 0, result.output
     about = json.loads((tmp_path / "bindplug-out" / "rain+a-tree_0000.json").read_text())
-    assert about["mix"] == [0.5, 0.5] and about["text"] == "a tree"
+    assert about["mix"] == [0.5, 0.5] and about["prompts"][1] == ["text", "a tree"]
     refused("detect", cat, "--text", "a", "--weights", "1", "2", "--overwrite", words="2 weights")
     assert run("embed", "--text", "a", "--weights", "1", "2").exit_code == 2
