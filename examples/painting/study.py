@@ -24,7 +24,7 @@ from judge import load_judge
 
 import bindplug
 from bindplug.bridge import LinearBridge, softmax, word_vectors
-from bindplug.embedding import Embedding, unit
+from bindplug.embedding import Embedding, compose, unit
 from bindplug.transforms.vision import normalise
 
 
@@ -68,6 +68,44 @@ def named(generator, judge, prompt: Embedding, wanted, seeds: int, **settings) -
     return [hit[:, 0].float().mean().item(), hit.any(1).float().mean().item()]
 
 
+@torch.inference_mode()
+def both_shown(generator, judge, a: Embedding, b: Embedding, wanted, seeds: int) -> float:
+    """Share of pictures whose five likeliest names hold both wanted ones, of prepared rows."""
+    hits = []
+    for i in range(len(a)):
+        prompt = compose([(a[i], 0.5), (b[i], 0.5)])
+        for seed in range(seeds):
+            x = torch.from_numpy(np.array(generator.paint(prompt, seed))).permute(2, 0, 1)[None]
+            best = judge(normalise(x.float() / 255)).topk(5, dim=1).indices[0].tolist()
+            hits.append(wanted[i][0] in best and wanted[i][1] in best)
+    return float(np.mean(hits))
+
+
+def arithmetic(generator, judge, means: Embedding, heard, concept, names, pairs: int, seeds: int):
+    """Sound alone, picture alone, and their sum: share of pictures that show both."""
+    rng = np.random.default_rng(0)
+    sounds = rng.choice(len(heard), pairs, replace=False)
+    pictures = [rng.choice([k for k, n in enumerate(names) if n != concept[i]]) for i in sounds]
+    wanted = [(names.index(concept[i]), k) for i, k in zip(sounds, pictures, strict=True)]
+    sound = generator.prepare(heard[sounds])
+    picture = means[pictures]
+    ways = {"sound alone": (sound, sound), "picture alone": (picture, picture),
+            "sound + picture": (sound, picture)}  # fmt: skip
+    return {k: both_shown(generator, judge, a, b, wanted, seeds) for k, (a, b) in ways.items()}
+
+
+def morphs(generator, encoder, means: Embedding, pairs: int, frames: int = 9) -> dict:
+    """Along morphs between concepts' mean pictures: rank correlation of the place with how much
+    nearer a frame is to the end than to the start, by another encoder than the one conditioning."""
+    rng, out = np.random.default_rng(1), []
+    for _ in range(pairs):
+        i, j = rng.choice(len(means), 2, replace=False)
+        film = encoder.embed(image=generator.morph(means[i], means[j], frames)).vectors
+        nearer = film @ film[-1] - film @ film[0]
+        out.append(np.corrcoef(np.arange(frames), nearer.argsort().argsort())[0, 1])
+    return {"mean": float(np.mean(out)), "least": float(np.min(out)), "pairs": pairs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
@@ -95,6 +133,10 @@ def main() -> None:
         prompt = Embedding(unit(rows), "tiny", "audio", heard.labels)
         put(f"sound, {name}", named(generator, judge, prompt, wanted, args.seeds))
     about = {"pictures of a row": args.seeds, "top1, top5": out}
+    about["both shown"] = arithmetic(generator, judge, means, heard, concept, names, 40, args.seeds)
+    encoder = bindplug.load_embedder("tiny-clip", "cpu")
+    about["morph, rank correlation"] = morphs(generator, encoder, means, 20)
+    print(about["both shown"], about["morph, rank correlation"])
     (args.output / "painting.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
