@@ -44,7 +44,7 @@ def demo(output, overwrite, device):
         say(f"{sound.name}: heard as {words}")
         cells = []
         for scene in scenes:
-            found = detector.detect(str(scene), heard[i], bridge=bridge)
+            found = detector.detect(str(scene), heard[i])
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))
