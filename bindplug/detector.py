@@ -97,12 +97,8 @@ class PromptedDetector:
         Raises:
             BindplugError: a picture that cannot be read.
         """
-        return next(self._look([image]))
-
-    def _look(self, images: list) -> Iterator[Features]:
-        pictures = [load_image(image, upright=True) for image in images]
-        for image, picture, seen in zip(images, pictures, self.look(pictures), strict=True):
-            yield Features(seen, picture, image_name(image))
+        picture = load_image(image, upright=True)
+        return Features(self.look([picture])[0], picture, image_name(image))
 
     def ask(self, embedding: Embedding, **options) -> Query:
         """The query that `detect` makes of an embedding; options as there."""
@@ -195,10 +191,10 @@ class Finder:
 
     def _masks(self, features: Features, boxes: np.ndarray) -> np.ndarray:
         masker = self.detector.masker
-        if len(boxes) and not features.masked:
-            features.masked.append(masker.look(features.picture))
         if not len(boxes):
             return np.zeros((0, *features.picture.size[::-1]), dtype=bool)
+        if not features.masked:
+            features.masked.append(masker.look(features.picture))
         return masker.masks(features.masked[0], features.picture, boxes)
 
     def stream(

@@ -123,7 +123,7 @@ class Job:
     def __init__(self, images, output, overlay, overwrite, resume):
         from ..results import make_folder, refuse_existing
 
-        self.images, self.overlay, self.overwrite = images, overlay, overwrite
+        self.images, self.overlay = images, overlay
         self.stems, self.output, self.done = unique_stems(images), Path(output), {}
         if resume and not overlay:
             raise BindplugError("--resume goes by the files of --output; leave out --no-overlay")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 
 import numpy as np
 import torch
@@ -207,26 +208,34 @@ def _decode_frames(container, stream, wanted: set[int], name: str) -> dict[int, 
     raise BindplugError(f"{name}: is cut short: frame {max(wanted)} is not there")
 
 
-def decode_soundtrack(source) -> tuple[np.ndarray, int]:
-    """The first audio stream: ((C, n) float32, rate in Hz).
+def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
+    """The first audio stream as ((C, n) float32, rate in Hz) of whatever length it comes in.
 
     Raises:
         BindplugError: no media file, no sound in it, or cut short.
     """
     import av
 
-    name, blocks = source_name(source, "media file"), []
     with open_media(source, "audio") as (container, stream):
-        rate = stream.rate
-        resampler = av.AudioResampler(format="fltp", rate=rate)  # the format alone; never the rate
+        resampler = av.AudioResampler(format="fltp", rate=stream.rate)  # the format alone
         try:
-            for frame in container.decode(stream):
-                blocks.extend(f.to_ndarray() for f in resampler.resample(frame))
-            blocks.extend(f.to_ndarray() for f in resampler.resample(None))
+            for frame in chain(container.decode(stream), [None]):  # None: what is held back
+                for part in resampler.resample(frame):
+                    yield part.to_ndarray(), stream.rate
         except av.error.FFmpegError as err:
             raise BindplugError(
                 f"{name}: its sound is cut short or damaged; fetch or export it again"
             ) from err
+
+
+def decode_soundtrack(source) -> tuple[np.ndarray, int]:
+    """The first audio stream: ((C, n) float32, rate in Hz).
+
+    Raises:
+        BindplugError: no media file, no sound in it, or cut short.
+    """
+    name = source_name(source, "media file")
+    blocks = list(sound_blocks(source, name))
     if not blocks:
         raise BindplugError(f"{name}: its sound holds no samples")
-    return np.concatenate(blocks, axis=1), rate
+    return np.concatenate([block for block, _ in blocks], axis=1), blocks[0][1]

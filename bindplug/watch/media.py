@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError
-from ..transforms.video import open_media
-
-DAMAGED = "is cut short or damaged; fetch or export it again"
+from ..transforms.video import open_media, sound_blocks
 
 
 def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
@@ -36,31 +34,15 @@ def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
                     np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels,
                 )
         except av.error.FFmpegError as err:
-            raise BindplugError(f"{name}: {DAMAGED}") from err
+            raise BindplugError(
+                f"{name}: is cut short or damaged; fetch or export it again"
+            ) from err
 
 
 def frame_rate(source) -> Fraction:
     """Average frames a second."""
     with open_media(source, "video") as (_, stream):
         return Fraction(stream.average_rate or stream.guessed_rate or 25)
-
-
-def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
-    """The soundtrack as ((C, n) float32, Hz) of whatever length it comes in.
-
-    Raises:
-        BindplugError: no sound, or a damaged one.
-    """
-    import av
-
-    with open_media(source, "audio") as (container, stream):
-        resampler = av.AudioResampler(format="fltp", rate=stream.rate)  # the format alone
-        try:
-            for frame in container.decode(stream):
-                for part in resampler.resample(frame):
-                    yield part.to_ndarray(), stream.rate
-        except av.error.FFmpegError as err:
-            raise BindplugError(f"{name}: its sound {DAMAGED}") from err
 
 
 def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:

@@ -14,6 +14,7 @@ from ..embedding import Embedding
 from ..errors import BindplugError
 from ..results import Detections, make_folder, refuse_existing, write_file, write_json
 from ..transforms.source import source_name
+from ..transforms.video import sound_blocks
 from . import media
 from .tracks import Tracker
 
@@ -147,7 +148,7 @@ def annotate(
         raise BindplugError(f"{video}: holds no video frames")
     tracker, windows, about, end = Tracker(), [], {}, 0.0
     height, width = first.pixels.shape[:2]
-    sound = media.sound_blocks(video, "soundtrack") if has_sound(video) else None
+    sound = sound_blocks(video, "soundtrack") if has_sound(video) else None
     with media.writing(paths[0], media.frame_rate(video), (width, height), sound) as out:
         shown, until = None, 0.0
         bar = tqdm(chain([first], moments), unit="frame", disable=not progress, desc=stem)
@@ -190,7 +191,7 @@ def annotate(
 def has_sound(video) -> bool:
     """Whether a video has a soundtrack."""
     try:
-        return next(media.sound_blocks(video, "video"), None) is not None
+        return next(sound_blocks(video, "video"), None) is not None
     except BindplugError:
         return False
 

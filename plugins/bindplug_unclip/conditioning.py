@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bindplug.embedding import Embedding
 from bindplug.errors import BindplugError, SpaceMismatch
+from bindplug.query import say
 
 from .families import FAMILIES, words
 
@@ -68,8 +69,20 @@ def conditioning(
     import torch
 
     family, width = family_of(pipe)
+    for name in options:
+        if name not in family.OPTIONS:
+            raise BindplugError(
+                f"{type(pipe).__name__} has no option {name!r}; it has {', '.join(family.OPTIONS)}"
+            )
+    if num_images < 1:
+        raise BindplugError(f"num_images {num_images}; give at least 1")
+    prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
+    if len(prompts) != len(embedding):
+        raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
     if family is words:
-        return {"prompt": _say(embedding, prompt, num_images, options)}
+        said = [words.prompt(row, text)
+                for row, text in zip(say(embedding, **options), prompts, strict=True)]  # fmt: skip
+        return {"prompt": [text for text in said for _ in range(num_images)]}
     space = pipeline_space(pipe)
     if space is not None and embedding.space != space:
         raise SpaceMismatch(
@@ -81,32 +94,7 @@ def conditioning(
         raise BindplugError(
             f"this pipeline wants image embeddings of {width}, got {embedding.vectors.shape[1]}"
         )
-    for name in options:
-        if name not in family.OPTIONS:
-            raise BindplugError(
-                f"{type(pipe).__name__} has no option {name!r}; it has {', '.join(family.OPTIONS)}"
-            )
-    if num_images < 1:
-        raise BindplugError(f"num_images {num_images}; give at least 1")
-    prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
-    if len(prompts) != len(embedding):
-        raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
     length = family.norm(width) if norm is None else norm
     rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
     prompts = [p for p in prompts for _ in range(num_images)]
     return family.arguments(pipe, rows, prompts, **options)
-
-
-def _say(embedding: Embedding, prompt, num_images: int, options: dict) -> list[str]:
-    """A prompt for each row, in words."""
-    from bindplug.query import say
-
-    known = ("bridge", "vocabulary")
-    if wrong := [name for name in options if name not in known]:
-        raise BindplugError(f"words have no option {wrong[0]!r}; they have {', '.join(known)}")
-    around = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
-    if len(around) != len(embedding):
-        raise BindplugError(f"{len(around)} prompts for {len(embedding)} rows; give one a row")
-    said = say(embedding, **options)
-    rows = [words.prompt(row, text) for row, text in zip(said, around, strict=True)]
-    return [row for row in rows for _ in range(num_images)]

@@ -7,6 +7,24 @@ WIDTH = 32
 VOCAB = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
 
 
+def add_ip_adapter(pipe, width):
+    """An IP-Adapter with four tokens of the UNet's cross-attention width, of its own shapes."""
+    norm = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)}
+    projection = {"proj.weight": torch.randn(4 * width, WIDTH) * 0.2,
+                  "proj.bias": torch.zeros(4 * width), **norm}  # fmt: skip
+    weights = {"image_proj": projection, "ip_adapter": {}}
+    key = 1
+    for name in pipe.unet.attn_processors:
+        if name.endswith("attn2.processor"):
+            module = pipe.unet.get_submodule(name.removesuffix(".processor"))
+            for which in ("k", "v"):
+                shape = getattr(module, f"to_{which}").weight.shape
+                weights["ip_adapter"][f"{key}.to_{which}_ip.weight"] = torch.randn(shape) * 0.3
+            key += 2
+    pipe.unet._load_ip_adapter_weights([weights])
+    pipe.set_ip_adapter_scale(1.0)
+
+
 def text_parts(width=WIDTH, projected=True):
     from transformers import (
         CLIPTextConfig,
@@ -111,19 +129,7 @@ def adapted():
         tokenizer=CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
-    weights = {"image_proj": {"proj.weight": torch.randn(4 * 8, WIDTH) * 0.2,
-                              "proj.bias": torch.zeros(4 * 8), "norm.weight": torch.ones(8),
-                              "norm.bias": torch.zeros(8)}, "ip_adapter": {}}  # fmt: skip
-    key = 1
-    for name in unet.attn_processors:
-        if name.endswith("attn2.processor"):
-            module = unet.get_submodule(name.removesuffix(".processor"))
-            for which in ("k", "v"):
-                shape = getattr(module, f"to_{which}").weight.shape
-                weights["ip_adapter"][f"{key}.to_{which}_ip.weight"] = torch.randn(shape) * 0.3
-            key += 2
-    unet._load_ip_adapter_weights([weights])
-    pipe.set_ip_adapter_scale(1.0)
+    add_ip_adapter(pipe, 8)
     return pipe
 
 
@@ -206,19 +212,7 @@ def sdxl():
         text_encoder=first, tokenizer=tokenizer, text_encoder_2=second, tokenizer_2=tokenizer_2,
         scheduler=DDIMScheduler(clip_sample=False, steps_offset=1), add_watermarker=False,
     )  # fmt: skip
-    weights = {"image_proj": {"proj.weight": torch.randn(4 * 64, WIDTH) * 0.2,
-                              "proj.bias": torch.zeros(4 * 64), "norm.weight": torch.ones(64),
-                              "norm.bias": torch.zeros(64)}, "ip_adapter": {}}  # fmt: skip
-    key = 1
-    for name in unet.attn_processors:
-        if name.endswith("attn2.processor"):
-            module = unet.get_submodule(name.removesuffix(".processor"))
-            for which in ("k", "v"):
-                shape = getattr(module, f"to_{which}").weight.shape
-                weights["ip_adapter"][f"{key}.to_{which}_ip.weight"] = torch.randn(shape) * 0.3
-            key += 2
-    unet._load_ip_adapter_weights([weights])
-    pipe.set_ip_adapter_scale(1.0)
+    add_ip_adapter(pipe, 64)
     return pipe
 
 

@@ -8,7 +8,7 @@ from .common import settings
 
 SPACES = {0: READING}
 REGION = "text"
-OPTIONS = ()
+OPTIONS = ("bridge", "vocabulary")
 MOST = 2  # words
 
 
