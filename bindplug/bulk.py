@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import BindplugError, MissingDependency
+from .headers import header_bytes, read_header
 from .results import make_folder, refuse_existing, write_file, write_json
 
 CHUNK = 32  # inputs a part
@@ -286,11 +286,10 @@ def write_vectors(
     else:
         tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
         metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in about.items()}
-        text = json.dumps({"__metadata__": metadata, "vectors": tensor}).encode()
-        text += b" " * (-len(text) % 8)
+        start = header_bytes({"__metadata__": metadata, "vectors": tensor})
 
         def head(file):
-            file.write(struct.pack("<Q", len(text)) + text)
+            file.write(start)
 
     def write(file):
         head(file)
@@ -329,7 +328,7 @@ def read_about(path: Path) -> dict:
     Raises:
         BindplugError: it is no such file.
     """
-    header, _ = _header(path)
+    header, _ = read_header(path)
     about = dict(header.get("__metadata__", {}))
     for key in ("labels", "errors"):
         if key in about:
@@ -343,20 +342,9 @@ def map_vectors(path: Path) -> np.ndarray:
     Raises:
         BindplugError: it is no file of embeddings.
     """
-    header, offset = _header(path)
+    header, offset = read_header(path)
     try:
         shape = tuple(header["vectors"]["shape"])
         return np.memmap(path, "<f4", "r", offset, shape)
     except (KeyError, ValueError) as err:
         raise BindplugError(f"{path}: holds no embeddings; make it again") from err
-
-
-def _header(path: Path) -> tuple[dict, int]:
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                raise ValueError("length")
-            return json.loads(file.read(length)), 8 + length
-    except (OSError, ValueError, struct.error) as err:
-        raise BindplugError(f"{path}: is no safetensors file; make it again") from err

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..headers import header_bytes
 from ..weights import derived_folder, hash_file
 
 INDEX = "index.json"
@@ -105,10 +105,7 @@ def verify_parts(path: Path) -> list[str]:
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> str:
-    """Write tensors one after another, never holding more than one; returns the sha256.
-
-    The format: the header's length in 8 little-endian bytes, a JSON header, the raw tensors.
-    """
+    """Write tensors one after another, never holding more than one; returns the sha256."""
     header, offset = {}, 0
     for key, tensor in tensors.items():
         end = offset + tensor.numel() * tensor.element_size()
@@ -118,13 +115,10 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> str:
             "data_offsets": [offset, end],
         }
         offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    digest = hashlib.sha256()
+    start = header_bytes(header)
+    digest = hashlib.sha256(start)
     with path.open("wb") as file:
-        for block in (struct.pack("<Q", len(text)), text):
-            file.write(block)
-            digest.update(block)
+        file.write(start)
         for tensor in tensors.values():
             block = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
             file.write(block)

@@ -1,12 +1,14 @@
 """Step 2: the audio tower, against the frozen image tower. No sound ever meets a text here.
 
-python audio.py
+python audio.py                      # the embedded ImageBind's ear
+python audio.py --space tiny-clip    # an ear in the detector's own space: what a bridge could reach
 """
 
 from __future__ import annotations
 
 import argparse
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +89,7 @@ def evaluate(model: ImageBind, split: str = "val") -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--space", choices=SIZES, default="tiny")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
@@ -94,9 +97,9 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.device(args.device)
     torch.manual_seed(args.seed + 100)
-    config = SIZES["tiny"]
+    config = replace(SIZES[args.space], audio=SIZES["tiny"].audio)
     pictures = Pictures("pictures.csv", "train", 64, concepts())
-    frozen = trained("tiny", args.seed)
+    frozen = trained(args.space, args.seed)
     images = picture_embeddings(frozen, pictures).to(device)
     means = F.normalize(
         torch.stack([images[:, of].flatten(0, 1).mean(0) for of in pictures.of]), dim=-1
@@ -114,7 +117,7 @@ def main() -> None:
         scale = model.modality_postprocessors["audio"][1].log_logit_scale.exp()
         return info_nce(a, target, scale)
 
-    folder = RUNS / f"tiny-{args.seed}" / "audio"
+    folder = RUNS / f"{args.space}-{args.seed}" / "audio"
     run = Run(folder, args.steps, lr=3e-3, muon_lr=3e-3, seed=args.seed + 50)
 
     def first(step: int, g: torch.Generator) -> Tensor:
@@ -126,9 +129,9 @@ def main() -> None:
 
     def restart(name: str, seed: int) -> None:
         run = Run(folder / name, args.restart_steps, lr=2e-3, muon_lr=2e-3, seed=args.seed + seed)
-        fit(model, again, run, f"tiny audio, {name}")
+        fit(model, again, run, f"{args.space} audio, {name}")
 
-    fit(model, first, run, "tiny audio")
+    fit(model, first, run, f"{args.space} audio")
     restart("restart", 60)
     origin = deepcopy(model.state_dict())
     endings = []
@@ -139,7 +142,7 @@ def main() -> None:
     model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
-    torch.save(whole.state_dict(), RUNS / f"tiny-{args.seed}" / "imagebind.pt")
+    torch.save(whole.state_dict(), RUNS / f"{args.space}-{args.seed}" / "imagebind.pt")
     print({k: round(v, 4) for k, v in evaluate(whole.eval()).items()})
 
 

@@ -1,0 +1,76 @@
+"""Two things at once: sums of embeddings, sounds heard together, and what lies between two."""
+
+from __future__ import annotations
+
+import numpy as np
+from data import ROOT, table
+from evaluate import text_queries
+from world import World
+
+from bindplug.embedding import Embedding, compose
+from bindplug.listening import overlay_sounds
+
+
+def _both(best: np.ndarray, wanted: list[tuple[int, int]], each: int = 1) -> float:
+    """Share of rows whose five likeliest hold both wanted ones."""
+    wanted = [pair for pair in wanted for _ in range(each)]
+    return float(np.mean([set(pair) <= set(row) for pair, row in zip(wanted, best, strict=True)]))
+
+
+def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
+    """Sound alone, picture alone, and their sum: share of pictures that show both, by the judge."""
+    sounds, others = world.pairs(pairs)
+    wanted = list(zip(np.array(world.wanted)[sounds], others, strict=True))
+    sound, picture = world.generator.prepare(world.heard[sounds]), world.means[others]
+    ways = {"sound alone": (sound, sound), "picture alone": (picture, picture),
+            "sound + picture": (sound, picture)}  # fmt: skip
+    out = {}
+    for name, (a, b) in ways.items():
+        rows = [compose([(a[i], 0.5), (b[i], 0.5)]) for i in range(pairs)]
+        pictures = [world.generator.paint(row, seed) for row in rows for seed in range(seeds)]
+        out[name] = _both(world.likeliest(pictures).numpy(), wanted, seeds)
+    return out
+
+
+def together(world: World, seeds: int, pairs: int = 40) -> dict:
+    """Two unseen recordings as one sound (waveforms added), as a sum of embeddings, and the first
+    alone: how often the five nearest names, and the judge's of a picture, hold both."""
+    first, _ = world.pairs(pairs)
+    rng = np.random.default_rng(2)
+    rows = [r for r in table("sounds.csv") if r["split"] == "val"]
+    files = [str(ROOT / r["file"]) for r in rows]
+    second = [rng.choice([j for j, c in enumerate(world.concept) if c != world.concept[i]])
+              for i in first]  # fmt: skip
+    wanted = [(world.wanted[i], world.wanted[j]) for i, j in zip(first, second, strict=True)]
+    a, b = world.heard[first], world.heard[second]
+    sums = [compose([(a[i], 0.5), (b[i], 0.5)]).vectors[0] for i in range(pairs)]
+    waves = [overlay_sounds([files[i], files[j]]) for i, j in zip(first, second, strict=True)]
+    ways = {
+        "the first alone": a,
+        "waveforms added": world.embedder.embed(audio=waves),
+        "embeddings added": Embedding(np.stack(sums), "tiny", "audio", a.labels),
+    }
+    text = text_queries(world.embedder, world.names).vectors
+    out = {}
+    for name, rows in ways.items():
+        heard = np.argsort(-(rows.vectors @ text.T), axis=1)[:, :5]
+        prompt = world.generator.prepare(rows)
+        pictures = [world.generator.paint(prompt[i], s) for i in range(pairs) for s in range(seeds)]
+        shown = _both(world.likeliest(pictures).numpy(), wanted, seeds)
+        out[name] = {"heard both": _both(heard, wanted), "shown both": shown}
+    turned = (ways["waveforms added"].vectors * ways["embeddings added"].vectors).sum(axis=1)
+    out["cosine of the two ways"] = {"mean": float(turned.mean()), "least": float(turned.min())}
+    return out
+
+
+def morphs(world: World, seeds: int, pairs: int = 20, frames: int = 9) -> dict:
+    """Along morphs between concepts' mean pictures: rank correlation of the place with how much
+    nearer a frame is to the end than to the start, by another encoder than the one conditioning."""
+    rng, out = np.random.default_rng(1), []
+    for _ in range(pairs):
+        i, j = rng.choice(len(world.means), 2, replace=False)
+        film = world.generator.morph(world.means[i], world.means[j], frames)
+        film = world.other.embed(image=film).vectors
+        nearer = film @ film[-1] - film @ film[0]
+        out.append(np.corrcoef(np.arange(frames), nearer.argsort().argsort())[0, 1])
+    return {"mean": float(np.mean(out)), "least": float(np.min(out)), "pairs": pairs}

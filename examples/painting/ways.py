@@ -1,0 +1,70 @@
+"""Ways of a sound's embedding into the region that a decoder of pictures knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from data import ROOT, table
+from world import World
+
+from bindplug.bridge import LinearBridge, softmax, word_vectors
+from bindplug.embedding import Embedding, unit
+
+
+def regions(world: World) -> dict[str, np.ndarray]:
+    """The sounds' rows by each way."""
+    embedder, memory, heard = world.embedder, world.generator.memory, world.heard
+    x, names = heard.vectors, memory.names[: memory.sounding]
+    pictures = memory.vectors[: memory.sounding]
+    train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
+    sounds = embedder.embed(audio=train).vectors.mean(axis=0)
+    words = word_vectors(embedder, names)
+    ridge = LinearBridge("tiny", "tiny", names, words, pictures)
+    centred = LinearBridge("tiny", "tiny", names, words, pictures, centre=sounds)
+    cosines = x @ pictures.T
+
+    def memory_at(temperature: float, among: np.ndarray = cosines) -> np.ndarray:
+        return softmax(among / temperature) @ pictures
+
+    return {
+        "raw": x,
+        "mean moved to the pictures'": x - sounds + pictures.mean(axis=0),
+        "ridge from words to pictures": ridge(heard).vectors,
+        "the same, centred on sounds": centred(heard).vectors,
+        "named by words, then their pictures": memory_at(0.05, x @ words.T),
+        "nearest picture": pictures[cosines.argmax(axis=1)],
+        "memory, temperature 0.1": memory_at(0.1),
+        "memory, temperature 0.05 (default)": memory_at(0.05),
+        "memory, temperature 0.02": memory_at(0.02),
+    }
+
+
+def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> list[float]:
+    """Top-1 and top-5 of pictures of rows that already are where the decoder wants them."""
+    pictures = [
+        world.generator.paint(prompt[i], seed, **settings)
+        for i in range(len(prompt)) for seed in range(seeds)
+    ]  # fmt: skip
+    hit = world.likeliest(pictures).numpy() == np.repeat(wanted, seeds)[:, None]
+    return [float(hit[:, 0].mean()), float(hit.any(axis=1).mean())]
+
+
+def ways(world: World, seeds: int) -> dict:
+    """Top-1 and top-5 of each way, and of concepts' mean pictures by settings, which is decided
+    without any recording."""
+    out = {}
+
+    def put(name: str, figures: list[float]) -> None:
+        out[name] = figures
+        print(f"| {name} | {figures[0]:.1%} | {figures[1]:.1%} |", flush=True)
+
+    everyone = range(len(world.names))
+    for scale in (2.0, 3.0, 5.0, 8.0):
+        put(f"mean picture, guidance {scale:g}",
+            named(world, world.means, everyone, seeds, guidance_scale=scale))  # fmt: skip
+    for steps in (10, 40):
+        put(f"mean picture, {steps} steps",
+            named(world, world.means, everyone, seeds, steps=steps))  # fmt: skip
+    for name, rows in regions(world).items():
+        prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
+        put(f"sound, {name}", named(world, prompt, world.wanted, seeds))
+    return out
