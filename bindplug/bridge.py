@@ -129,7 +129,7 @@ class WordsBridge(Bridge):
         return unit(vectors) @ self.from_words.T
 
 
-class VocabularyBridge(Bridge):
+class VocabularyBridge(WordsBridge):
     """softmax(cosine to the source's word vectors / temperature) @ the target's word vectors.
 
     Args:
@@ -140,14 +140,11 @@ class VocabularyBridge(Bridge):
     kind = "vocabulary"
 
     def __init__(self, source, target, words, from_words, to_words, temperature=TEMPERATURE):
-        super().__init__(source, target, words, to_words, temperature)
-        self.from_words = unit(from_words)
+        super().__init__(source, words, from_words, temperature)
+        self.target, self.to_words = target, unit(to_words)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         return softmax(self._cosines(vectors) / self.temperature) @ self.to_words
-
-    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
-        return unit(vectors) @ self.from_words.T
 
 
 class LinearBridge(Bridge):

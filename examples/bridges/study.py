@@ -1,6 +1,9 @@
 """Which bridge, against what, finds most: AP50 of unseen recordings on composed scenes.
 
-TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [-o docs]
+TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--ear FOLDER] [-o docs]
+
+The ear, an embedder of sounds in the detector's own space that needs no bridge, is what
+examples/tiny/audio.py --space tiny-clip makes.
 
 Each seed composes scenes of pictures in a style that no model saw, and draws one unseen recording
 for each of the concepts that has one. All rows of a seed see the same scenes and recordings.
@@ -84,13 +87,14 @@ class Scenes:
 
 
 @torch.inference_mode()
-def study(seeds: int, count: int) -> dict[str, list[float]]:
+def study(seeds: int, count: int, ear: str | None) -> dict[str, list[float]]:
     """AP50 of each row of the table, one figure a seed."""
     embedder = bindplug.load_embedder("tiny", "cpu")
     own = bindplug.load_embedder("tiny-clip", "cpu")
     detector = bindplug.load_detector("detic", "tiny", "cpu")
     names = concepts()
     heard, concept = sounds_of_val(embedder)
+    near = sounds_of_val(bindplug.load_embedder(f"local:{ear}", "cpu"))[0] if ear else None
     sounded = [i for i, n in enumerate(names) if n in concept]
     train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
     centre = embedder.embed(audio=train)
@@ -120,6 +124,11 @@ def study(seeds: int, count: int) -> dict[str, list[float]]:
                 f"text, vocabulary, {contrast}", scenes.asked(ask(texts, own.space, None, contrast))
             )
             put(f"sound, default, {contrast}", scenes.asked(ask(sounds, own.space, None, contrast)))
+            if near is not None:
+                put(
+                    f"sound, own space, {contrast}",
+                    scenes.asked(ask(near[picks], own.space, None, contrast)),
+                )
             put(f"sound, crops, {contrast}", scenes.cropped(sounds, contrast))
             put(f"text, crops, {contrast}", scenes.cropped(texts, contrast))
         for label, words in lists.items():
@@ -159,9 +168,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scenes", type=int, default=60)
+    parser.add_argument("--ear", help="folder of an embedder of sounds in the detector's space")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
-    out = study(args.seeds, args.scenes)
+    out = study(args.seeds, args.scenes, args.ear)
     write(out, args.output, args.scenes)
     for name, values in sorted(out.items(), key=lambda kv: -np.mean(kv[1])):
         print(f"| {name} | {np.mean(values):.1f} ± {np.std(values):.1f} |")

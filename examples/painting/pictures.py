@@ -9,7 +9,7 @@ from data import ROOT, table
 from PIL import Image, ImageDraw, ImageFont
 from world import World
 
-from bindplug.evaluation import evaluate_pictures
+from bindplug.evaluation.pictures import evaluate_pictures
 
 SEEDS, SIDE, LEFT, BLOCKS = 8, 64, 110, 3
 

@@ -3,15 +3,10 @@ embedder: what all parts of the study share."""
 
 from __future__ import annotations
 
-import sys
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tiny"))
-
 from data import Pictures, concepts
 from evaluate import mean_pictures, sounds_of_val
 from judge import load_judge

@@ -18,7 +18,8 @@ from sounds import Clips, Sounds
 from torch import Tensor
 from vision_text import SIZES, name_vectors, trained
 
-from bindplug.imagebind import ImageBind
+from bindplug.bridge import TEMPLATES
+from bindplug.imagebind import ImageBind, save_imagebind
 from bindplug.training import (
     Run,
     encode_with_fewer_tokens,
@@ -143,6 +144,8 @@ def main() -> None:
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"{args.space}-{args.seed}" / "imagebind.pt")
+    about = {"space": args.space, "templates": TEMPLATES}
+    save_imagebind(whole, RUNS / f"{args.space}-{args.seed}" / "embedder", about)
     print({k: round(v, 4) for k, v in evaluate(whole.eval()).items()})
 
 
