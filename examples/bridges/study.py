@@ -1,6 +1,7 @@
 """Which bridge, against what, finds most: AP50 of unseen recordings on composed scenes.
 
-TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--ear FOLDER] [-o docs]
+TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--embedder tiny]
+    [--ear FOLDER] [--only ROWS] [-o docs]
 
 The ear, an embedder of sounds in the detector's own space that needs no bridge, is what
 examples/tiny/audio.py --space tiny-clip makes.
@@ -15,6 +16,8 @@ import argparse
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,69 +89,83 @@ class Scenes:
         return [(c.boxes, crops.score(c)) for c in self.cut]
 
 
+class Prompts:
+    """What is asked of every seed's scenes.
+
+    Args:
+        embedder: the ear whose sounds cross.
+        ear: folder of an embedder of sounds in the detector's own space, or None.
+
+    Attributes:
+        sounded: the concepts, by index, of which there is an unseen recording.
+    """
+
+    def __init__(self, embedder: str, ear: str | None):
+        self.embedder = bindplug.load_embedder(embedder, "cpu")
+        self.own = bindplug.load_embedder("tiny-clip", "cpu")
+        names = concepts()
+        self.heard, self.concept = sounds_of_val(self.embedder)
+        self.near = sounds_of_val(bindplug.load_embedder(f"local:{ear}", "cpu"))[0] if ear else None
+        self.sounded = [i for i, n in enumerate(names) if n in self.concept]
+        self.names = [names[i] for i in self.sounded]
+        train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
+        self.centre = self.embedder.embed(audio=train)
+        everything = default_vocabulary()
+        shuffled = np.random.default_rng(0).permutation(everything).tolist()
+        others = [w for w in shuffled if w not in names]
+        self.lists = {"sounding": default_vocabulary("audio"), "all": everything, "the 66": names}
+        self.lists |= {f"66 and {n} others": names + others[:n] for n in (100, 300)}
+
+    def rows(self, scenes: Scenes, seed: int) -> Iterator[tuple[str, Callable]]:
+        """Each row of the table, and what computes its scores of a seed's scenes."""
+        rng, space = np.random.default_rng(seed), self.own.space
+        picks = [
+            rng.choice([j for j, c in enumerate(self.concept) if c == name]) for name in self.names
+        ]
+        sounds = self.heard[picks]
+        oracle = text_queries(self.own, self.names)
+        texts = text_queries(self.embedder, self.names)
+        asked = {"text, own space": oracle, "text, vocabulary": texts, "sound, default": sounds}
+        if self.near is not None:
+            asked["sound, own space"] = self.near[picks]
+        for contrast in CONTRASTS:
+            for name, prompt in asked.items():
+                yield (f"{name}, {contrast}",
+                       partial(scenes.asked, ask(prompt, space, None, contrast)))  # fmt: skip
+            yield f"sound, crops, {contrast}", partial(scenes.cropped, sounds, contrast)
+            yield f"text, crops, {contrast}", partial(scenes.cropped, texts, contrast)
+        for label, words in self.lists.items():
+            for kind in ("vocabulary", "linear"):
+                for middle in (None, self.centre) if kind == "linear" else (None,):
+                    bridge = fit_bridge(kind, self.embedder, self.own, words, centre=middle)
+                    about = ", centred" if middle is not None else ""
+                    for contrast in ("none", "words"):
+                        query = ask(sounds, space, bridge, contrast)
+                        yield (f"sound, {kind} of {label}{about}, {contrast}",
+                               partial(scenes.asked, query))  # fmt: skip
+
+
 @torch.inference_mode()
-def study(seeds: int, count: int, ear: str | None) -> dict[str, list[float]]:
-    """AP50 of each row of the table, one figure a seed."""
-    embedder = bindplug.load_embedder("tiny", "cpu")
-    own = bindplug.load_embedder("tiny-clip", "cpu")
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
-    names = concepts()
-    heard, concept = sounds_of_val(embedder)
-    near = sounds_of_val(bindplug.load_embedder(f"local:{ear}", "cpu"))[0] if ear else None
-    sounded = [i for i, n in enumerate(names) if n in concept]
-    train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
-    centre = embedder.embed(audio=train)
-    everything = default_vocabulary()
-    shuffled = np.random.default_rng(0).permutation(everything).tolist()
-    lists = {"sounding": default_vocabulary("audio"), "all": everything, "the 66": names}
-    lists |= {f"66 and {n} others": names + [w for w in shuffled if w not in names][:n]
-              for n in (100, 300)}  # fmt: skip
+def study(prompts: Prompts, seeds: int, count: int, only: str) -> dict[str, list[float]]:
+    """AP50 of each row of the table whose name begins with `only`, one figure a seed."""
     out = defaultdict(list)
+    detector = bindplug.load_detector("detic", "tiny", "cpu")
     for seed in range(seeds):
         scenes = Scenes(detector, seed, count)
-        rng = np.random.default_rng(seed)
-        picks = [rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded]
-        sounds = heard[picks]
-        oracle = text_queries(own, [names[i] for i in sounded])
-        texts = text_queries(embedder, [names[i] for i in sounded])
-
-        def put(name: str, rows: list, scenes=scenes) -> None:
-            out[name].append(scenes.ap50(rows, sounded))
-            print(f"{len(out[name])} {name:<58} {out[name][-1]:5.1f}", flush=True)
-
-        for contrast in CONTRASTS:
-            put(
-                f"text, own space, {contrast}", scenes.asked(ask(oracle, own.space, None, contrast))
-            )
-            put(
-                f"text, vocabulary, {contrast}", scenes.asked(ask(texts, own.space, None, contrast))
-            )
-            put(f"sound, default, {contrast}", scenes.asked(ask(sounds, own.space, None, contrast)))
-            if near is not None:
-                put(
-                    f"sound, own space, {contrast}",
-                    scenes.asked(ask(near[picks], own.space, None, contrast)),
-                )
-            put(f"sound, crops, {contrast}", scenes.cropped(sounds, contrast))
-            put(f"text, crops, {contrast}", scenes.cropped(texts, contrast))
-        for label, words in lists.items():
-            for kind in ("vocabulary", "linear"):
-                for middle in (None, centre) if kind == "linear" else (None,):
-                    bridge = fit_bridge(kind, embedder, own, words, centre=middle)
-                    for contrast in ("none", "words"):
-                        rows = scenes.asked(ask(sounds, own.space, bridge, contrast))
-                        about = ", centred" if middle is not None else ""
-                        put(f"sound, {kind} of {label}{about}, {contrast}", rows)
+        for name, scores in prompts.rows(scenes, seed):
+            if name.startswith(only):
+                out[name].append(scenes.ap50(scores(), prompts.sounded))
+                print(f"{len(out[name])} {name:<58} {out[name][-1]:5.1f}", flush=True)
     return dict(out)
 
 
 def write(out: dict[str, list[float]], folder: Path, count: int) -> None:
-    """bridges.json, and bridges.png: a bar for each row."""
+    """bridges.json, where rows that are there stay, and bridges.png: a bar for each row."""
     from PIL import Image, ImageDraw, ImageFont
 
-    (folder / "bridges.json").write_text(
-        json.dumps({"scenes": count, "AP50": out}, indent=1) + "\n"
-    )
+    path = folder / "bridges.json"
+    out = {**(json.loads(path.read_text())["AP50"] if path.exists() else {}), **out}
+    path.write_text(json.dumps({"scenes": count, "AP50": out}, indent=1) + "\n")
     font, row, left, width = ImageFont.load_default(size=14), 22, 380, 980
     rows = sorted(out.items(), key=lambda kv: (kv[0].split(",")[0], -np.mean(kv[1])))
     image = Image.new("RGB", (width, 20 + row * len(rows)), "white")
@@ -168,10 +185,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scenes", type=int, default=60)
+    parser.add_argument("--embedder", default="tiny", help="whose sounds cross")
     parser.add_argument("--ear", help="folder of an embedder of sounds in the detector's space")
+    parser.add_argument("--only", default="", help="rows whose names begin so")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
-    out = study(args.seeds, args.scenes, args.ear)
+    out = study(Prompts(args.embedder, args.ear), args.seeds, args.scenes, args.only)
     write(out, args.output, args.scenes)
     for name, values in sorted(out.items(), key=lambda kv: -np.mean(kv[1])):
         print(f"| {name} | {np.mean(values):.1f} ± {np.std(values):.1f} |")

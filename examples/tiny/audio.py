@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
+    parser.add_argument("--soup", type=int, default=SOUP, help="last cosines; 0 stops before them")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -136,11 +137,12 @@ def main() -> None:
     restart("restart", 60)
     origin = deepcopy(model.state_dict())
     endings = []
-    for i in range(SOUP):
+    for i in range(args.soup):
         model.load_state_dict(origin)
         restart(f"soup-{i}", 70 + i)
         endings.append(deepcopy(model.state_dict()))
-    model.load_state_dict({k: sum(e[k] for e in endings) / SOUP for k in origin})
+    if endings:
+        model.load_state_dict({k: sum(e[k] for e in endings) / len(endings) for k in origin})
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"{args.space}-{args.seed}" / "imagebind.pt")

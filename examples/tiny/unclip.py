@@ -24,7 +24,7 @@ from bindplug.transforms.vision import normalise
 LATENTS, SIDE = 24, 8  # channels and side of the latent picture
 PROMPT_WIDTH = 8
 CODER_STEPS, CODER_BATCH = 2400, 32
-STEPS, RESTART_STEPS, BATCH = 3300, 2000, 64
+STEPS, RESTART_STEPS, BATCH = 3300, 1400, 64
 
 
 def make_autoencoder():
