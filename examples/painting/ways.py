@@ -48,23 +48,24 @@ def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> li
     return [float(hit[:, 0].mean()), float(hit.any(axis=1).mean())]
 
 
-def ways(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 of each way, and of concepts' mean pictures by settings, which is decided
-    without any recording."""
-    out = {}
-
-    def put(name: str, figures: list[float]) -> None:
-        out[name] = figures
-        print(f"| {name} | {figures[0]:.1%} | {figures[1]:.1%} |", flush=True)
-
+def settings(world: World, seeds: int) -> dict:
+    """Top-1 and top-5 of concepts' mean pictures by guidance and steps: decided without any
+    recording."""
     everyone = range(len(world.names))
-    for scale in (2.0, 3.0, 5.0, 8.0):
-        put(f"mean picture, guidance {scale:g}",
-            named(world, world.means, everyone, seeds, guidance_scale=scale))  # fmt: skip
-    for steps in (10, 40):
-        put(f"mean picture, {steps} steps",
-            named(world, world.means, everyone, seeds, steps=steps))  # fmt: skip
+    tried = [{"guidance_scale": g} for g in (2.0, 3.0, 5.0, 8.0)] + [{"steps": n} for n in (10, 40)]
+    return {
+        ", ".join(f"{k} {v:g}" for k, v in how.items()): named(
+            world, world.means, everyone, seeds, **how
+        )
+        for how in tried
+    }
+
+
+def ways(world: World, seeds: int) -> dict:
+    """Top-1 and top-5 of pictures from the unseen recordings by each way."""
+    out = {}
     for name, rows in regions(world).items():
         prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
-        put(f"sound, {name}", named(world, prompt, world.wanted, seeds))
+        out[name] = named(world, prompt, world.wanted, seeds)
+        print(f"| {name} | {out[name][0]:.1%} | {out[name][1]:.1%} |", flush=True)
     return out
