@@ -23,8 +23,7 @@ from bindplug.transforms.vision import normalise
 
 LATENTS, SIDE = 24, 8  # channels and side of the latent picture
 PROMPT_WIDTH = 8
-CODER_STEPS, CODER_BATCH = 2400, 32
-STEPS, RESTART_STEPS, BATCH = 3300, 1400, 64
+CODER_STEPS, CODER_BATCH, STEPS, BATCH = 2400, 32, 3300, 64
 
 
 def make_autoencoder():
@@ -153,7 +152,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--restart-steps", type=int, default=RESTART_STEPS)
     parser.add_argument("--coder-steps", type=int, default=CODER_STEPS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
@@ -225,12 +223,10 @@ def main() -> None:
         text = torch.zeros(BATCH, 1, unet.config.cross_attention_dim, device=device)
         return F.mse_loss(unet(noisy, t, text, class_labels=code).sample, wanted)
 
-    for where, count, lr, seed in (
-        (folder, args.steps, 8e-4, args.seed),
-        (folder / "restart", args.restart_steps, 6e-4, args.seed + 10),
-    ):
-        run = Run(where, count, lr=lr, muon_lr=None, weight_decay=0.01, ema=0.998, seed=seed)
-        fit(unet, loss_of_step, run, f"tiny unclip, {where.name}")
+    run = Run(
+        folder, args.steps, lr=8e-4, muon_lr=None, weight_decay=0.01, ema=0.998, seed=args.seed
+    )
+    fit(unet, loss_of_step, run, "tiny unclip")
     names = pictures.names + vocab.names
     save(pipe.to("cpu"), means, names, len(pictures.names), folder / "pipeline")
 
