@@ -33,7 +33,7 @@ CLASSES = 1203
 
 COLD = {
     "naive": """
-import sys, time, numpy as np, torch
+import sys, time, numpy as np, timm, torch, torchvision
 from bindplug_detic import Detic
 from benchmarks_detic import CONFIGS
 torch.manual_seed(0)
@@ -44,7 +44,7 @@ model.load_state_dict({k: v for k, v in torch.load(sys.argv[1])["model"].items()
 model.eval()
 """,
     "ours": """
-import sys, time, numpy as np
+import sys, time, numpy as np, timm, torch, torchvision
 from bindplug_detic import Detic
 start = time.perf_counter()
 model = Detic.from_checkpoint(sys.argv[1])
@@ -171,7 +171,8 @@ def halves(model: Detic, rounds: int) -> None:
 
 
 def cold(path: Path, backbone: str, rounds: int) -> None:
-    """Whole processes, and of each what lies between the imports and a model that is ready."""
+    """Whole processes, and of each what lies between the imports (of torch, torchvision and timm,
+    which both sides need) and a model that is ready."""
     whole: dict[str, list[float]] = {name: [] for name in COLD}
     load: dict[str, list[float]] = {name: [] for name in COLD}
     with tempfile.TemporaryDirectory() as folder:
