@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from data import ROOT, table
 from evaluate import text_queries
 from world import World
 
@@ -28,7 +27,7 @@ def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
     for name, (a, b) in ways.items():
         rows = [compose([(a[i], 0.5), (b[i], 0.5)]) for i in range(pairs)]
         pictures = [world.generator.paint(row, seed) for row in rows for seed in range(seeds)]
-        out[name] = _both(world.likeliest(pictures).numpy(), wanted, seeds)
+        out[name] = _both(world.likeliest(pictures), wanted, seeds)
     return out
 
 
@@ -37,8 +36,7 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
     alone: how often the five nearest names, and the judge's of a picture, hold both."""
     first, _ = world.pairs(pairs)
     rng = np.random.default_rng(2)
-    rows = [r for r in table("sounds.csv") if r["split"] == "val"]
-    files = [str(ROOT / r["file"]) for r in rows]
+    files = world.heard.labels
     second = [rng.choice([j for j, c in enumerate(world.concept) if c != world.concept[i]])
               for i in first]  # fmt: skip
     wanted = [(world.wanted[i], world.wanted[j]) for i, j in zip(first, second, strict=True)]
@@ -56,7 +54,7 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
         heard = np.argsort(-(rows.vectors @ text.T), axis=1)[:, :5]
         prompt = world.generator.prepare(rows)
         pictures = [world.generator.paint(prompt[i], s) for i in range(pairs) for s in range(seeds)]
-        shown = _both(world.likeliest(pictures).numpy(), wanted, seeds)
+        shown = _both(world.likeliest(pictures), wanted, seeds)
         out[name] = {"heard both": _both(heard, wanted), "shown both": shown}
     turned = (ways["waveforms added"].vectors * ways["embeddings added"].vectors).sum(axis=1)
     out["cosine of the two ways"] = {"mean": float(turned.mean()), "least": float(turned.min())}

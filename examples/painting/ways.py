@@ -44,7 +44,7 @@ def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> li
         world.generator.paint(prompt[i], seed, **settings)
         for i in range(len(prompt)) for seed in range(seeds)
     ]  # fmt: skip
-    hit = world.likeliest(pictures).numpy() == np.repeat(wanted, seeds)[:, None]
+    hit = world.likeliest(pictures) == np.repeat(wanted, seeds)[:, None]
     return [float(hit[:, 0].mean()), float(hit.any(axis=1).mean())]
 
 

@@ -6,14 +6,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import torch
 from data import Pictures, concepts
 from evaluate import mean_pictures, sounds_of_val
-from judge import load_judge
+from judge import likeliest, load_judge
 
 import bindplug
 from bindplug.embedding import Embedding
-from bindplug.transforms.vision import normalise
 
 
 class World:
@@ -43,11 +41,9 @@ class World:
         """Another encoder of pictures than the one that conditions."""
         return bindplug.load_embedder("tiny-clip", "cpu")
 
-    @torch.inference_mode()
-    def likeliest(self, pictures: list) -> torch.Tensor:
+    def likeliest(self, pictures: list) -> np.ndarray:
         """(N, 5) the judge's likeliest concepts."""
-        x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
-        return self.judge(normalise(x.float() / 255)).topk(5, dim=1).indices
+        return likeliest(self.judge, pictures).numpy()
 
     def pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Recordings, and for each a concept that is another than its own."""

@@ -26,7 +26,6 @@ from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.query import Query, ask
 from bindplug.results import Detections
 from bindplug.training import step_generator
-from bindplug.transforms.vision import normalise
 from bindplug_detic.roi_heads import score_matrix, select_detections
 
 
@@ -157,7 +156,7 @@ def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
 
 
 def generation(embedder, root: Path, per_sound: int = 2) -> dict:
-    from judge import load_judge
+    from judge import likeliest, load_judge
     from PIL import Image
 
     names, judge = concepts(), load_judge()
@@ -171,10 +170,7 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
         generator.memory = None if direct else memory
         pictures = generator.generate(prompt, num_images=per_sound, seed=0)
         generator.memory = memory
-        x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
-        with torch.inference_mode():
-            best = judge(normalise(x.float() / 255)).topk(5, dim=1).indices
-        hit = best == labels.repeat_interleave(per_sound)[:, None]
+        hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
         side = 16
         sheet = Image.new("RGB", (side * 64, -(-len(pictures) // side) * 64), "white")
         for i, p in enumerate(pictures):

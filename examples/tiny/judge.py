@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from augment import augment
@@ -30,6 +31,13 @@ def load_judge() -> nn.Module:
     model = make_judge()
     model.load_state_dict(torch.load(RUNS / "judge" / "judge.pt", weights_only=True))
     return model.eval()
+
+
+@torch.inference_mode()
+def likeliest(judge: nn.Module, pictures: list) -> Tensor:
+    """(N, 5) indices of the likeliest concepts of PIL pictures of 64 x 64 pixels."""
+    x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
+    return judge(normalise(x.float() / 255)).topk(5, dim=1).indices
 
 
 def main() -> None:
