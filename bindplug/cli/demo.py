@@ -48,8 +48,8 @@ def demo(output, overwrite, device):
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))
-        for seed, picture in enumerate(painter.generate(heard[i], num_images=2)):
-            cells.append((f"painted, seed {seed}", picture))
+        [picture] = painter.generate(heard[i])
+        cells.append(("painted", picture))
         rows.append((f"{Path(sound).name}, heard as {words}", cells))
     picture = sheet(rows)
     write_file(target, lambda f: picture.save(f, format="PNG"))

@@ -50,6 +50,12 @@ JOB = "bindplug:job"  # the picture's own recipe, in its PNG
 @click.option("--keep-loudness", is_flag=True, help="Let loud and quiet sounds differ.")
 @click.option("--memory", metavar="FILE", help="Picture embeddings, written by embed.")
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--candidates",
+    type=click.IntRange(1),
+    help="Painted for each picture, to keep the one nearest to the prompt; by default the model's "
+    "own number.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--guidance-scale", default=3.0, show_default=True, type=click.FloatRange(0))
@@ -68,6 +74,7 @@ def generate(prompts, mix, together, negative_audio, morph, frames, like, num_im
     \b
       bindplug generate --audio rain.wav
       bindplug generate --audio rain.wav --num-images 4 --seed 7
+      bindplug generate --audio rain.wav --candidates 16
       bindplug generate --audio rain.wav --text "a tree" --weights 0.5 0.5
       bindplug generate --audio rain.wav --init-image street.png --strength 0.5
       bindplug generate --morph cat.wav dog.wav --frames 24
@@ -124,7 +131,8 @@ class Painter:
         """Pictures of seeds from `seed` on, each written with its own job inside."""
         prompt = self._prompt(job)
         settings, negative = self._settings(job), self._negative(job)
-        about = {**_about(job), "device": self.device}
+        settings["candidates"] = job["candidates"] or self.painter.candidates
+        about = {**_about(job), "device": self.device, "candidates": settings["candidates"]}
         for i, path in enumerate(paths):
             [picture] = self.painter.generate(
                 prompt, seed=seed + i, negative=negative, progress=True, **settings
@@ -252,6 +260,7 @@ def _read_job(png: str) -> dict:
         if _digest(Path(path)) != digest:
             raise BindplugError(f"{path}: has changed since {png} was made from it")
     job.pop("bindplug")
+    job.setdefault("candidates", 1)  # pictures of earlier versions had no others beside them
     return job
 
 

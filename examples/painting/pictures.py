@@ -20,7 +20,8 @@ def first_of_each(world: World) -> list[int]:
 
 
 def sheet(world: World, seeds: int, path: Path) -> dict:
-    """One row a concept, painted from its first unseen recording with the seeds 0 to 7."""
+    """One row a concept, painted from its first unseen recording with the seeds 0 to 7, each as
+    it comes: one candidate."""
     rows = first_of_each(world)
     high, block = -(-len(rows) // BLOCKS), LEFT + SEEDS * SIDE + 20
     page = Image.new("RGB", (BLOCKS * block, high * SIDE), "white")
@@ -28,7 +29,8 @@ def sheet(world: World, seeds: int, path: Path) -> dict:
     for n, i in enumerate(rows):
         x, y = n // high * block, n % high * SIDE
         draw.text((x + 4, y + SIDE // 2 - 8), world.concept[i], fill="black", font=font)
-        for seed, picture in enumerate(world.generator.generate(world.heard[i], num_images=SEEDS)):
+        pictures = world.generator.generate(world.heard[i], num_images=SEEDS, candidates=1)
+        for seed, picture in enumerate(pictures):
             page.paste(picture, (x + LEFT + seed * SIDE, y))
     page.save(path, quality=88)
     return {"concepts": len(rows), "seeds": SEEDS}

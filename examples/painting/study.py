@@ -1,8 +1,8 @@
 """How a sound's embedding best reaches the region that a decoder of pictures knows, and what the
 pictures show.
 
-TINYSET=... TINY_RUNS=... python examples/painting/study.py [settings] [ways] [arithmetic]
-    [together] [morphs] [likeness] [sheet] [--seeds 2] [-o docs]
+TINYSET=... TINY_RUNS=... python examples/painting/study.py [settings] [ways] [candidates]
+    [arithmetic] [together] [morphs] [likeness] [sheet] [--seeds 2] [-o docs]
 
 Each part puts its figures into painting.json beside those of the others.
 """
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tiny"))
 
 from mixtures import arithmetic, morphs, together
 from pictures import likeness, sheet
-from ways import settings, ways
+from ways import candidates, settings, ways
 from world import World
 
 
@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="pictures of a row")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
-    parts = {"settings": settings, "ways": ways, "arithmetic": arithmetic, "together": together,
-             "morphs": morphs, "likeness": likeness,
+    parts = {"settings": settings, "ways": ways, "candidates": candidates,
+             "arithmetic": arithmetic, "together": together, "morphs": morphs, "likeness": likeness,
              "sheet": partial(sheet, path=args.output / "painting.jpg")}  # fmt: skip
     world, path = World(), args.output / "painting.json"
     for name in args.parts or parts:

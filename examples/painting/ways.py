@@ -9,6 +9,8 @@ from world import World
 from bindplug.bridge import LinearBridge, softmax, word_vectors
 from bindplug.embedding import Embedding, unit
 
+MOST = 8  # candidates
+
 
 def regions(world: World) -> dict[str, np.ndarray]:
     """The sounds' rows by each way."""
@@ -68,4 +70,27 @@ def ways(world: World, seeds: int) -> dict:
         prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
         out[name] = named(world, prompt, world.wanted, seeds)
         print(f"| {name} | {out[name][0]:.1%} | {out[name][1]:.1%} |", flush=True)
+    return out
+
+
+def candidates(world: World, seeds: int) -> dict:
+    """Top-1 and top-5 by how many pictures are painted for each that is kept: the same eight of a
+    row, in groups of so many."""
+    prompts = {"means": (world.means, range(len(world.names))),
+               "sounds": (world.heard, world.wanted)}  # fmt: skip
+    out = {}
+    for kind, (rows, wanted) in prompts.items():
+        hits, cosines = [], []
+        for i, label in enumerate(wanted):
+            prompt = world.generator.prepare(rows[i])
+            pictures = world.generator.paint_batch(prompt, list(range(MOST)))
+            hits.append(world.likeliest(pictures) == label)
+            cosines.append(world.embedder.embed(image=pictures).vectors @ prompt.vectors[0])
+        hits, cosines = np.stack(hits), np.stack(cosines)  # (rows, MOST, 5), (rows, MOST)
+        for count in (1, 2, 4, MOST):
+            groups = cosines.reshape(len(cosines), -1, count)
+            best = groups.argmax(axis=2) + np.arange(0, MOST, count)
+            kept = np.take_along_axis(hits, best[..., None], axis=1)
+            out[f"{kind}, {count}"] = [float(kept[..., 0].mean()), float(kept.any(2).mean())]
+            print(kind, count, out[f"{kind}, {count}"], flush=True)
     return out

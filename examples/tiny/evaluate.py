@@ -165,10 +165,10 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     wanted = torch.tensor([names.index(c) for c in concept])
     train = Pictures("pictures.csv", "train", 64, names)
 
-    def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False) -> dict:
+    def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False, **how) -> dict:
         memory = generator.memory
         generator.memory = None if direct else memory
-        pictures = generator.generate(prompt, num_images=per_sound, seed=0)
+        pictures = generator.generate(prompt, num_images=per_sound, seed=0, **how)
         generator.memory = memory
         hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
         side = 16
@@ -183,11 +183,16 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
         }
 
     means = mean_pictures(embedder, train, names)
+    texts, everyone, one = text_queries(embedder, names), torch.arange(66), {"candidates": 1}
     return {
+        "candidates": generator.candidates,
         "sound": judged(heard, wanted, "sound"),
-        "sound_raw": judged(heard, wanted, "sound_raw", direct=True),
-        "mean_picture": judged(means, torch.arange(66), "mean_picture"),
-        "text": judged(text_queries(embedder, names), torch.arange(66), "text"),
+        "one candidate": {
+            "sound": judged(heard, wanted, "sound_one", **one),
+            "sound_raw": judged(heard, wanted, "sound_raw", direct=True, **one),
+            "mean_picture": judged(means, everyone, "mean_picture", **one),
+            "text": judged(texts, everyone, "text", **one),
+        },
     }
 
 

@@ -23,6 +23,7 @@ REPO = Path(__file__).parents[2]
 TINY = Path("bindplug", "tiny")
 DETIC = Path("plugins", "bindplug_detic", "tiny")
 UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
+CANDIDATES = 8  # painted for each picture: examples/painting/study.py
 
 
 def save_encoder(space: str, run: Path, folder: Path) -> None:
@@ -53,7 +54,8 @@ def unclip(seed: int, root: Path) -> None:
     folder = root / UNCLIP
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
-    (folder / "bindplug.json").write_text(json.dumps({"space": "tiny"}, indent=1) + "\n")
+    about = {"space": "tiny", "candidates": CANDIDATES}
+    (folder / "bindplug.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from bindplug.embedding import Embedding, compose, slerp
 from bindplug.errors import BindplugError
 from bindplug.plugins import GeneratorPlugin, torch_dtype
 
+from .candidates import eye_of, nearest, seeds_of
 from .conditioning import conditioning, family_of, pipeline_space
 from .families import words
 from .memory import Memory, memory_of_pictures, read_memory
@@ -28,6 +29,7 @@ class PipelineGenerator:
         pipe: the pipeline.
         space: of its embeddings; "words" for one that reads.
         memory: picture embeddings, for a decoder that knows only their region; or None.
+        candidates: painted for each picture where `generate` is not told.
 
     Attributes:
         size: height and width of its pictures, pixels.
@@ -36,8 +38,8 @@ class PipelineGenerator:
         BindplugError: a pipeline that makes no pictures.
     """
 
-    def __init__(self, pipe, space: str, memory: Memory | None = None):
-        self.pipe, self.space, self.memory = pipe, space, memory
+    def __init__(self, pipe, space: str, memory: Memory | None = None, candidates: int = 1):
+        self.pipe, self.space, self.memory, self.candidates = pipe, space, memory, candidates
         self.family, self.size = family_of(pipe)[0], _size(pipe)
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
@@ -61,6 +63,7 @@ class PipelineGenerator:
         *,
         bridge=None,
         negative: Embedding | None = None,
+        candidates: int | None = None,
         **settings,
     ) -> list:
         """`num_images` PIL pictures for each row of the embedding, row by row.
@@ -69,16 +72,21 @@ class PipelineGenerator:
 
         Args:
             bridge: into the pipeline's space; None takes the default.
+            candidates: so many are painted for each picture, as one batch, and the one whose own
+                embedding is nearest to what was asked is kept; None takes the generator's own
+                number. Of one, the picture is the pipeline's own at its seed.
             negative: what the pictures shall not be; one row. Where the pipeline has no place for
                 it, half of it is taken from the embedding (`compose`).
             settings: as in `paint`.
 
         Raises:
-            BindplugError: a number out of its range.
+            BindplugError: a number out of its range, or nobody to compare candidates.
             SpaceMismatch: no bridge can be built to the pipeline's space.
         """
-        if num_images < 1:
-            raise BindplugError(f"num_images {num_images}; give at least 1")
+        candidates = self.candidates if candidates is None else candidates
+        for name, value in (("num_images", num_images), ("candidates", candidates)):
+            if value < 1:
+                raise BindplugError(f"{name} {value}; give at least 1")
         away = None
         if negative is not None:
             if self.family is words:
@@ -87,13 +95,16 @@ class PipelineGenerator:
                 away = self.prepare(negative, bridge)
             else:
                 embedding = compose([(embedding, 1.0), (negative, -AWAY)])
+        eye = eye_of(embedding.space) if candidates > 1 else None
         pictures = []
         for row in range(len(embedding)):
             # Row by row, so that a picture does not depend on its neighbours' rounding.
             prompt = self.prepare(embedding[row], bridge)
-            pictures += [
-                self.paint(prompt, seed + i, negative=away, **settings) for i in range(num_images)
-            ]
+            wanted = prompt if prompt.space == embedding.space else embedding[row]
+            for i in range(num_images):
+                seeds = seeds_of(seed + i, candidates)
+                painted = self.paint_batch(prompt, seeds, negative=away, **settings)
+                pictures.append(painted[nearest(painted, wanted, eye) if eye else 0])
         return pictures
 
     def morph(
@@ -113,10 +124,14 @@ class PipelineGenerator:
         a, b = (self.prepare(e, bridge) for e in (start, end))
         return [self.paint(slerp(a, b, i / (frames - 1)), seed, **settings) for i in range(frames)]
 
-    def paint(
+    def paint(self, prompt: Embedding, seed: int, **settings):
+        """One picture of one row that `prepare` gave; settings as in `paint_batch`."""
+        return self.paint_batch(prompt, [seed], **settings)[0]
+
+    def paint_batch(
         self,
         prompt: Embedding,
-        seed: int,
+        seeds: list[int],
         *,
         steps: int = 20,
         guidance_scale: float = 3.0,
@@ -129,8 +144,8 @@ class PipelineGenerator:
         start=None,
         strength: float = 0.6,
         progress: bool = False,
-    ):
-        """One picture of one row that `prepare` gave.
+    ) -> list:
+        """A picture of each seed, of one row that `prepare` gave, in one call of the pipeline.
 
         Args:
             text, negative_text: beside the embedding, for pipelines that read.
@@ -154,22 +169,22 @@ class PipelineGenerator:
         if negative_text:
             if "negative_prompt" not in signature(self.pipe.__call__).parameters:
                 raise BindplugError(f"{type(self.pipe).__name__} has no negative prompt")
-            call["negative_prompt"] = [negative_text]
+            call["negative_prompt"] = [negative_text] * len(seeds)
         self.pipe.set_progress_bar_config(disable=not progress)
-        generator = torch.Generator("cpu").manual_seed(seed)
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         begin = nullcontext()
         if start is not None:
-            begin = starting_from(self.pipe, start, strength, (height, width), steps, generator)
+            begin = starting_from(self.pipe, start, strength, (height, width), steps, generators)
         with begin as latents, torch.random.fork_rng():
-            torch.manual_seed(seed)  # stable unCLIP draws the embedding's noise from this state
+            torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from this state
             if latents is not None:
                 call["latents"] = latents
             out = self.pipe(
-                **conditioning(self.pipe, prompt, prompt=text, **options),
+                **conditioning(self.pipe, prompt, prompt=text, num_images=len(seeds), **options),
                 **call,
-                generator=generator,
+                generator=generators,
             )
-        return out.images[0]
+        return out.images
 
 
 def load(
@@ -190,8 +205,10 @@ def load(
     if weights not in HUB:
         folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
     pipe = open_pipeline(weights, folder)
+    about = {}
     if folder is not None and (folder / "bindplug.json").is_file():
-        pipe.bindplug_space = json.loads((folder / "bindplug.json").read_text())["space"]
+        about = json.loads((folder / "bindplug.json").read_text())
+        pipe.bindplug_space = about["space"]
     space = pipeline_space(pipe)
     if space is None:
         raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
@@ -208,7 +225,7 @@ def load(
         kept = memory_of_pictures(memory, space)
     elif folder is not None:
         kept = read_memory(folder, space)
-    return PipelineGenerator(pipe, space, kept)
+    return PipelineGenerator(pipe, space, kept, about.get("candidates", 1))
 
 
 def _size(pipe) -> int:

@@ -70,8 +70,9 @@ def _mend_karlo() -> None:
 
 
 @contextmanager
-def starting_from(pipe, picture, strength: float, size: tuple[int, int], steps: int, generator):
-    """For one call: the last `strength` of the steps alone, from a noised picture's latents.
+def starting_from(pipe, picture, strength: float, size: tuple[int, int], steps: int, generators):
+    """For one call: the last `strength` of the steps alone, from a noised picture's latents, noised
+    anew for each of the generators.
 
     Args:
         picture: PIL. strength: above 0, up to 1: how much of it is painted anew.
@@ -107,7 +108,8 @@ def starting_from(pipe, picture, strength: float, size: tuple[int, int], steps: 
             scheduler.set_begin_index(skipped)
 
     whole(steps, device=pipe.device)
-    noise = randn_tensor(clean.shape, generator=generator, device=pipe.device, dtype=clean.dtype)
+    clean = clean.repeat(len(generators), 1, 1, 1)
+    noise = randn_tensor(clean.shape, generators, device=pipe.device, dtype=clean.dtype)
     noised = scheduler.add_noise(clean, noise, scheduler.timesteps[skipped : skipped + 1])
     scheduler.set_timesteps = late
     try:

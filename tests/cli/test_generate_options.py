@@ -7,8 +7,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-FEW = ("--steps", 3)
+FEW = ("--steps", 3, "--candidates", 1)
 
 
 def pixels(path):
@@ -19,7 +20,7 @@ def test_like_makes_it_again(run, media, tmp_path):
     prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--weights", 0.7, 0.3)
     start = ("--init-image", media / "farm.png", "--strength", 0.7)
     result = run("generate", *prompts, *start, "--negative-audio", media / "dog.wav",
-                 "--num-images", 2, "--seed", 4, *FEW)  # fmt: skip
+                 "--num-images", 2, "--seed", 4, "--steps", 3, "--candidates", 3)  # fmt: skip
     assert result.exit_code == 0, result.output
     first = tmp_path / "bindplug-out" / "cat+a-tree_0001.png"
     result = run("generate", "--like", first, "-o", "again")
@@ -27,7 +28,24 @@ def test_like_makes_it_again(run, media, tmp_path):
     again = tmp_path / "again" / "cat+a-tree_0001.png"
     assert np.array_equal(pixels(first), pixels(again))
     assert Image.open(first).text == Image.open(again).text
-    assert json.loads(again.with_suffix(".json").read_text())["seed"] == 5
+    about = json.loads(again.with_suffix(".json").read_text())
+    assert about["seed"] == 5 and about["candidates"] == 3
+
+
+def test_the_models_own_candidates_and_pictures_from_before_there_were_any(run, media, tmp_path):
+    asked = ("generate", "--audio", media / "cat.wav", "--steps", 3)
+    assert run(*asked, "-o", "own").exit_code == 0
+    assert run(*asked, "--candidates", 1, "-o", "one").exit_code == 0
+    own, one = (tmp_path / f / "cat_0000.png" for f in ("own", "one"))
+    assert json.loads(own.with_suffix(".json").read_text())["candidates"] == 8
+    picture = Image.open(one)
+    job = json.loads(picture.text["bindplug:job"])
+    assert job.pop("candidates") == 1
+    info = PngInfo()
+    info.add_itxt("bindplug:job", json.dumps(job))
+    picture.save(tmp_path / "before.png", pnginfo=info)
+    assert run("generate", "--like", "before.png", "-o", "again").exit_code == 0
+    assert np.array_equal(pixels(one), pixels(tmp_path / "again" / "before.png"))
 
 
 def test_like_refuses_what_has_changed(run, media, tmp_path, refused):
