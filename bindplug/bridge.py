@@ -16,7 +16,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from .embedding import Embedding, unit
+from .embedding import Embedding, by_parts, unit
 from .errors import BindplugError, SpaceMismatch
 
 KINDS = ("identity", "vocabulary", "linear", "words")
@@ -57,17 +57,18 @@ class Bridge:
         self.temperature = temperature
 
     def __call__(self, embedding: Embedding) -> Embedding:
-        """Carry an embedding over.
+        """Carry an embedding over, a sum part by part.
 
         Raises:
             SpaceMismatch: the embedding is not of the source space.
         """
         self._check(embedding)
-        vectors = self._map(embedding.vectors)
-        return replace(embedding, vectors=vectors, space=self.target)
+        return by_parts(
+            embedding, lambda e: replace(e, vectors=self._map(e.vectors), space=self.target)
+        )
 
     def weights(self, embedding: Embedding) -> np.ndarray:
-        """(N, W) how far each row is each word; rows sum to 1.
+        """(N, W) how far each row is each word, a sum by its parts; rows sum to 1.
 
         Raises:
             SpaceMismatch: the embedding is not of the source space.
@@ -76,7 +77,11 @@ class Bridge:
         self._check(embedding)
         if not self.words:
             raise BindplugError(f"the {self.kind} bridge was fitted on no words")
-        return softmax(self._cosines(embedding.vectors) / self.temperature)
+        weights = softmax(self._cosines(embedding.vectors) / self.temperature)
+        for i, row in enumerate(embedding.parts):
+            if row:
+                weights[i] = sum(w * self.weights(e)[0] for e, w in row) / sum(w for _, w in row)
+        return weights
 
     def explain(self, embedding: Embedding, top: int = 5) -> list[list[tuple[str, float]]]:
         """For each row the words it is taken for, heaviest first."""

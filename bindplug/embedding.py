@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,10 +24,12 @@ class Embedding:
     Attributes:
         vectors: (N, D) float32 with unit rows.
         space: name of the space; equal width is not equal space.
-        modality: image, text, audio, ... or "mixed" after arithmetic.
+        modality: image, text, audio, ... or "mixed" where several meet.
         labels: one name a row: a path, a text, or a mixture of them.
         times: for each row the (start, end) seconds of the clips it was made of; () for all that
             has none.
+        parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
+            for what is no sum.
     """
 
     vectors: np.ndarray
@@ -35,6 +37,7 @@ class Embedding:
     modality: str
     labels: tuple[str, ...]
     times: tuple[tuple[tuple[float, float], ...], ...] = ()
+    parts: tuple[tuple[tuple[Embedding, float], ...], ...] = ()
 
     def __post_init__(self):
         vectors = np.asarray(self.vectors, dtype=np.float32)
@@ -46,10 +49,11 @@ class Embedding:
             raise BindplugError("embedding with NaN or infinite values")
         object.__setattr__(self, "vectors", unit(vectors))
         object.__setattr__(self, "labels", tuple(self.labels))
-        times = tuple(self.times) or ((),) * len(vectors)
-        if len(times) != len(vectors):
-            raise BindplugError(f"{len(vectors)} vectors with the times of {len(times)}")
-        object.__setattr__(self, "times", times)
+        for name in ("times", "parts"):
+            each = tuple(getattr(self, name)) or ((),) * len(vectors)
+            if len(each) != len(vectors):
+                raise BindplugError(f"{len(vectors)} vectors with the {name} of {len(each)}")
+            object.__setattr__(self, name, each)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -57,9 +61,10 @@ class Embedding:
     def __getitem__(self, rows) -> Embedding:
         """Rows at an index, index array or slice, always as (n, D)."""
         index = np.atleast_1d(np.arange(len(self))[rows])
-        labels = tuple(self.labels[i] for i in index)
-        times = tuple(self.times[i] for i in index)
-        return Embedding(self.vectors[index], self.space, self.modality, labels, times)
+        labels, times, parts = (
+            tuple(each[i] for i in index) for each in (self.labels, self.times, self.parts)
+        )
+        return Embedding(self.vectors[index], self.space, self.modality, labels, times, parts)
 
 
 def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
@@ -69,18 +74,21 @@ def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
         SpaceMismatch: rows of two spaces.
     """
     _one_space(embeddings)
-    modalities = {e.modality for e in embeddings}
     return Embedding(
         np.concatenate([e.vectors for e in embeddings]),
         embeddings[0].space,
-        modalities.pop() if len(modalities) == 1 else "mixed",
+        _modality(embeddings),
         tuple(label for e in embeddings for label in e.labels),
         tuple(times for e in embeddings for times in e.times),
+        tuple(parts for e in embeddings for parts in e.parts),
     )
 
 
 def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     """Embedding arithmetic (ImageBind, section 4.3): normalise, weigh, add, normalise.
+
+    A sum remembers its parts, so that a bridge can carry each over by itself. A difference, one
+    with a weight of 0 or less, does not: it is a direction of its own.
 
     Args:
         parts: (embedding, weight) pairs of one space. Each has N rows, or one row that is used
@@ -104,12 +112,31 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if len(parts) == 1:
         return embeddings[0]
     labels = [e.labels * count if len(e) == 1 else e.labels for e in embeddings]
+    own = ()
+    if all(w > 0 for _, w in parts):
+        own = [tuple((e[i % len(e)], w) for e, w in parts) for i in range(count)]
     return Embedding(
         total,
         embeddings[0].space,
-        "mixed",
+        _modality(embeddings),
         tuple(" + ".join(row) for row in zip(*labels, strict=True)),
+        parts=own,
     )
+
+
+def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
+    """`carry` of every row; of a sum, the sum of what becomes of its parts: a softmax over words
+    sees in a sum the word that lies between them, which is often neither.
+    """
+    out = carry(embedding)
+    if not any(embedding.parts):
+        return out
+    parts = tuple(tuple((by_parts(e, carry), w) for e, w in row) for row in embedding.parts)
+    vectors = out.vectors.copy()
+    for i, row in enumerate(parts):
+        if row:
+            vectors[i] = sum(np.float32(w) * e.vectors[0] for e, w in row)
+    return replace(out, vectors=vectors, parts=parts)
 
 
 def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
@@ -141,6 +168,11 @@ def similarity(a: Embedding, b: Embedding) -> np.ndarray:
     """
     _one_space([a, b])
     return a.vectors @ b.vectors.T
+
+
+def _modality(embeddings: Sequence[Embedding]) -> str:
+    found = {e.modality for e in embeddings}
+    return found.pop() if len(found) == 1 else "mixed"
 
 
 def _one_space(embeddings: Sequence[Embedding]) -> None:

@@ -64,9 +64,15 @@ class Masker(Protocol):
 
 
 class Generator(Protocol):
-    """Makes pictures of what an embedding of its space means."""
+    """Makes pictures of what an embedding of its space means.
+
+    `size` is their height and width in pixels, `candidates` how many are painted for each that is
+    kept where the command line is not told.
+    """
 
     space: str
+    size: int
+    candidates: int
 
     def generate(self, embedding: Embedding, num_images: int = 1, seed: int = 0) -> list: ...
 

@@ -202,12 +202,12 @@ def say(
     bridge: Bridge | str | None = None,
     vocabulary: Sequence[str] | None = None,
 ) -> list[list[tuple[str, float]]]:
-    """For each row at most three words with their shares; a text is its own words.
+    """For each row at most three words with their shares; a text is its own words, but a sum.
 
     Args:
         bridge: of kind "words", or None. vocabulary: what it says rows in; None as in `cross`.
     """
-    if embedding.modality == "text":
+    if embedding.modality == "text" and not any(embedding.parts):
         return [[(label, 1.0)] for label in embedding.labels]
     rows = bridge_to(embedding, READING, bridge or "words", TEMPLATES, vocabulary)
     out = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bindplug import BindplugError, Embedding, SpaceMismatch, fit_bridge
+from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
 from bindplug.bridge import LinearBridge, VocabularyBridge, cross, default_vocabulary
 from bindplug.embedding import unit
 
@@ -44,6 +44,20 @@ def test_a_word_arrives_as_itself(kind, speakers):
     assert out.space == "b" and out.modality == "audio" and out.labels == ("sound",)
     cosines = {w: float(out.vectors[0] @ v) for w, v in speakers[1].vectors.items()}
     assert max(cosines, key=cosines.get) == "train" and cosines["train"] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["vocabulary", "linear"])
+def test_both_parts_of_a_sum_arrive(kind, speakers):
+    bridge = fit_bridge(kind, *speakers, WORDS)
+    parts = [(near(speakers[0], "train"), 0.5), (near(speakers[0], "rain"), 0.5)]
+    there = compose([(bridge(e), w) for e, w in parts])
+    out = bridge(compose(parts))
+    assert np.allclose(out.vectors, there.vectors, atol=1e-6) and out.space == "b"
+    assert all(e.space == "b" for e, _ in out.parts[0]), "so that it can go on"
+    said = bridge.explain(compose(parts), top=2)[0]
+    assert {w for w, _ in said} == {"train", "rain"} and sum(p for _, p in said) > 0.8
+    whole = Embedding(compose(parts).vectors, "a", "audio", ("no parts",))
+    assert not np.allclose(out.vectors, bridge(whole).vectors, atol=1e-3) or kind == "linear"
 
 
 def test_vocabulary_is_a_softmax_over_words(speakers):

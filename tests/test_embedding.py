@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, similarity
-from bindplug.embedding import concatenate
+from bindplug.embedding import by_parts, concatenate
 
 
 def make(rows, space="a", modality="audio"):
@@ -31,6 +33,33 @@ def test_compose_repeats_a_single_row():
     assert np.allclose(out.vectors, [[0.5**0.5, 0.5**0.5], [0, 1]])
     with pytest.raises(BindplugError, match="2, 3 rows"):
         compose([(many, 1), (make([[1, 0]] * 3), 1)])
+
+
+def test_a_sum_remembers_its_parts_and_a_difference_none():
+    a, b = make([[1, 0], [0, 1]]), make([[0, 1]], modality="image")
+    both = compose([(a, 0.7), (b, 0.3)])
+    assert [[(e.labels, w) for e, w in row] for row in both.parts] == [
+        [(("audio 0",), 0.7), (("image 0",), 0.3)],
+        [(("audio 1",), 0.7), (("image 0",), 0.3)],
+    ]
+    assert both[1].parts == both.parts[1:]
+    assert concatenate([a, both]).parts == ((), (), *both.parts)
+    assert not any(compose([(a, 1.0), (b, -0.5)]).parts)
+    assert compose([(a, 1.0), (make([[1, 1]]), 1.0)]).modality == "audio"
+
+
+def test_a_sum_is_carried_part_by_part():
+    a, b = make([[1, 0]]), make([[0, 1]])
+    nested = compose([(compose([(a, 1), (b, 1)]), 1), (b, 2)])
+
+    def turned_and_doubled_on_one_axis(e):
+        return replace(e, vectors=e.vectors[:, ::-1] * [2, 1])
+
+    out = by_parts(nested, turned_and_doubled_on_one_axis)
+    inner = np.array([1, 1]) / np.sqrt(2)  # of (0, 1) and (1, 0), each of length 1
+    wanted = inner + 2 * np.array([1, 0])
+    assert np.allclose(out.vectors, wanted / np.linalg.norm(wanted))
+    assert np.allclose(by_parts(nested, lambda e: e).vectors, nested.vectors, atol=1e-7)
 
 
 def test_two_spaces_are_an_error_that_names_the_bridge():

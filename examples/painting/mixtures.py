@@ -6,7 +6,7 @@ import numpy as np
 from evaluate import text_queries
 from world import World
 
-from bindplug.embedding import Embedding, compose
+from bindplug.embedding import compose
 from bindplug.listening import overlay_sounds
 
 
@@ -20,15 +20,13 @@ def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
     """Sound alone, picture alone, and their sum: share of pictures that show both, by the judge."""
     sounds, others = world.pairs(pairs)
     wanted = list(zip(np.array(world.wanted)[sounds], others, strict=True))
-    sound, picture = world.generator.prepare(world.heard[sounds]), world.means[others]
-    ways = {"sound alone": (sound, sound), "picture alone": (picture, picture),
-            "sound + picture": (sound, picture)}  # fmt: skip
-    out = {}
-    for name, (a, b) in ways.items():
-        rows = [compose([(a[i], 0.5), (b[i], 0.5)]) for i in range(pairs)]
-        pictures = [world.generator.paint(row, seed) for row in rows for seed in range(seeds)]
-        out[name] = _both(world.likeliest(pictures), wanted, seeds)
-    return out
+    sound, picture = world.heard[sounds], world.means[others]
+    ways = {"sound alone": sound, "picture alone": picture,
+            "sound + picture": compose([(sound, 0.5), (picture, 0.5)])}  # fmt: skip
+    return {
+        name: _both(world.likeliest(world.generator.generate(rows, seeds)), wanted, seeds)
+        for name, rows in ways.items()
+    }
 
 
 def together(world: World, seeds: int, pairs: int = 40) -> dict:
@@ -41,20 +39,17 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
               for i in first]  # fmt: skip
     wanted = [(world.wanted[i], world.wanted[j]) for i, j in zip(first, second, strict=True)]
     a, b = world.heard[first], world.heard[second]
-    sums = [compose([(a[i], 0.5), (b[i], 0.5)]).vectors[0] for i in range(pairs)]
     waves = [overlay_sounds([files[i], files[j]]) for i, j in zip(first, second, strict=True)]
     ways = {
         "the first alone": a,
         "waveforms added": world.embedder.embed(audio=waves),
-        "embeddings added": Embedding(np.stack(sums), "tiny", "audio", a.labels),
+        "embeddings added": compose([(a, 0.5), (b, 0.5)]),
     }
     text = text_queries(world.embedder, world.names).vectors
     out = {}
     for name, rows in ways.items():
         heard = np.argsort(-(rows.vectors @ text.T), axis=1)[:, :5]
-        prompt = world.generator.prepare(rows)
-        pictures = [world.generator.paint(prompt[i], s) for i in range(pairs) for s in range(seeds)]
-        shown = _both(world.likeliest(pictures), wanted, seeds)
+        shown = _both(world.likeliest(world.generator.generate(rows, seeds)), wanted, seeds)
         out[name] = {"heard both": _both(heard, wanted), "shown both": shown}
     turned = (ways["waveforms added"].vectors * ways["embeddings added"].vectors).sum(axis=1)
     out["cosine of the two ways"] = {"mean": float(turned.mean()), "least": float(turned.min())}

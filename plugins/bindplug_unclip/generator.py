@@ -39,8 +39,9 @@ class PipelineGenerator:
     """
 
     def __init__(self, pipe, space: str, memory: Memory | None = None, candidates: int = 1):
-        self.pipe, self.space, self.memory, self.candidates = pipe, space, memory, candidates
+        self.pipe, self.space, self.candidates = pipe, space, candidates
         self.family, self.size = family_of(pipe)[0], _size(pipe)
+        self.memory = memory if self.family.REGION == "image" else None
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
         """The embedding where the pipeline wants it: in its space, and where it wants pictures'
@@ -52,8 +53,7 @@ class PipelineGenerator:
         if self.family is words:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
-        pictured = self.memory is not None and self.family.REGION == "image"
-        return self.memory(crossed) if pictured else crossed
+        return crossed if self.memory is None else self.memory(crossed)
 
     def generate(
         self,

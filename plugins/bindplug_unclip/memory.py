@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bindplug.bridge import VocabularyBridge
-from bindplug.embedding import Embedding
+from bindplug.embedding import Embedding, by_parts
 from bindplug.errors import BindplugError, SpaceMismatch
 
 FILE = "memory.safetensors"
@@ -37,9 +37,13 @@ class Memory:
     sounding: int
 
     def __call__(self, embedding: Embedding) -> Embedding:
-        """The embedding in the pictures' region; a picture's own stays as it is."""
+        """The embedding in the pictures' region, a sum part by part; a picture's own stays as it
+        is."""
         if embedding.space != self.space:
             raise SpaceMismatch(f"memory of {self.space!r}, embedding of {embedding.space!r}")
+        return by_parts(embedding, self._look)
+
+    def _look(self, embedding: Embedding) -> Embedding:
         if embedding.modality == "image":
             return embedding
         count = self.sounding if embedding.modality == "audio" else len(self.names)

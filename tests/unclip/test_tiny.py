@@ -49,3 +49,13 @@ def test_sounds_reach_the_decoder_through_things_that_sound(generator, embedder,
     names = generator.memory.names[: generator.memory.sounding]
     cosines = generator.memory.vectors[: len(names)] @ near.vectors[0]
     assert names[int(cosines.argmax())] == "cat"
+
+
+def test_a_sum_keeps_both_in_mind(generator, embedder, media):
+    cat, ship = embedder.embed(audio=str(media / "cat.wav")), embedder.embed(text="a ship")
+    both = generator.prepare(bindplug.compose([(cat, 0.5), (ship, 0.5)]))
+    names = np.array(generator.memory.names)
+    nearest = names[np.argsort(-(generator.memory.vectors @ both.vectors[0]))]
+    assert set(nearest[:2]) == {"cat", "ship"}
+    apart = bindplug.compose([(generator.prepare(cat), 0.5), (generator.prepare(ship), 0.5)])
+    assert np.allclose(both.vectors, apart.vectors, atol=1e-6)
