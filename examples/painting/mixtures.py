@@ -1,4 +1,5 @@
-"""Two things at once: sums of embeddings, sounds heard together, and what lies between two."""
+"""Two things at once: sums of embeddings, sounds heard together, and what lies between two; every
+picture painted once."""
 
 from __future__ import annotations
 
@@ -16,6 +17,12 @@ def _both(best: np.ndarray, wanted: list[tuple[int, int]], each: int = 1) -> flo
     return float(np.mean([set(pair) <= set(row) for pair, row in zip(wanted, best, strict=True)]))
 
 
+def _shown(world: World, rows, wanted: list[tuple[int, int]], seeds: int) -> float:
+    """Share of pictures of the rows that show both, by the judge."""
+    pictures = world.generator.generate(rows, num_images=seeds, candidates=1)
+    return _both(world.likeliest(pictures), wanted, seeds)
+
+
 def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
     """Sound alone, picture alone, and their sum: share of pictures that show both, by the judge."""
     sounds, others = world.pairs(pairs)
@@ -23,10 +30,7 @@ def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
     sound, picture = world.heard[sounds], world.means[others]
     ways = {"sound alone": sound, "picture alone": picture,
             "sound + picture": compose([(sound, 0.5), (picture, 0.5)])}  # fmt: skip
-    return {
-        name: _both(world.likeliest(world.generator.generate(rows, seeds)), wanted, seeds)
-        for name, rows in ways.items()
-    }
+    return {name: _shown(world, rows, wanted, seeds) for name, rows in ways.items()}
 
 
 def together(world: World, seeds: int, pairs: int = 40) -> dict:
@@ -49,7 +53,7 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
     out = {}
     for name, rows in ways.items():
         heard = np.argsort(-(rows.vectors @ text.T), axis=1)[:, :5]
-        shown = _both(world.likeliest(world.generator.generate(rows, seeds)), wanted, seeds)
+        shown = _shown(world, rows, wanted, seeds)
         out[name] = {"heard both": _both(heard, wanted), "shown both": shown}
     turned = (ways["waveforms added"].vectors * ways["embeddings added"].vectors).sum(axis=1)
     out["cosine of the two ways"] = {"mean": float(turned.mean()), "least": float(turned.min())}
