@@ -60,7 +60,10 @@ class Embedding:
 
     def __getitem__(self, rows) -> Embedding:
         """Rows at an index, index array or slice, always as (n, D)."""
-        index = np.atleast_1d(np.arange(len(self))[rows])
+        if isinstance(rows, int):  # without counting all rows for one
+            index = [range(len(self))[rows]]
+        else:
+            index = np.atleast_1d(np.arange(len(self))[rows])
         labels, times, parts = (
             tuple(each[i] for i in index) for each in (self.labels, self.times, self.parts)
         )

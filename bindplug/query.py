@@ -202,7 +202,7 @@ def say(
     bridge: Bridge | str | None = None,
     vocabulary: Sequence[str] | None = None,
 ) -> list[list[tuple[str, float]]]:
-    """For each row at most three words with their shares; a text is its own words, but a sum.
+    """For each row at most three words with their shares; a text that is no sum is its own words.
 
     Args:
         bridge: of kind "words", or None. vocabulary: what it says rows in; None as in `cross`.
