@@ -20,9 +20,9 @@ setup(
     },
     packages=[*core, "bindplug.media", *plugins],
     package_data={
-        "bindplug": ["vocabularies/*.txt"],
-        "bindplug.imagebind": ["catalogue.json"],
-        "bindplug.tiny": ["*.safetensors", "*.json", "*.md"],
+        "bindplug.bridge": ["vocabularies/*.txt"],
+        "bindplug.models": ["catalogue.json"],
+        "bindplug.models.tiny": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["catalogue.json", "tiny/*", "tiny/clip/*"],
         "bindplug_unclip": ["hub.json", "tiny/*", "tiny/*/*"],
@@ -49,8 +49,8 @@ setup(
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],
         "bindplug.embedders": [
-            "tiny = bindplug.tiny:PLUGIN",
-            "imagebind-huge = bindplug.imagebind.huge:PLUGIN",
+            "tiny = bindplug.models.tiny:PLUGIN",
+            "imagebind-huge = bindplug.models.huge:PLUGIN",
             "tiny-clip = bindplug_detic.tiny_clip:PLUGIN",
             "openai-clip-vit-b-32 = bindplug_openclip.plugins:B32",
             "openai-clip-vit-l-14 = bindplug_openclip.plugins:L14",

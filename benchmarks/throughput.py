@@ -27,18 +27,18 @@ from bindplug.transforms.vision import transform_image
 NETWORK = {"audio": "audio", "image": "vision", "text": "text"}
 
 
-def naive(model, sense: str, items: list, device: str) -> np.ndarray:
-    config = getattr(model.config, NETWORK[sense])
+def naive(model, modality: str, items: list, device: str) -> np.ndarray:
+    config = getattr(model.config, NETWORK[modality])
     out = []
     for item in items:
-        if sense == "text":
+        if modality == "text":
             x = transform_text([item], config)
-        elif sense == "image":
+        elif modality == "image":
             x = transform_image(item, config)[None]
         else:
             x = transform_audio(item, config)[None]
         with torch.inference_mode():
-            y = model({NETWORK[sense]: x.to(device)})[NETWORK[sense]]
+            y = model({NETWORK[modality]: x.to(device)})[NETWORK[modality]]
         out.append(torch.nn.functional.normalize(y, dim=-1).cpu().numpy())
     return np.concatenate(out)
 
@@ -105,13 +105,13 @@ def main() -> None:
     print(f"{'inputs a second':<16}{'naive':>10}{'bindplug':>10}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, items in inputs(Path(folder), args.count).items():
-            sense = name.split(",")[0]
-            if sense not in args.senses.split(","):
+            modality = name.split(",")[0]
+            if modality not in args.modalities.split(","):
                 continue
-            model = embedder._model(NETWORK[sense])
+            model = embedder._model(NETWORK[modality])
             sides = {
-                "naive": lambda m=model, s=sense, i=items: naive(m, s, i, args.device),
-                "ours": lambda s=sense, i=items: embedder.embed(**{s: i}).vectors,
+                "naive": lambda m=model, s=modality, i=items: naive(m, s, i, args.device),
+                "ours": lambda s=modality, i=items: embedder.embed(**{s: i}).vectors,
             }
             out = {side: work() for side, work in sides.items()}  # warms up
             assert np.allclose(out["naive"], out["ours"], atol=1e-4), "the two sides differ"

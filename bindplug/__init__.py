@@ -10,21 +10,21 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 # Imported on first use, so that `bindplug --help` stays quick.
 _WHERE = {
-    "Bridge": "bridge",
+    "Bridge": "bridge.bridge",
     "BindplugError": "errors",
-    "Detections": "results",
-    "Embedder": "embedder",
-    "Embedding": "embedding",
+    "Detections": "detection.results",
+    "Embedder": "embedding.embedder",
+    "Embedding": "embedding.vectors",
     "SpaceMismatch": "errors",
-    "compose": "embedding",
-    "default_vocabulary": "bridge",
-    "fit_bridge": "bridge",
-    "load_detector": "plugins",
-    "load_embedder": "plugins",
-    "load_generator": "plugins",
-    "load_masker": "plugins",
-    "similarity": "embedding",
-    "slerp": "embedding",
+    "compose": "embedding.vectors",
+    "default_vocabulary": "bridge.vocabulary",
+    "fit_bridge": "bridge.bridge",
+    "load_detector": "models.load",
+    "load_embedder": "models.load",
+    "load_generator": "models.load",
+    "load_masker": "models.load",
+    "similarity": "embedding.vectors",
+    "slerp": "embedding.vectors",
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -38,11 +38,11 @@ def golden_config(golden):
         "imu": ib.IMUConfig,
     }
     names = {"width": "embed_dim", "depth": "num_blocks", "heads": "num_heads"}
-    senses = {
-        sense: make(**{ours: kw[f"{sense}_{theirs}"] for ours, theirs in names.items()})
-        for sense, make in classes.items()
+    modalities = {
+        modality: make(**{ours: kw[f"{modality}_{theirs}"] for ours, theirs in names.items()})
+        for modality, make in classes.items()
     }
-    return ib.ImageBindConfig(embed_dim=kw["out_embed_dim"], **senses)
+    return ib.ImageBindConfig(embed_dim=kw["out_embed_dim"], **modalities)
 
 
 @pytest.fixture(scope="session")

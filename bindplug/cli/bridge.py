@@ -3,17 +3,9 @@ from __future__ import annotations
 import click
 
 from ..errors import BindplugError
-from .common import (
-    PromptCommand,
-    clear_errors,
-    device_option,
-    model_option,
-    need_prompts,
-    options,
-    prompt_options,
-    put_json,
-    say,
-)
+from .options import device_option, model_option, options
+from .output import clear_errors, put_json, say
+from .prompts import PromptCommand, need_prompts, prompt_options
 
 to_option = click.option(
     "--to", "target", default="tiny-clip", show_default=True, help="Embedder of the host's space."
@@ -61,7 +53,7 @@ def build(model, target, kind, vocabulary, templates, device):
 @clear_errors
 def list_command(as_json):
     """The word lists that are encoded already, and for which spaces."""
-    from ..words import kept
+    from ..bridge.text_cache import kept
 
     rows = kept()
     if as_json:
@@ -78,8 +70,8 @@ def show(model, target, kind, vocabulary, templates, device):
     """How well a bridge carries its own words: the share that stay nearest to themselves."""
     import numpy as np
 
-    from ..bridge import word_vectors
-    from ..embedding import Embedding, unit
+    from ..bridge.bridge import word_vectors
+    from ..embedding.vectors import Embedding, unit
 
     sides = _load(model, target, device)
     fitted = _fit(sides, kind, vocabulary or "default", templates)
@@ -121,14 +113,14 @@ def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, dev
 
 def _load(model, target, device):
     """The embedders on both sides."""
-    from ..plugins import load_embedder
+    from ..models.load import load_embedder
 
     return load_embedder(model, device), load_embedder(target, device)
 
 
 def _fit(sides, kind, vocabulary, templates):
-    from ..bridge import TEMPLATES, fit_bridge
-    from ..words import read_vocabulary
+    from ..bridge.bridge import TEMPLATES, fit_bridge
+    from ..bridge.vocabulary import read_vocabulary
 
     if any("{}" not in t for t in templates):
         raise BindplugError('a template holds "{}" for the name, as "a {}"')

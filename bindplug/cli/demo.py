@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .common import clear_errors, device_option, output_options, say
+from .options import device_option, output_options
+from .output import clear_errors, say
 
 
 def media_folder() -> Path:
@@ -22,10 +23,10 @@ def demo(output, overwrite, device):
 
     Writes demo.png, a contact sheet.
     """
-    from ..bridge import cross
-    from ..drawing import sheet
-    from ..plugins import load_detector, load_embedder, load_generator
-    from ..results import make_folder, refuse_existing, write_file
+    from ..bridge.bridge import cross
+    from ..detection.drawing import sheet
+    from ..models.load import load_detector, load_embedder, load_generator
+    from ..storage.atomic import make_folder, refuse_existing, write_file
 
     folder = make_folder(output)
     target = folder / "demo.png"

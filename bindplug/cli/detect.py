@@ -10,25 +10,10 @@ from pathlib import Path
 import click
 
 from ..errors import BindplugError
-from .common import (
-    FLAGS,
-    Failures,
-    JsonStream,
-    PromptCommand,
-    clear_errors,
-    device_option,
-    embed_prompts,
-    keep_going_option,
-    mix_prompts,
-    model_option,
-    need_prompts,
-    output_options,
-    prompts_of,
-    put_json,
-    say,
-    unique_stems,
-)
-from .question import open_detector, question_options, read_question
+from .detection_options import open_detector, question_options, read_question
+from .options import device_option, keep_going_option, model_option, output_options
+from .output import Failures, JsonStream, clear_errors, put_json, say, unique_stems
+from .prompts import FLAGS, PromptCommand, embed_prompts, mix_prompts, need_prompts, prompts_of
 
 
 @click.command(cls=PromptCommand)
@@ -78,9 +63,9 @@ def detect(
       bindplug detect --audio dog.wav --negative-text wolf pictures/ --keep-going
       bindplug detect --video clip.mp4
     """
-    from ..bulk import expand
-    from ..detector import Finder
-    from ..plugins import load_embedder
+    from ..detection.detector import Finder
+    from ..embedding.inputs import expand
+    from ..models.load import load_embedder
 
     if bool(images) == bool(video):
         raise BindplugError("give pictures, or one --video")
@@ -121,7 +106,7 @@ class Job:
     """
 
     def __init__(self, images, output, overlay, overwrite, resume):
-        from ..results import make_folder, refuse_existing
+        from ..storage.atomic import make_folder, refuse_existing
 
         self.images, self.overlay = images, overlay
         self.stems, self.output, self.done = unique_stems(images), Path(output), {}
@@ -140,9 +125,9 @@ class Job:
 
     def run(self, finder, batch_size: int, failures: Failures, streams: list) -> None:
         """Detect, and write each picture's result at once."""
-        from ..results import coco_entries, document_head
+        from ..detection.results import coco_entries, document_head
 
-        head = document_head({**finder.query.about, "detector": finder.detector.name})
+        head = document_head({**finder.query.metadata, "detector": finder.detector.name})
         for number, entry in self._entries(finder, batch_size, head, failures):
             for stream in streams:
                 rows = [entry] if stream.name else coco_entries(entry, number)
@@ -197,11 +182,11 @@ class Job:
 
 
 def _watch(detector, embedder, video, prompt, asked, output, overwrite, json_file, coco) -> None:
-    from ..watch import annotate
+    from ..detection.video.annotate import annotate_video
 
     if coco:
         raise BindplugError("--coco is for pictures; a video's timeline is JSON")
-    timeline = annotate(
+    timeline = annotate_video(
         detector, embedder, video, output, overwrite, progress=True, prompt=prompt, **asked
     )
     put_json(json_file, timeline, overwrite)

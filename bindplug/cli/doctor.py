@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from .. import __version__
-from .common import clear_errors
+from .output import clear_errors
 
 NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
@@ -38,7 +38,7 @@ def doctor():
         healthy = False
         click.echo(f"device: torch does not import: {err}")
     healthy &= _report_import("torchaudio", "bindplug does not use it, but transformers imports it")
-    from .plugins import rows
+    from ..models.registry import rows
 
     for row in rows():
         click.echo(f"{row['kind']:<10} {row['name']:<12} {row['error'] or 'ok'}")

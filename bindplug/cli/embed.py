@@ -5,21 +5,16 @@ from pathlib import Path
 import click
 
 from ..errors import BindplugError
-from .common import (
-    Failures,
-    PromptCommand,
-    clear_errors,
+from .options import (
     device_option,
     model_option,
-    need_prompts,
     open_embedder,
-    prompt_options,
-    put_json,
     read_options,
-    say,
-    sense_option,
     speed_options,
+    transform_option,
 )
+from .output import Failures, clear_errors, put_json, say
+from .prompts import PromptCommand, need_prompts, prompt_options
 
 
 class Shard(click.ParamType):
@@ -37,8 +32,10 @@ class Shard(click.ParamType):
 @click.command(cls=PromptCommand)
 @prompt_options
 @click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON.")
-@click.option("--sense", help="Of the list's plain lines; by default their endings say it.")
-@sense_option
+@click.option(
+    "--modality", "--sense", help="Of the list's plain lines; by default their endings say it."
+)
+@transform_option
 @model_option
 @click.option(
     "-o", "--output", metavar="FILE", help="x.safetensors, x.npy or x.parquet; else JSON to stdout."
@@ -48,7 +45,9 @@ class Shard(click.ParamType):
 @speed_options
 @device_option
 @clear_errors
-def embed(prompts, listed, sense, sense_options, model, output, shard, overwrite, device, **speed):
+def embed(
+    prompts, listed, modality, transform_options, model, output, shard, overwrite, device, **speed
+):
     """Write embeddings, one unit row for each input, in the order given.
 
     A folder or a pattern stands for its files. Interrupted, the same command goes on.
@@ -58,15 +57,17 @@ def embed(prompts, listed, sense, sense_options, model, output, shard, overwrite
       bindplug embed --audio sounds/ -o sounds.safetensors
       find . -name '*.flac' | bindplug embed --list - -o x.parquet --shard 0/4
     """
-    from ..bulk import check_format, embed_files, expand, shard_of
+    from ..embedding.inputs import expand
+    from ..embedding.jobs import embed_files, shard_of
+    from ..storage.vector_file import check_format
 
     path = None if output is None else Path(output)
     if path is not None:
         check_format(path)
     items = [(s, v) for s, value in prompts for v in expand(s, value)]
-    items += _read(listed, sense)
+    items += _read(listed, modality)
     need_prompts(items)
-    options = read_options(sense_options, {s for s, _ in items})
+    options = read_options(transform_options, {s for s, _ in items})
     embedder, failures = open_embedder(model, device, **speed), Failures()
     items = shard_of(items, shard)
     if path is None:
@@ -79,28 +80,28 @@ def embed(prompts, listed, sense, sense_options, model, output, shard, overwrite
     failures.finish()
 
 
-def _read(listed: str | None, sense: str | None) -> list[tuple[str, str]]:
-    from ..bulk import read_list
-    from ..senses import SENSES
+def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:
+    from ..embedding.inputs import read_list
+    from ..embedding.modalities import MODALITIES
 
-    if sense is not None and sense not in SENSES:
-        raise BindplugError(f"no sense {sense!r}; choose one of {', '.join(SENSES)}")
+    if modality is not None and modality not in MODALITIES:
+        raise BindplugError(f"no sense {modality!r}; choose one of {', '.join(MODALITIES)}")
     if listed is None:
         return []
     try:
         with click.open_file(listed, encoding="utf-8") as file:
-            return read_list(file, sense)
+            return read_list(file, modality)
     except (OSError, UnicodeDecodeError) as err:
         raise BindplugError(f"{listed}: cannot be read as a list: {err}") from err
 
 
 def _to_stdout(embedder, items, options, failures: Failures) -> None:
-    from ..senses import options_of
+    from ..embedding.modalities import options_of
 
     labels, rows = [], []
-    for sense, value in items:
-        own = options_of(sense, options)
-        found = failures.guard(embedder.embed, **{sense: value}, **own)
+    for modality, value in items:
+        own = options_of(modality, options)
+        found = failures.guard(embedder.embed, **{modality: value}, **own)
         if found is not None:
             labels += found.labels
             rows += [[round(float(v), 6) for v in row] for row in found.vectors]

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 import click
 
-from .common import (
-    Failures,
-    clear_errors,
+from .detection_options import open_detector, question_options, read_question
+from .options import (
     device_option,
     model_option,
     open_embedder,
     options,
-    put_json,
     read_options,
-    sense_option,
     speed_options,
+    transform_option,
 )
-from .question import open_detector, question_options, read_question
+from .output import Failures, clear_errors, put_json
 
 report_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="The figures as JSON."),
@@ -22,7 +20,7 @@ report_options = options(
 )
 shared = options(
     report_options,
-    sense_option,
+    transform_option,
     model_option,
     speed_options,
     device_option,
@@ -39,7 +37,7 @@ def evaluate():
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@click.option("--sense", default="audio", show_default=True)
+@click.option("--modality", "--sense", default="audio", show_default=True)
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
 @click.option(
     "--template",
@@ -50,8 +48,8 @@ def evaluate():
 @click.option("--fold", help="Only this fold of the data.")
 @shared
 @clear_errors
-def classify(data, sense, labels, templates, fold, json_file, overwrite, sense_options, model,
-             device, **speed):  # fmt: skip
+def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
+             model, device, **speed):  # fmt: skip
     """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
 
     DATA is a folder with one folder a class, or a CSV with the columns filename and category, or
@@ -62,10 +60,10 @@ def classify(data, sense, labels, templates, fold, json_file, overwrite, sense_o
     """
     from ..evaluation.zero_shot import evaluate_classes
 
-    own = read_options(sense_options, [sense])
+    own = read_options(transform_options, [modality])
     embedder, failures = open_embedder(model, device, **speed), Failures()
     figures, errors = evaluate_classes(
-        embedder, data, sense, labels, templates or None, fold, own, progress=True
+        embedder, data, modality, labels, templates or None, fold, own, progress=True
     )
     _report(figures, errors, failures, json_file, overwrite)
 
@@ -76,7 +74,7 @@ def classify(data, sense, labels, templates, fold, json_file, overwrite, sense_o
 @click.option("--target", default="text", show_default=True, help="Sense of what is found.")
 @shared
 @clear_errors
-def retrieve(data, query, target, json_file, overwrite, sense_options, model, device, **speed):
+def retrieve(data, query, target, json_file, overwrite, transform_options, model, device, **speed):
     """Retrieval between two senses, both ways: R@1, R@5 and R@10.
 
     DATA is a CSV with one column for each sense; what stands on a line belongs together, and
@@ -87,7 +85,7 @@ def retrieve(data, query, target, json_file, overwrite, sense_options, model, de
     """
     from ..evaluation.zero_shot import evaluate_pairs
 
-    own = read_options(sense_options, [query, target])
+    own = read_options(transform_options, [query, target])
     embedder, failures = open_embedder(model, device, **speed), Failures()
     figures, errors = evaluate_pairs(embedder, data, query, target, own, progress=True)
     _report(figures, errors, failures, json_file, overwrite)
@@ -113,7 +111,7 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
       bindplug evaluate detect val.json --images pictures --sounds sounds
     """
     from ..evaluation.boxes import evaluate_boxes
-    from ..plugins import load_embedder
+    from ..models.load import load_embedder
 
     failures, embedder = Failures(), load_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
@@ -150,7 +148,7 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
       bindplug evaluate avs Single-source/s4_data --model imagebind-huge --weights detic-swinb
     """
     from ..evaluation.avs import evaluate_avs
-    from ..plugins import load_embedder
+    from ..models.load import load_embedder
 
     failures, embedder = Failures(), load_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
@@ -183,7 +181,7 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
       bindplug evaluate generate painted/ --judge openai-clip-vit-b-32 --references real/
     """
     from ..evaluation.pictures import evaluate_pictures
-    from ..plugins import load_embedder
+    from ..models.load import load_embedder
 
     figures, errors = evaluate_pictures(
         load_embedder(judge, device), data, references, sounds, labels, templates or None,

@@ -1,28 +1,15 @@
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ..errors import BindplugError
-from .common import (
-    FLAGS,
-    Failures,
-    PromptCommand,
-    clear_errors,
-    device_option,
-    model_option,
-    need_prompts,
-    output_options,
-    prompts_of,
-    say,
-    unique_stems,
-)
-
-JOB = "bindplug:job"  # the picture's own recipe, in its PNG
+from ..generation.recipe import _read_job, _stem, _stem_of
+from ..generation.session import Painter
+from .options import device_option, model_option, output_options
+from .output import Failures, clear_errors, unique_stems
+from .prompts import FLAGS, PromptCommand, need_prompts, prompts_of
 
 
 @click.command(cls=PromptCommand)
@@ -115,164 +102,14 @@ def generate(prompts, mix, together, negative_audio, morph, frames, like, num_im
     failures.finish()
 
 
-class Painter:
-    """The models of a job, which several jobs share."""
-
-    def __init__(self, job: dict, device: str):
-        from ..plugins import load_embedder, load_generator
-
-        settings = {"memory": job["memory"], "dtype": job["dtype"], "offload": job["offload"]}
-        settings = {name: value for name, value in settings.items() if value}
-        self.embedder = load_embedder(job["model"], device)
-        self.painter = load_generator(job["generator"], job["weights"], device, **settings)
-        self.device = device
-
-    def paint(self, job: dict, seed: int, paths: list[Path]) -> None:
-        """Pictures of seeds from `seed` on, each written with its own job inside."""
-        prompt = self._prompt(job)
-        settings, negative = self._settings(job), self._negative(job)
-        settings["candidates"] = job["candidates"] or self.painter.candidates
-        about = {**_about(job), "device": self.device, "candidates": settings["candidates"]}
-        for i, path in enumerate(paths):
-            [picture] = self.painter.generate(
-                prompt, seed=seed + i, negative=negative, progress=True, **settings
-            )
-            _save(picture, path, {**about, "seed": seed + i})
-            say(f"{prompt.labels[0]}  -> {path}")
-
-    def morph(self, job, frames, seed, folder: Path, stem: str, overwrite: bool) -> None:
-        """A film from the first prompt to the last: GIF, and MP4 with the sounds."""
-        from ..results import make_folder, refuse_existing
-        from ..watch.film import write_gif, write_mp4
-
-        paths = [folder / f"{stem}.gif", folder / f"{stem}.mp4"]
-        make_folder(folder)
-        refuse_existing(paths, overwrite)
-        ends = [self._hear(job, value) for _, value in job["prompts"]]
-        pictures = self.painter.morph(*ends, frames, seed, progress=True, **self._settings(job))
-        write_gif(paths[0], pictures)
-        write_mp4(paths[1], pictures, [value for _, value in job["prompts"]])
-        say(f"{frames} frames -> {paths[0]}, {paths[1]}")
-
-    def _prompt(self, job: dict):
-        from ..embedding import compose
-        from ..listening import overlay_sounds
-
-        sounds = [value for sense, value in job["prompts"] if sense == "audio"]
-        parts = []
-        if job["together"] and sounds:
-            heard = self._hear(job, overlay_sounds(sounds))
-            parts.append(replace(heard, labels=(" and ".join(map(_stem_of, sounds)),)))
-        for sense, value in job["prompts"]:
-            if sense != "audio":
-                parts.append(self.embedder.embed(**{sense: value}))
-            elif not job["together"]:
-                parts.append(self._hear(job, value))
-        mix = job["mix"] or [1.0] * len(parts)
-        if len(mix) != len(parts):
-            raise BindplugError(f"{len(mix)} weights for {len(parts)} prompts; give one for each")
-        return compose(list(zip(parts, mix, strict=True)))
-
-    def _hear(self, job: dict, source):
-        from ..listening import listen
-
-        level = "own" if job["keep_loudness"] else "peak"
-        return listen(self.embedder, source, job["window"], level)
-
-    def _negative(self, job: dict):
-        return self._hear(job, job["negative_audio"]) if job["negative_audio"] else None
-
-    def _settings(self, job: dict) -> dict:
-        from ..transforms.vision import load_image
-
-        settings = {
-            "steps": job["steps"],
-            "guidance_scale": job["guidance_scale"],
-            "noise_level": job["noise_level"],
-            "height": job["height"] or self.painter.size,
-            "width": job["width"] or self.painter.size,
-            "text": job["text"],
-            "negative_text": job["negative_text"],
-        }
-        if job["init_image"]:
-            settings["start"] = load_image(job["init_image"], upright=True)
-            settings["strength"] = job["strength"]
-        return settings
-
-
 def _parts(prompts, mix, joined) -> list[list]:
     """What one picture each is made of."""
     return [list(prompts)] if mix or joined else [[prompt] for prompt in prompts]
 
 
-def _stem(kind: str, value: str) -> str:
-    if kind != "text":
-        return _stem_of(value)
-    return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
-
-
-def _stem_of(path: str) -> str:
-    return Path(path).stem
-
-
 def _make_room(paths: list[list[Path]], output: str, overwrite: bool) -> None:
-    from ..results import make_folder, refuse_existing
+    from ..storage.atomic import make_folder, refuse_existing
 
     make_folder(output)
     for path in (p for own in paths for p in own):
         refuse_existing([path, path.with_suffix(".json")], overwrite)
-
-
-def _files(job: dict) -> list[str]:
-    """Every file that a job reads."""
-    own = [value for sense, value in job["prompts"] if sense != "text"]
-    return own + [job[k] for k in ("negative_audio", "init_image", "memory") if job[k]]
-
-
-def _about(job: dict) -> dict:
-    """The job as it can be done again: paths that hold from anywhere, and what was in the files."""
-    files = {value: str(Path(value).resolve()) for value in _files(job)}
-    prompts = [[sense, files.get(value, value)] for sense, value in job["prompts"]]
-    own = {k: files[job[k]] for k in ("negative_audio", "init_image", "memory") if job[k]}
-    return {**job, **own, "prompts": prompts,
-            "sha256": {path: _digest(Path(path)) for path in files.values()}}  # fmt: skip
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_job(png: str) -> dict:
-    from PIL import Image
-
-    from ..transforms.source import check_file
-
-    check_file(png, png, "picture")
-    try:
-        with Image.open(png) as picture:
-            job = json.loads(picture.text[JOB])
-    except (OSError, AttributeError, KeyError, ValueError) as err:
-        raise BindplugError(f"{png}: holds no recipe; give a PNG that generate wrote") from err
-    for path, digest in job.pop("sha256").items():
-        if not Path(path).is_file():
-            raise BindplugError(f"{path}: is gone; {png} was made from it")
-        if _digest(Path(path)) != digest:
-            raise BindplugError(f"{path}: has changed since {png} was made from it")
-    job.pop("bindplug")
-    job.setdefault("candidates", 1)  # pictures of earlier versions had no others beside them
-    return job
-
-
-def _save(picture, path: Path, about: dict) -> None:
-    """A PNG with its job inside, and the same as JSON beside it."""
-    from PIL.PngImagePlugin import PngInfo
-
-    from .. import __version__
-    from ..results import write_file, write_json
-
-    about = {"bindplug": __version__, **about}
-    info = PngInfo()
-    info.add_itxt(JOB, json.dumps(about))
-    write_file(path, lambda f: picture.save(f, format="PNG", pnginfo=info))
-    write_json(path.with_suffix(".json"), about)

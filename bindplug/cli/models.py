@@ -3,7 +3,9 @@ from __future__ import annotations
 import click
 
 from ..errors import BindplugError
-from .common import Offline, clear_errors, put_json, say
+from ..models.registry import fetched, shipped
+from .options import Offline
+from .output import clear_errors, put_json, say
 
 offline = click.option(
     "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
@@ -39,43 +41,14 @@ def list_command(as_json):
         click.echo(f"{row['kind']:<10} {name:<24} {row['state'] + size:<10} {row['about']}")
 
 
-def shipped() -> list[dict]:
-    """Weights that come with the plugins, and those that a library fetches for them."""
-    from ..plugins import GROUPS, discover, kind_of, plugin
-
-    rows = []
-    for group in GROUPS:
-        for name in discover(group):
-            entry = plugin(group, name)
-            row = {"kind": kind_of(group), "name": name, "about": entry.about, "bytes": None}
-            own = () if entry.checkpoints or entry.hub else (name,)
-            for weights in getattr(entry, "weights", own):  # an embedder is its own weights
-                rows.append({**row, "weights": weights, "state": "shipped"})
-            for weights in entry.hub:
-                rows.append({**row, "weights": weights, "state": "hub"})
-    return rows
-
-
-def fetched() -> list[dict]:
-    """Checkpoints of the catalogue, here or not."""
-    from ..weights import catalogue
-
-    return [
-        {"kind": "checkpoint", "name": c.name, "weights": c.file, "bytes": c.bytes,
-         "about": f"{c.gives}; licence: {c.licence}", "url": c.url, "sha256": c.sha256,
-         "path": str(c.path), "state": "here" if c.path.is_file() else "not here"}
-        for c in catalogue().values()
-    ]  # fmt: skip
-
-
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @offline
 @clear_errors
 def pull(names):
     """Fetch checkpoints; an interrupted download goes on."""
-    from ..weights import find
-    from ..weights import pull as fetch
+    from ..models.registry import find
+    from ..storage.download import pull as fetch
 
     for checkpoint in [find(name) for name in names]:
         if not checkpoint.path.exists():
@@ -88,7 +61,7 @@ def pull(names):
 @clear_errors
 def path(name):
     """Print where a checkpoint is."""
-    from ..weights import find
+    from ..models.registry import find
 
     checkpoint = find(name)
     if not checkpoint.path.is_file():
@@ -102,8 +75,8 @@ def path(name):
 def verify(names):
     """Check size and sha256 of checkpoints, and of what was split off them."""
     from ..imagebind.split import verify_parts
-    from ..weights import catalogue, find
-    from ..weights import verify as check
+    from ..models.registry import catalogue, find
+    from ..storage.checkpoints import verify as check
 
     chosen = [find(n) for n in names] or [c for c in catalogue().values() if c.path.exists()]
     for checkpoint in chosen:
@@ -117,8 +90,8 @@ def verify(names):
 @clear_errors
 def remove(names):
     """Delete checkpoints and what was made of them."""
-    from ..weights import find
-    from ..weights import remove as delete
+    from ..models.registry import find
+    from ..storage.checkpoints import remove as delete
 
     for checkpoint in [find(name) for name in names]:
         say(f"{checkpoint.name}: {'removed' if delete(checkpoint) else 'was not here'}")

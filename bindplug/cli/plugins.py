@@ -2,30 +2,8 @@ from __future__ import annotations
 
 import click
 
-from .common import clear_errors, put_json
-
-
-def rows() -> list[dict]:
-    """Every plugin: its group, name, package, and why it does not load if it does not."""
-    from ..errors import BindplugError
-    from ..plugins import GROUPS, discover, kind_of, plugin
-
-    out = []
-    for group in GROUPS:
-        for name, entry in discover(group).items():
-            row = {
-                "kind": kind_of(group),
-                "name": name,
-                "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
-                "about": "",
-                "error": None,
-            }
-            try:
-                row["about"] = plugin(group, name).about
-            except BindplugError as err:
-                row["error"] = str(err)
-            out.append(row)
-    return out
+from ..models.registry import rows
+from .output import clear_errors, put_json
 
 
 @click.command()

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..detector import Finder
+from ..detection.detector import Finder
+from ..detection.results import Detections
 from ..errors import BindplugError
-from ..results import Detections
 
 BETA2 = 0.3  # of the F measure
 LEVELS = np.linspace(0, 1 - 1e-10, 255)
@@ -80,7 +80,7 @@ def evaluate_avs(
     """
     least = options.pop("threshold", None)
     least = detector.threshold if least is None else least
-    overlaps, fs, errors, about = [], [], [], {}
+    overlaps, fs, errors, metadata = [], [], [], {}
     for clip in tqdm(read_clips(root, split), disable=not progress, unit="video", desc="segment"):
         try:
             for second, frame, mask in clip.frames:
@@ -91,7 +91,7 @@ def evaluate_avs(
                 overlaps.append(mask_iou(soft > least, truth))
                 if truth.any():
                     fs.append(f_measures(soft, truth))
-                about = finder.query.about
+                metadata = finder.query.metadata
         except BindplugError as err:
             errors.append(err)
     figures = {
@@ -99,7 +99,7 @@ def evaluate_avs(
         "F": float(np.mean(fs, axis=0).max()) if fs else 0.0,
         "frames": len(overlaps),
     }
-    return {**figures, **about}, errors
+    return {**figures, **metadata}, errors
 
 
 def _hear(embedder, sound: Path, second: int, seconds: float | None):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..detector import Finder
-from ..embedding import Embedding
+from ..detection.detector import Finder
+from ..detection.results import coco_entries
+from ..embedding.inputs import MEDIA_ENDINGS
+from ..embedding.vectors import Embedding
 from ..errors import BindplugError
-from ..results import MEDIA_ENDINGS, coco_entries
 from .detection import coco_figures
 
 LEAST = 0.02  # score, as in Detic's own evaluation
@@ -59,14 +60,14 @@ def evaluate_boxes(
                 row["category_id"] = categories[ids[row["category_id"] - 1]]["id"]
                 results.append(row)
     figures = coco_figures(truth, results)
-    about = {"pictures": len(truth["images"]), "categories": len(categories)}
-    return {**figures, **about, **finders[0][0].query.about}, errors
+    metadata = {"pictures": len(truth["images"]), "categories": len(categories)}
+    return {**figures, **metadata, **finders[0][0].query.metadata}, errors
 
 
 def _finders(detector, heard: list[Embedding], options: dict) -> list[tuple[Finder, list[int]]]:
     """Each category by itself, so that a box may be several things; all at once where prompts
     stand against one another."""
-    from ..embedding import concatenate
+    from ..embedding.vectors import concatenate
 
     asked = {**options, "threshold": LEAST, "top_k": 100, "masks": False}
     if options.get("contrast") == "prompts":

@@ -6,7 +6,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bulk import ENDINGS, expand
+from ..embedding.inputs import expand
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 
 FILE_COLUMNS = ("filename", "file", "path", "audio", "image", "video", "depth", "thermal", "imu")
@@ -23,7 +24,7 @@ class Item:
     fold: str = ""
 
 
-def read_classified(data: str | Path, sense: str) -> list[Item]:
+def read_classified(data: str | Path, modality: str) -> list[Item]:
     """Files and labels of a folder of folders or a CSV.
 
     Args:
@@ -39,12 +40,12 @@ def read_classified(data: str | Path, sense: str) -> list[Item]:
     if data.is_dir():
         tables = sorted(data.glob("meta/*.csv")) + sorted(data.glob("*.csv"))
         if not tables:
-            return _folders(data, sense)
+            return _folders(data, modality)
         data = tables[0]
     rows = _read_csv(data)
     file_column = _column(rows[0], FILE_COLUMNS, data)
     label_column = _column(rows[0], LABEL_COLUMNS, data)
-    find = _finder(data, sense)
+    find = _finder(data, modality)
     return [
         Item(
             find(row[file_column]),
@@ -55,7 +56,7 @@ def read_classified(data: str | Path, sense: str) -> list[Item]:
     ]
 
 
-def read_pairs(data: str | Path, senses: tuple[str, str]) -> list[tuple[str, str]]:
+def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str, str]]:
     """Pairs that belong together: a CSV with one column for each of two senses.
 
     Raises:
@@ -65,23 +66,23 @@ def read_pairs(data: str | Path, senses: tuple[str, str]) -> list[tuple[str, str
     if data.is_dir():
         tables = sorted(data.glob("*.csv"))
         if not tables:
-            raise BindplugError(f"{data}: holds no CSV with the columns {', '.join(senses)}")
+            raise BindplugError(f"{data}: holds no CSV with the columns {', '.join(modalities)}")
         data = tables[0]
     rows = _read_csv(data)
-    for sense in senses:
-        _column(rows[0], (sense,), data)
-    find = {s: (lambda v: v) if s == "text" else _finder(data, s) for s in senses}
-    return [tuple(find[s](row[s]) for s in senses) for row in rows]
+    for modality in modalities:
+        _column(rows[0], (modality,), data)
+    find = {s: (lambda v: v) if s == "text" else _finder(data, s) for s in modalities}
+    return [tuple(find[s](row[s]) for s in modalities) for row in rows]
 
 
-def _folders(data: Path, sense: str) -> list[Item]:
-    endings = ENDINGS[sense].split()
+def _folders(data: Path, modality: str) -> list[Item]:
+    endings = MODALITIES[modality].endings
     items = []
     for folder in sorted(p for p in data.iterdir() if p.is_dir()):
         if any(p.suffix.lower() in endings for p in folder.rglob("*")):
-            items += [Item(path, (folder.name,)) for path in expand(sense, str(folder))]
+            items += [Item(path, (folder.name,)) for path in expand(modality, str(folder))]
     if not items:
-        raise BindplugError(f"{data}: holds neither a CSV nor folders with {sense} files")
+        raise BindplugError(f"{data}: holds neither a CSV nor folders with {modality} files")
     return items
 
 
@@ -103,9 +104,14 @@ def _column(row: dict, names: tuple[str, ...], path: Path) -> str:
     raise BindplugError(f"{path}: has no column {' or '.join(names[:3])}; it has {', '.join(row)}")
 
 
-def _finder(table: Path, sense: str):
+def _finder(table: Path, modality: str):
     """Where a CSV's files are: as named, beside it, or in a folder named by the sense."""
-    roots = (table.parent, table.parent.parent, table.parent / sense, table.parent.parent / sense)
+    roots = (
+        table.parent,
+        table.parent.parent,
+        table.parent / modality,
+        table.parent.parent / modality,
+    )
 
     def find(name: str) -> str:
         for root in roots:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..detection.results import Detections, box_iou, coco_results
 from ..errors import MissingDependency
-from ..results import Detections, box_iou, coco_results
 
 
 def average_precision(

@@ -47,12 +47,12 @@ def evaluate_pictures(
     figures, errors = evaluate_classes(judge, data, "image", labels, templates, progress=progress)
     figures["judge"] = figures.pop("space")
     pictures, classes, _ = _embed(judge, items, "image", progress)
-    for name, other, sense in (("picture", references, "image"), ("sound", sounds, "audio")):
+    for name, other, modality in (("picture", references, "image"), ("sound", sounds, "audio")):
         if other is None:
             continue
-        if sense not in judge.senses:
-            raise BindplugError(f"the judge {judge.space!r} does not embed {sense}")
-        found, theirs, bad = _embed(judge, read_classified(other, sense), sense, progress)
+        if modality not in judge.modalities:
+            raise BindplugError(f"the judge {judge.space!r} does not embed {modality}")
+        found, theirs, bad = _embed(judge, read_classified(other, modality), modality, progress)
         errors += bad
         same = classes[:, None] == theirs[None]
         if not same.any():
@@ -67,8 +67,8 @@ def evaluate_pictures(
     return figures, errors
 
 
-def _embed(judge, items: list[Item], sense: str, progress: bool):
-    found, good, errors = embed_good(judge, sense, [i.path for i in items], {}, progress)
+def _embed(judge, items: list[Item], modality: str, progress: bool):
+    found, good, errors = embed_good(judge, modality, [i.path for i in items], {}, progress)
     return found, np.array([items[i].labels[0] for i in good]), errors
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..classifier import ZeroShot, read_labels
-from ..embedding import Embedding
+from ..embedding.classifier import ZeroShot, read_labels
+from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 from .datasets import read_classified, read_pairs
 from .metrics import mean_average_precision, recall_at, top_k
 
 
 def evaluate_classes(
-    embedder, data: str | Path, sense: str, labels: str | None = None, templates=None,
+    embedder, data: str | Path, modality: str, labels: str | None = None, templates=None,
     fold: str | None = None, options: dict | None = None, progress: bool = False,
 ) -> tuple[dict, list[str]]:  # fmt: skip
     """Naming of labelled files by text, each class an average over templates.
@@ -31,7 +31,7 @@ def evaluate_classes(
     Raises:
         BindplugError: data that cannot be read, a label that is not among `labels`, or no file.
     """
-    items = [i for i in read_classified(data, sense) if fold is None or i.fold == fold]
+    items = [i for i in read_classified(data, modality) if fold is None or i.fold == fold]
     if not items:
         raise BindplugError(f"{data}: has no file of fold {fold!r}")
     found = sorted({name for i in items for name in i.labels})
@@ -41,7 +41,7 @@ def evaluate_classes(
             raise BindplugError(f"{data}: the class {name!r} is not among the labels")
     classifier = ZeroShot(embedder, names, templates)
     embedding, good, errors = embed_good(
-        embedder, sense, [i.path for i in items], options or {}, progress
+        embedder, modality, [i.path for i in items], options or {}, progress
     )
     truth = np.zeros((len(good), len(names)), bool)
     columns = {name: c for c, name in enumerate(classifier.labels)}
@@ -49,7 +49,7 @@ def evaluate_classes(
         truth[row, [columns[name] for name in items[i].labels]] = True
     scores = classifier.scores(embedding)
     figures = {
-        "data": str(data), "sense": sense, "space": embedder.space,
+        "data": str(data), "sense": modality, "space": embedder.space,
         "files": len(good), "classes": len(names),
         "top-1": top_k(scores, truth, 1), "top-5": top_k(scores, truth, 5),
         "mAP": mean_average_precision(scores, truth),
@@ -72,9 +72,9 @@ def evaluate_pairs(
     """
     pairs = read_pairs(data, (query, target))
     sides, errors = [], []
-    for i, sense in enumerate((query, target)):
+    for i, modality in enumerate((query, target)):
         values = list(dict.fromkeys(p[i] for p in pairs))
-        embedding, good, bad = embed_good(embedder, sense, values, options or {}, progress)
+        embedding, good, bad = embed_good(embedder, modality, values, options or {}, progress)
         sides.append((embedding, {values[v]: row for row, v in enumerate(good)}))
         errors += bad
     (queries, row_of), (targets, column_of) = sides
@@ -99,7 +99,7 @@ def evaluate_pairs(
 
 
 def embed_good(
-    embedder, sense: str, values: list[str], options: dict, progress: bool = False
+    embedder, modality: str, values: list[str], options: dict, progress: bool = False
 ) -> tuple[Embedding, list[int], list[str]]:
     """An Embedding of the inputs that can be read, their places, and messages for the others.
 
@@ -108,11 +108,11 @@ def embed_good(
     """
     from tqdm import tqdm
 
-    from ..senses import options_of
+    from ..embedding.modalities import options_of
 
     vectors, good, errors = [], [], []
-    rows = embedder.stream(sense, values, **options_of(sense, options))
-    for row in tqdm(rows, sense, len(values), disable=None if progress else True, leave=False):
+    rows = embedder.stream(modality, values, **options_of(modality, options))
+    for row in tqdm(rows, modality, len(values), disable=None if progress else True, leave=False):
         if row.error:
             errors.append(str(row.error))
         else:
@@ -121,4 +121,4 @@ def embed_good(
     if not good:
         raise BindplugError(errors[0])
     labels = tuple(values[i] for i in good)
-    return Embedding(np.concatenate(vectors), embedder.space, sense, labels), good, errors
+    return Embedding(np.concatenate(vectors), embedder.space, modality, labels), good, errors

@@ -82,13 +82,13 @@ class ImageBindConfig:
     imu: IMUConfig | None = IMUConfig()
 
     @property
-    def senses(self) -> dict[str, object]:
+    def modalities(self) -> dict[str, object]:
         """The senses this network has, in the order of the state dict."""
         names = ("vision", "text", "audio", "depth", "thermal", "imu")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def to_dict(self) -> dict:
-        return {"embed_dim": self.embed_dim, **{m: asdict(c) for m, c in self.senses.items()}}
+        return {"embed_dim": self.embed_dim, **{m: asdict(c) for m, c in self.modalities.items()}}
 
     @classmethod
     def from_dict(cls, data: dict) -> ImageBindConfig:
@@ -109,10 +109,10 @@ class ImageBindConfig:
         if unknown:
             raise ValueError(f"unknown key in an ImageBind config: {sorted(unknown)[0]!r}")
         try:
-            senses = {m: make(**data[m]) if m in data else None for m, make in classes.items()}
+            modalities = {m: make(**data[m]) if m in data else None for m, make in classes.items()}
         except TypeError as err:
             raise ValueError(f"unknown key in an ImageBind config: {err}") from err
-        return cls(embed_dim=data["embed_dim"], **senses)
+        return cls(embed_dim=data["embed_dim"], **modalities)
 
 
 def imagebind_huge() -> ImageBindConfig:

@@ -71,19 +71,21 @@ class Normalize(nn.Module):
         return F.normalize(x, dim=-1)
 
 
-def _head(sense: str, width: int, embed_dim: int) -> nn.Module:
-    if sense == "text":
+def _head(modality: str, width: int, embed_dim: int) -> nn.Module:
+    if modality == "text":
         return TextHead(width, embed_dim)
     layers = [nn.LayerNorm(width, eps=1e-6), SelectToken(0)]
-    if sense == "imu":
+    if modality == "imu":
         layers.append(nn.Dropout(0.5))
     return nn.Sequential(*layers, nn.Linear(width, embed_dim, bias=False))
 
 
-def _postprocessor(sense: str) -> nn.Sequential:
-    if sense == "vision":
+def _postprocessor(modality: str) -> nn.Sequential:
+    if modality == "vision":
         return nn.Sequential(Normalize())
-    return nn.Sequential(Normalize(), LogitScale(LOGIT_SCALES[sense], learnable=sense == "text"))
+    return nn.Sequential(
+        Normalize(), LogitScale(LOGIT_SCALES[modality], learnable=modality == "text")
+    )
 
 
 class ImageBind(nn.Module):
@@ -94,10 +96,12 @@ class ImageBind(nn.Module):
         senses: build only these of the config's senses; None builds all.
     """
 
-    def __init__(self, config: ImageBindConfig, senses: list[str] | None = None):
+    def __init__(self, config: ImageBindConfig, modalities: list[str] | None = None):
         super().__init__()
         self.config = config
-        chosen = {m: c for m, c in config.senses.items() if senses is None or m in senses}
+        chosen = {
+            m: c for m, c in config.modalities.items() if modalities is None or m in modalities
+        }
         self.modality_preprocessors = nn.ModuleDict({m: STEMS[m](c) for m, c in chosen.items()})
         self.modality_trunks = nn.ModuleDict(
             {
@@ -132,26 +136,26 @@ class ImageBind(nn.Module):
         Raises:
             ValueError: a sense that this network does not have, or an input of a wrong size.
         """
-        return {sense: self.encode(sense, x) for sense, x in inputs.items()}
+        return {modality: self.encode(modality, x) for modality, x in inputs.items()}
 
-    def encode(self, sense: str, x: Tensor) -> Tensor:
+    def encode(self, modality: str, x: Tensor) -> Tensor:
         """`forward` for one sense."""
         if x.ndim < 5:
-            return self.encode_clips(sense, x)
-        out = self.encode_clips(sense, x.flatten(0, 1))
+            return self.encode_clips(modality, x)
+        out = self.encode_clips(modality, x.flatten(0, 1))
         return out.unflatten(0, (-1, x.shape[1])).mean(dim=1)
 
-    def encode_clips(self, sense: str, x: Tensor) -> Tensor:
+    def encode_clips(self, modality: str, x: Tensor) -> Tensor:
         """`encode` of single clips, (B, ...) without a clip axis, so `vision` may be
         (B, 3, T, H, W)."""
-        features = self.features(sense, x)
+        features = self.features(modality, x)
         if features.itemsize < 4:  # half precision: its norm would be a rough one
             features = features.float()
-        return self.modality_postprocessors[sense](features)
+        return self.modality_postprocessors[modality](features)
 
-    def logit_scale(self, sense: str) -> float:
+    def logit_scale(self, modality: str) -> float:
         """What the unit vectors of a sense are multiplied by; 1 for vision."""
-        parts = self.modality_postprocessors[sense]
+        parts = self.modality_postprocessors[modality]
         return parts[1].factor().item() if len(parts) > 1 else 1.0
 
     def cast(self, dtype: torch.dtype) -> ImageBind:
@@ -160,15 +164,17 @@ class ImageBind(nn.Module):
             part.to(dtype)
         return self
 
-    def features(self, sense: str, x: Tensor) -> Tensor:
+    def features(self, modality: str, x: Tensor) -> Tensor:
         """Head output before normalisation, (B, embed_dim), without a clip axis."""
-        if sense not in self.modality_trunks:
+        if modality not in self.modality_trunks:
             raise ValueError(
-                f"this model has no {sense!r} trunk; it has {', '.join(self.modality_trunks)}"
+                f"this model has no {modality!r} trunk; it has {', '.join(self.modality_trunks)}"
             )
-        stem = self.modality_preprocessors[sense]
+        stem = self.modality_preprocessors[modality]
         if x.is_floating_point():
             x = x.to(next(stem.parameters()).dtype)
-        if sense == "text":
-            return self.modality_heads[sense](self.modality_trunks[sense](stem(x), stem.mask), x)
-        return self.modality_heads[sense](self.modality_trunks[sense](stem(x)))
+        if modality == "text":
+            return self.modality_heads[modality](
+                self.modality_trunks[modality](stem(x), stem.mask), x
+            )
+        return self.modality_heads[modality](self.modality_trunks[modality](stem(x)))

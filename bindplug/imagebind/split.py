@@ -12,24 +12,25 @@ import torch
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..headers import header_bytes
-from ..weights import derived_folder, hash_file
+from ..storage.cache_dir import derived_folder
+from ..storage.hashing import hash_file
+from ..storage.safetensors_header import header_bytes
 
 INDEX = "index.json"
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
-def sense_of(key: str) -> str:
+def modality_of_key(key: str) -> str:
     """`modality_trunks.audio.blocks.0...` to `audio`."""
     return key.partition(".")[2].split(".")[0]
 
 
-def ready(path: Path, senses: list[str]) -> list[Path] | None:
+def ready(path: Path, modalities: list[str]) -> list[Path] | None:
     """The parts of a checkpoint for some senses, None where one is absent or of a wrong size."""
     folder = derived_folder(path)
     try:
         parts = json.loads((folder / INDEX).read_text())["parts"]
-        files = [folder / f"{sense}.safetensors" for sense in senses]
+        files = [folder / f"{modality}.safetensors" for modality in modalities]
         whole = all(f.stat().st_size == parts[f.stem]["bytes"] for f in files)
     except (OSError, ValueError, KeyError):
         return None
@@ -51,7 +52,7 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
     folder = derived_folder(path)
     groups: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.items():
-        groups.setdefault(sense_of(key), {})[key] = tensor
+        groups.setdefault(modality_of_key(key), {})[key] = tensor
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
@@ -66,21 +67,25 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
 def _write_parts(path: Path, folder: Path, groups: dict[str, dict[str, Tensor]]) -> None:
     index = folder / INDEX
     parts = json.loads(index.read_text())["parts"] if index.exists() else {}
-    for sense, tensors in groups.items():
-        target = folder / f"{sense}.safetensors"
-        if sense in parts and target.exists() and target.stat().st_size == parts[sense]["bytes"]:
+    for modality, tensors in groups.items():
+        target = folder / f"{modality}.safetensors"
+        if (
+            modality in parts
+            and target.exists()
+            and target.stat().st_size == parts[modality]["bytes"]
+        ):
             continue
         size = sum(t.numel() * t.element_size() for t in tensors.values())
         free = shutil.disk_usage(folder).free
         if free < size + (1 << 20):
             raise BindplugError(
-                f"{folder}: {size / 1e9:.2f} GB are needed for the {sense} trunk, "
+                f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk, "
                 f"{free / 1e9:.2f} GB are free; free some, or set BINDPLUG_HOME to another disk"
             )
         scratch = target.with_suffix(".part")
         digest = write_safetensors(scratch, tensors)
         os.replace(scratch, target)
-        parts[sense] = {"bytes": target.stat().st_size, "sha256": digest}
+        parts[modality] = {"bytes": target.stat().st_size, "sha256": digest}
         scratch = index.with_suffix(".part")
         scratch.write_text(json.dumps({"source": str(path.resolve()), "parts": parts}, indent=1))
         os.replace(scratch, index)
@@ -96,9 +101,9 @@ def verify_parts(path: Path) -> list[str]:
     if not (folder / INDEX).exists():
         return []
     parts = json.loads((folder / INDEX).read_text())["parts"]
-    for sense, about in parts.items():
-        file = folder / f"{sense}.safetensors"
-        if file.exists() and hash_file(file) != about["sha256"]:
+    for modality, metadata in parts.items():
+        file = folder / f"{modality}.safetensors"
+        if file.exists() and hash_file(file) != metadata["sha256"]:
             file.unlink()
             raise BindplugError(f"{file}: was damaged and is deleted; the next use writes it again")
     return list(parts)

@@ -22,7 +22,7 @@ def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
 
 
 def encode_with_fewer_tokens(
-    model: ImageBind, sense: str, x: Tensor, keep: float, generator: torch.Generator
+    model: ImageBind, modality: str, x: Tensor, keep: float, generator: torch.Generator
 ) -> Tensor:
     """Head features (B, D) from a random share of the patches, another one for each sample.
 
@@ -31,14 +31,14 @@ def encode_with_fewer_tokens(
         keep: share of the patch tokens that are kept; the class token always is.
     """
     if keep >= 1:
-        return model.features(sense, x)
-    tokens = model.modality_preprocessors[sense](x)
+        return model.features(modality, x)
+    tokens = model.modality_preprocessors[modality](x)
     batch, count, width = tokens.shape
     order = torch.rand(batch, count - 1, generator=generator).argsort(dim=1)
     kept = order[:, : max(1, round(keep * (count - 1)))].to(x.device) + 1
     patches = tokens.gather(1, kept[..., None].expand(-1, -1, width))
-    tokens = model.modality_trunks[sense](torch.cat([tokens[:, :1], patches], dim=1))
-    return model.modality_heads[sense](tokens)
+    tokens = model.modality_trunks[modality](torch.cat([tokens[:, :1], patches], dim=1))
+    return model.modality_heads[modality](tokens)
 
 
 def encode_short_text(model: ImageBind, ids: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ class Muon(torch.optim.Optimizer):
                 ]
                 grads = [p.grad for p in params]
                 torch._foreach_lerp_(momentum, grads, 1 - group["momentum"])
-                ahead = torch._foreach_lerp(grads, momentum, group["momentum"])
-                update = orthogonalise(torch.stack(ahead))
+                prefetch = torch._foreach_lerp(grads, momentum, group["momentum"])
+                update = orthogonalise(torch.stack(prefetch))
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 size = -group["lr"] * 0.2 * max(shape) ** 0.5
                 torch._foreach_add_(params, list(update), alpha=size)

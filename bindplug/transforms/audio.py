@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import AudioConfig
-from .source import check_file, source_name
+from ..storage.source import check_file, source_name
 
 log = logging.getLogger("bindplug")
 
@@ -111,7 +111,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
 
 def _soundtrack(source, name: str, err: Exception) -> tuple[np.ndarray, int]:
     """What libsndfile cannot read, FFmpeg may: m4a, aac, wma, and the sound of videos."""
-    from .video import decode_soundtrack
+    from .media import decode_soundtrack
 
     try:
         return decode_soundtrack(source)

@@ -6,11 +6,8 @@ The numbers follow ImageBind's released data pipeline (clips, frames, scaling, t
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import chain
 
 import numpy as np
 import torch
@@ -19,7 +16,8 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import VisionConfig
-from .source import check_file, source_name
+from ..storage.source import source_name
+from .media import _count_frames, _decode_frames, open_media
 from .vision import normalise
 
 CLIP_SECONDS = 2
@@ -145,97 +143,3 @@ def clip_count(clips: int | str, seconds: float, reference: int) -> int:
     if isinstance(clips, int) and not isinstance(clips, bool) and clips > 0:
         return clips
     raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")
-
-
-@contextmanager
-def open_media(source, kind: str):
-    """A PyAV container and its first stream of a kind, "video" or "audio".
-
-    Raises:
-        BindplugError: absent, no media file, or without such a stream.
-    """
-    import av
-
-    name = source_name(source, "media file")
-    check_file(source, name, "media file")
-    if isinstance(source, os.PathLike):
-        source = os.fspath(source)
-    elif hasattr(source, "seek"):
-        source.seek(0)
-    try:
-        container = av.open(source)
-    except (av.error.FFmpegError, OSError, ValueError) as err:
-        raise BindplugError(
-            f"{name}: cannot be opened as a media file; give a whole mp4, mkv, webm, avi or mov"
-        ) from err
-    with container:
-        streams = getattr(container.streams, kind)
-        if not streams:
-            have = "no sound" if kind == "audio" else "no picture"
-            raise BindplugError(f"{name}: has {have}")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def _count_frames(container, stream, name: str) -> tuple[int, float]:
-    """Frames by their packets, since headers often lie, and the average rate in Hz."""
-    import av
-
-    try:
-        count = sum(
-            1 for packet in container.demux(stream) if packet.size and not packet.is_corrupt
-        )
-    except av.error.FFmpegError as err:
-        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
-    rate = stream.average_rate or stream.guessed_rate
-    if not count or not rate:
-        raise BindplugError(f"{name}: holds no video frames")
-    return count, float(rate)
-
-
-def _decode_frames(container, stream, wanted: set[int], name: str) -> dict[int, np.ndarray]:
-    import av
-
-    found = {}
-    try:
-        for i, frame in enumerate(container.decode(stream)):
-            if i in wanted:
-                found[i] = frame.to_ndarray(format="rgb24")
-            if len(found) == len(wanted):
-                return found
-    except av.error.FFmpegError as err:
-        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
-    raise BindplugError(f"{name}: is cut short: frame {max(wanted)} is not there")
-
-
-def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
-    """The first audio stream as ((C, n) float32, rate in Hz) of whatever length it comes in.
-
-    Raises:
-        BindplugError: no media file, no sound in it, or cut short.
-    """
-    import av
-
-    with open_media(source, "audio") as (container, stream):
-        resampler = av.AudioResampler(format="fltp", rate=stream.rate)  # the format alone
-        try:
-            for frame in chain(container.decode(stream), [None]):  # None: what is held back
-                for part in resampler.resample(frame):
-                    yield part.to_ndarray(), stream.rate
-        except av.error.FFmpegError as err:
-            raise BindplugError(
-                f"{name}: its sound is cut short or damaged; fetch or export it again"
-            ) from err
-
-
-def decode_soundtrack(source) -> tuple[np.ndarray, int]:
-    """The first audio stream: ((C, n) float32, rate in Hz).
-
-    Raises:
-        BindplugError: no media file, no sound in it, or cut short.
-    """
-    name = source_name(source, "media file")
-    blocks = list(sound_blocks(source, name))
-    if not blocks:
-        raise BindplugError(f"{name}: its sound holds no samples")
-    return np.concatenate([block for block, _ in blocks], axis=1), blocks[0][1]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import VisionConfig
-from .source import check_file, source_name
+from ..storage.source import check_file, source_name
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)

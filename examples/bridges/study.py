@@ -30,11 +30,12 @@ from evaluate import sounds_of_val, text_queries
 from scenes import compose
 
 import bindplug
-from bindplug.bridge import default_vocabulary, fit_bridge
-from bindplug.crops import Crops
+from bindplug.bridge.bridge import fit_bridge
+from bindplug.bridge.vocabulary import default_vocabulary
+from bindplug.detection.crops import Crops
+from bindplug.detection.query import CONTRASTS, ask
+from bindplug.detection.results import Detections
 from bindplug.evaluation import average_precision
-from bindplug.query import CONTRASTS, ask
-from bindplug.results import Detections
 from bindplug.training import step_generator
 from bindplug_detic.roi_heads import select_detections
 
@@ -138,10 +139,10 @@ class Prompts:
             for kind in ("vocabulary", "linear"):
                 for middle in (None, self.centre) if kind == "linear" else (None,):
                     bridge = fit_bridge(kind, self.embedder, self.own, words, centre=middle)
-                    about = ", centred" if middle is not None else ""
+                    metadata = ", centred" if middle is not None else ""
                     for contrast in ("none", "words"):
                         query = ask(sounds, space, bridge, contrast)
-                        yield (f"sound, {kind} of {label}{about}, {contrast}",
+                        yield (f"sound, {kind} of {label}{metadata}, {contrast}",
                                partial(scenes.asked, query))  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from evaluate import text_queries
 from world import World
 
-from bindplug.embedding import compose
-from bindplug.listening import overlay_sounds
+from bindplug.embedding.vectors import compose
+from bindplug.generation.audio_prompt import mix_audio
 
 
 def _both(best: np.ndarray, wanted: list[tuple[int, int]], each: int = 1) -> float:
@@ -43,7 +43,7 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
               for i in first]  # fmt: skip
     wanted = [(world.wanted[i], world.wanted[j]) for i, j in zip(first, second, strict=True)]
     a, b = world.heard[first], world.heard[second]
-    waves = [overlay_sounds([files[i], files[j]]) for i, j in zip(first, second, strict=True)]
+    waves = [mix_audio([files[i], files[j]]) for i, j in zip(first, second, strict=True)]
     ways = {
         "the first alone": a,
         "waveforms added": world.embedder.embed(audio=waves),

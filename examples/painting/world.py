@@ -11,7 +11,7 @@ from evaluate import mean_pictures, sounds_of_val
 from judge import likeliest, load_judge
 
 import bindplug
-from bindplug.embedding import Embedding
+from bindplug.embedding.vectors import Embedding
 
 
 class World:

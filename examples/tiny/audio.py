@@ -18,7 +18,7 @@ from sounds import Clips, Sounds
 from torch import Tensor
 from vision_text import SIZES, name_vectors, trained
 
-from bindplug.bridge import TEMPLATES
+from bindplug.bridge.bridge import TEMPLATES
 from bindplug.imagebind import ImageBind, save_imagebind
 from bindplug.training import (
     Run,
@@ -107,7 +107,7 @@ def main() -> None:
         torch.stack([images[:, of].flatten(0, 1).mean(0) for of in pictures.of]), dim=-1
     )
     clips = Clips(Sounds("train", pictures.names))
-    model = ImageBind(config, senses=["audio"])
+    model = ImageBind(config, modalities=["audio"])
     start(model, clips)
     model.to(device)
 
@@ -146,8 +146,8 @@ def main() -> None:
     whole = ImageBind(config)
     whole.load_state_dict({**frozen.state_dict(), **model.cpu().state_dict()})
     torch.save(whole.state_dict(), RUNS / f"{args.space}-{args.seed}" / "imagebind.pt")
-    about = {"space": args.space, "templates": TEMPLATES}
-    save_imagebind(whole, RUNS / f"{args.space}-{args.seed}" / "embedder", about)
+    metadata = {"space": args.space, "templates": TEMPLATES}
+    save_imagebind(whole, RUNS / f"{args.space}-{args.seed}" / "embedder", metadata)
     print({k: round(v, 4) for k, v in evaluate(whole.eval()).items()})
 
 

@@ -20,11 +20,12 @@ from vision_text import evaluate as evaluate_pictures
 from vision_text import name_vectors
 
 import bindplug
-from bindplug.bridge import default_vocabulary, fit_bridge, unit
-from bindplug.embedding import Embedding
+from bindplug.bridge.bridge import fit_bridge, unit
+from bindplug.bridge.vocabulary import default_vocabulary
+from bindplug.detection.query import Query, ask
+from bindplug.detection.results import Detections
+from bindplug.embedding.vectors import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
-from bindplug.query import Query, ask
-from bindplug.results import Detections
 from bindplug.training import step_generator
 from bindplug_detic.roi_heads import score_matrix, select_detections
 

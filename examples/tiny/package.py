@@ -15,7 +15,7 @@ from data import RUNS, concepts, table
 from safetensors.torch import save_file
 from vision_text import SIZES
 
-from bindplug.bridge import TEMPLATES
+from bindplug.bridge.bridge import TEMPLATES
 from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]
@@ -45,17 +45,17 @@ def detic(seed: int, root: Path) -> None:
     folder = root / DETIC
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "model.safetensors")
-    about = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.15}
-    about["templates"] = TEMPLATES
-    (folder / "config.json").write_text(json.dumps(about, indent=1) + "\n")
+    metadata = {"space": "tiny-clip", "short_side": 256, "long_side": 448, "threshold": 0.15}
+    metadata["templates"] = TEMPLATES
+    (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
 def unclip(seed: int, root: Path) -> None:
     folder = root / UNCLIP
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
-    about = {"space": "tiny", "candidates": CANDIDATES}
-    (folder / "bindplug.json").write_text(json.dumps(about, indent=1) + "\n")
+    metadata = {"space": "tiny", "candidates": CANDIDATES}
+    (folder / "bindplug.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
 def main() -> None:

@@ -251,8 +251,8 @@ def save(pipe, means: Tensor, names: list[str], sounding: int, folder: Path) -> 
     kept = means.norm(dim=1) > 0
     save_file({"vectors": means[kept].half()}, folder / "memory.safetensors")
     known = [n for n, k in zip(names, kept.tolist(), strict=True) if k]
-    about = {"sounding": sounding, "names": known}
-    (folder / "memory.json").write_text(json.dumps(about, indent=0) + "\n")
+    metadata = {"sounding": sounding, "names": known}
+    (folder / "memory.json").write_text(json.dumps(metadata, indent=0) + "\n")
 
 
 if __name__ == "__main__":

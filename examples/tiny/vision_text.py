@@ -50,7 +50,7 @@ STEPS = {"tiny": 4000, "tiny-clip": 2000}
 
 def trained(space: str, seed: int) -> ImageBind:
     """The image and text towers that this script made, in evaluation mode."""
-    model = ImageBind(SIZES[space], senses=["vision", "text"])
+    model = ImageBind(SIZES[space], modalities=["vision", "text"])
     path = RUNS / f"{space}-{seed}" / "vision_text.pt"
     model.load_state_dict(torch.load(path, weights_only=True))
     return model.eval()
@@ -68,7 +68,7 @@ def name_vectors(model: ImageBind, names: list[str]) -> torch.Tensor:
 
 def start(config: ImageBindConfig, sample: torch.Tensor) -> ImageBind:
     """A fresh image and text model whose image tower starts from sample pictures' statistics."""
-    model = ImageBind(config, senses=["vision", "text"])
+    model = ImageBind(config, modalities=["vision", "text"])
     for trunk in model.modality_trunks.values():
         mimetic_init(trunk)
     c, stem = config.vision, model.modality_preprocessors["vision"]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bindplug.detector import PromptedDetector, Proposals
+from bindplug.detection.detector import PromptedDetector, Proposals
+from bindplug.detection.query import Query
+from bindplug.device import torch_dtype
 from bindplug.errors import BindplugError
-from bindplug.plugins import DetectorPlugin, torch_dtype
-from bindplug.query import Query
-from bindplug.weights import pull, read_catalogue
+from bindplug.plugins import Plugin
+from bindplug.storage.checkpoints import read_catalogue
+from bindplug.storage.download import pull
 
 HERE = Path(__file__).parent
 CATALOGUE = read_catalogue(HERE / "catalogue.json")
@@ -75,7 +77,7 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     from .detic import Detic
 
     released = {c.name: c for c in CATALOGUE}
-    about = RELEASED
+    metadata = RELEASED
     if weights in WEIGHTS:
         path = HERE / weights
     elif weights in released:
@@ -83,25 +85,25 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     else:
         path = Path(weights.removeprefix("local:"))
     if path.is_dir():
-        about = _read_about(path / "config.json")
+        metadata = _read_about(path / "config.json")
         path = path / "model.safetensors"
     model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
-    return DeticDetector(model, **about, name=weights)
+    return DeticDetector(model, **metadata, name=weights)
 
 
 def _read_about(path: Path) -> dict:
     try:
-        about = json.loads(path.read_text())
-        return {key: type(value)(about[key]) for key, value in RELEASED.items()}
+        metadata = json.loads(path.read_text())
+        return {key: type(value)(metadata[key]) for key, value in RELEASED.items()}
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise BindplugError(
             f"{path}: not a Detic folder's configuration ({err}); it holds {', '.join(RELEASED)}"
         ) from err
 
 
-PLUGIN = DetectorPlugin(
+PLUGIN = Plugin(
     load=load,
     weights=WEIGHTS,
-    about="Detic (open-vocabulary boxes and masks), native: no detectron2",
+    description="Detic (open-vocabulary boxes and masks), native: no detectron2",
     checkpoints=CATALOGUE,
 )

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
-from bindplug.imagebind.checkpoint import read_state
-from bindplug.results import Detections
+from bindplug.storage.state_dict import read_state
 
 from . import images
 from .backbone import FPN, ResNet

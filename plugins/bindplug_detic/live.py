@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from bindplug.bridge import Bridge, cross
-from bindplug.embedding import Embedding
+from bindplug.bridge.bridge import Bridge, cross
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
 from .detector import RELEASED

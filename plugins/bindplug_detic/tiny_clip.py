@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from bindplug.plugins import EmbedderPlugin
+from bindplug.plugins import Plugin
 
 
-def load(device: str, **settings):
-    from bindplug.imagebind.local import open_local
+def load(weights: str, device: str, **settings):
+    from bindplug.models.imagebind import open_local
 
     return open_local(Path(__file__).parent / "tiny" / "clip", device, **settings)
 
 
-PLUGIN = EmbedderPlugin(
+PLUGIN = Plugin(
     space="tiny-clip",
-    senses=("image", "video", "text"),
+    modalities=("image", "video", "text"),
     load=load,
-    about="text and image towers of the tiny Detic's classifier, 96-d",
+    description="text and image towers of the tiny Detic's classifier, 96-d",
 )

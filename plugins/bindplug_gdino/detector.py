@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bindplug.bridge import READING
-from bindplug.detector import PromptedDetector
-from bindplug.embedding import Embedding
+from bindplug.bridge.bridge import READING
+from bindplug.detection.detector import PromptedDetector
+from bindplug.detection.query import Query, ask_in_words
+from bindplug.detection.results import Detections
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
-from bindplug.plugins import DetectorPlugin
-from bindplug.pretrained import open_pretrained
-from bindplug.query import Query, ask_in_words
-from bindplug.results import Detections
+from bindplug.models.hub import open_pretrained
+from bindplug.plugins import Plugin
 
 HUB = {
     "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
@@ -134,9 +134,9 @@ def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDete
     return GroundingDinoDetector(model, processor, weights)
 
 
-PLUGIN = DetectorPlugin(
+PLUGIN = Plugin(
     load=load,
     weights=(),
-    about="Grounding DINO (transformers): boxes of the words a sound is heard as; Apache-2.0",
+    description="Grounding DINO (transformers): boxes of the words a sound is heard as; Apache-2.0",
     hub=tuple(HUB),
 )

@@ -1,57 +1,78 @@
-"""An open_clip model in the terms in which `bindplug.embedder.Embedder` asks a network."""
+"""Image and text encoders of open_clip as a Network."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bindplug.imagebind import ImageBindConfig, TextConfig, VisionConfig
+from bindplug.embedding.modalities import MODALITIES, prepare
+from bindplug.imagebind.config import TextConfig, VisionConfig
+from bindplug.plugins import Network
 
 
-class OpenCLIPNetwork:
-    """Image and text towers of a CLIP.
+class OpenCLIPNetwork(Network):
+    """A CLIP of open_clip, loaded when it is first needed.
 
-    Its pictures and texts are prepared as ImageBind's are, which took both from CLIP.
+    Its images and texts are prepared as ImageBind's are, which took both from CLIP.
 
     Args:
-        model: an `open_clip.CLIP`, or one of its custom-text kind.
+        open_model: returns an `open_clip.CLIP`, or one of its custom-text kind.
     """
 
-    def __init__(self, model):
-        self.model = model.eval()
-        size = model.visual.image_size
-        text = getattr(model, "text", model)
-        self.config = ImageBindConfig(
-            embed_dim=model.visual.output_dim,
-            vision=VisionConfig(image_size=size if isinstance(size, int) else size[0]),
-            text=TextConfig(context_length=text.context_length, vocab_size=text.vocab_size),
-            audio=None,
-            depth=None,
-            thermal=None,
-            imu=None,
-        )
-        self.modality_trunks = {"vision": model.visual, "text": text.transformer}
+    modalities = ("image", "text")
 
-    def encode_clips(self, sense: str, x: Tensor) -> Tensor:
-        """`vision` (B, 3, H, W) or `text` (B, L) int64 to (B, D): unit vectors, texts times the
-        logit scale."""
-        if sense == "vision":
-            x = x.to(next(self.model.visual.parameters()).dtype)
-        encode = self.model.encode_image if sense == "vision" else self.model.encode_text
-        return F.normalize(encode(x).float(), dim=-1) * self.logit_scale(sense)
+    def __init__(self, open_model: Callable):
+        self.open_model, self._model = open_model, None
+        self._device, self._dtype, self._compile = "cpu", torch.float32, False
 
-    def logit_scale(self, sense: str) -> float:
-        """exp of CLIP's learnt scale for text, 1 for vision."""
-        return self.model.logit_scale.exp().item() if sense == "text" else 1.0
+    @property
+    def model(self):
+        if self._model is None:
+            model = self.open_model().eval()
+            scale = model.logit_scale.data.float()
+            model.to(self._dtype)
+            model.logit_scale.data = scale  # in float32, whatever the rest is
+            model.to(self._device)
+            self._model = torch.compile(model) if self._compile else model
+        return self._model
 
-    def cast(self, dtype: torch.dtype) -> OpenCLIPNetwork:
-        """All weights but the scale in `dtype`, in place."""
-        scale = self.model.logit_scale.data.float()
-        self.model.to(dtype)
-        self.model.logit_scale.data = scale
-        return self
+    def options(self, modality: str) -> tuple[str, ...]:
+        return MODALITIES[modality].options
+
+    def transform(self, modality: str, item, **options):
+        if modality == "image":
+            size = self.model.visual.image_size
+            config = VisionConfig(image_size=size if isinstance(size, int) else size[0])
+        else:
+            text = getattr(self.model, "text", self.model)
+            config = TextConfig(context_length=text.context_length, vocab_size=text.vocab_size)
+        return prepare(modality, item, config, options)
+
+    def encode(self, modality: str, clips: Tensor) -> Tensor:
+        """Images (B, 3, H, W) or token ids (B, L) int64 to (B, D) unit vectors."""
+        if modality == "image":
+            features = self.model.encode_image(clips.to(self._dtype))
+        else:
+            features = self.model.encode_text(clips)
+        return F.normalize(features.float(), dim=-1)
+
+    def logit_scale(self, modality: str) -> float:
+        """exp of CLIP's learnt scale for text, 1 for images."""
+        return self.model.logit_scale.exp().item() if modality == "text" else 1.0
 
     def to(self, device: str) -> OpenCLIPNetwork:
-        self.model.to(device)
+        self._device = device
+        if self._model is not None:
+            self._model.to(device)
+        return self
+
+    def cast(self, dtype: torch.dtype) -> OpenCLIPNetwork:
+        self._dtype, self._model = dtype, None
+        return self
+
+    def compile(self) -> OpenCLIPNetwork:
+        self._compile, self._model = True, None
         return self

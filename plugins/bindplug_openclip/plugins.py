@@ -4,54 +4,41 @@ from __future__ import annotations
 
 from functools import partial
 
-from bindplug.plugins import EmbedderPlugin
+from bindplug.plugins import Plugin
 
 
-def load(device: str, space: str, model: str, weights: str, **settings):
+def load(name: str, device: str, space: str, model: str, weights: str, **settings):
     """An embedder from open_clip's weights, fetched through the Hugging Face hub's cache.
 
     Raises:
         BindplugError: they are not there and cannot be fetched.
     """
-    from bindplug.embedder import Embedder
+    from bindplug.embedding.embedder import Embedder
     from bindplug.errors import BindplugError
 
     from .network import OpenCLIPNetwork
 
-    def open_model(senses):
+    def open_model():
         import open_clip
 
         try:
-            return OpenCLIPNetwork(open_clip.create_model(model, pretrained=weights))
+            return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
             reason = str(err).splitlines()[0] if str(err) else type(err).__name__
             raise BindplugError(
                 f"{space}: open_clip's {model} ({weights}) cannot be had: {reason}"
             ) from err
 
-    both = _Once(open_model)
-    identity = f"{model} {weights}"
-    return Embedder(both, space, ("image", "text"), device, identity=identity, **settings)
+    network = OpenCLIPNetwork(open_model)
+    return Embedder(network, space, device, fingerprint=f"{model} {weights}", **settings)
 
 
-class _Once:
-    """open_clip builds both towers together: the second sense gets the same network."""
-
-    def __init__(self, open_model):
-        self.open_model, self.network = open_model, None
-
-    def __call__(self, senses):
-        if self.network is None:
-            self.network = self.open_model(senses)
-        return self.network
-
-
-def _plugin(space: str, model: str, weights: str, about: str, hub: str) -> EmbedderPlugin:
-    return EmbedderPlugin(
+def _plugin(space: str, model: str, weights: str, description: str, hub: str) -> Plugin:
+    return Plugin(
         space=space,
-        senses=("image", "text"),
+        modalities=("image", "text"),
         load=partial(load, space=space, model=model, weights=weights),
-        about=about,
+        description=description,
         hub=(hub,),
     )
 

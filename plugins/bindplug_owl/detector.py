@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bindplug.detector import PromptedDetector, Proposals
+from bindplug.detection.detector import PromptedDetector, Proposals
+from bindplug.detection.query import Query
+from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
-from bindplug.plugins import DetectorPlugin, register_speaker
-from bindplug.pretrained import open_pretrained
-from bindplug.query import Query
-from bindplug.results import Detections
+from bindplug.models.hub import open_pretrained
+from bindplug.models.load import register_speaker
+from bindplug.plugins import Plugin
 
 HUB = {
     "owlvit-base": "google/owlvit-base-patch32",
@@ -35,16 +36,15 @@ class OwlDetector(PromptedDetector):
     threshold, templates = THRESHOLD, TEMPLATES
 
     def __init__(self, model, processor, space: str, name: str = "owl"):
-        from bindplug.embedder import Embedder
+        from bindplug.embedding.embedder import Embedder
 
         from .text import OwlText
 
         self.model, self.processor = model, processor
         self.space, self.name = space, f"owl/{name}"
-        text = OwlText(model)
         device = str(next(model.parameters()).device)
-        self.speaker = Embedder(lambda senses: text, space, ("text",), device, identity=name)
-        register_speaker(self.speaker)
+        self.embedder = Embedder(OwlText(model), space, device, fingerprint=name)
+        register_speaker(self.embedder)
 
     def look(self, pictures: list) -> list:
         import torch
@@ -127,9 +127,9 @@ def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
     return OwlDetector(model, processor, f"owl/{path}", weights)
 
 
-PLUGIN = DetectorPlugin(
+PLUGIN = Plugin(
     load=load,
     weights=(),
-    about="OWL-ViT and OWLv2 (transformers): open-vocabulary boxes; Apache-2.0",
+    description="OWL-ViT and OWLv2 (transformers): open-vocabulary boxes; Apache-2.0",
     hub=tuple(HUB),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bindplug.errors import BindplugError
-from bindplug.plugins import MaskerPlugin
-from bindplug.pretrained import open_pretrained
+from bindplug.models.hub import open_pretrained
+from bindplug.plugins import Plugin
 
 HUB = {
     "sam-base": "facebook/sam-vit-base",
@@ -87,7 +87,7 @@ def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
     return SamMasker(model, processor, weights)
 
 
-PLUGIN = MaskerPlugin(
-    load=load, weights=(), about="SAM and SAM 2 (transformers): masks of boxes; Apache-2.0",
+PLUGIN = Plugin(
+    load=load, weights=(), description="SAM and SAM 2 (transformers): masks of boxes; Apache-2.0",
     hub=tuple(HUB),
 )  # fmt: skip

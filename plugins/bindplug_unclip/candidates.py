@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bindplug.embedding import Embedding
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
-from bindplug.plugins import speaker
+from bindplug.models.load import speaker
 
 STRIDE = 1_000_000  # between the seeds of a picture's candidates: pictures of near seeds share none
 
@@ -21,7 +21,7 @@ def eye_of(space: str):
         BindplugError: there is none.
     """
     embedder = speaker(space)
-    if "image" not in embedder.senses:
+    if "image" not in embedder.modalities:
         raise BindplugError(
             f"the embedder of {space!r} sees no pictures, so candidates cannot be compared; "
             "ask for 1 candidate"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bindplug.embedding import Embedding
+from bindplug.detection.query import say
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError, SpaceMismatch
-from bindplug.query import say
 
 from .families import FAMILIES, words
 

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 
-from bindplug.bridge import cross
-from bindplug.embedding import Embedding, compose, slerp
+from bindplug.bridge.bridge import cross
+from bindplug.device import torch_dtype
+from bindplug.embedding.vectors import Embedding, compose, slerp
 from bindplug.errors import BindplugError
-from bindplug.plugins import GeneratorPlugin, torch_dtype
+from bindplug.plugins import Plugin
 
 from .candidates import eye_of, nearest, seeds_of
 from .conditioning import conditioning, family_of, pipeline_space
@@ -205,10 +206,10 @@ def load(
     if weights not in HUB:
         folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
     pipe = open_pipeline(weights, folder)
-    about = {}
+    metadata = {}
     if folder is not None and (folder / "bindplug.json").is_file():
-        about = json.loads((folder / "bindplug.json").read_text())
-        pipe.bindplug_space = about["space"]
+        metadata = json.loads((folder / "bindplug.json").read_text())
+        pipe.bindplug_space = metadata["space"]
     space = pipeline_space(pipe)
     if space is None:
         raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
@@ -225,7 +226,7 @@ def load(
         kept = memory_of_pictures(memory, space)
     elif folder is not None:
         kept = read_memory(folder, space)
-    return PipelineGenerator(pipe, space, kept, about.get("candidates", 1))
+    return PipelineGenerator(pipe, space, kept, metadata.get("candidates", 1))
 
 
 def _size(pipe) -> int:
@@ -238,9 +239,9 @@ def _size(pipe) -> int:
     raise BindplugError(f"{type(pipe).__name__} makes no pictures; use it through `conditioning`")
 
 
-PLUGIN = GeneratorPlugin(
+PLUGIN = Plugin(
     load=load,
     weights=WEIGHTS,
-    about="diffusers pipelines, conditioned by an embedding: stable unCLIP, Karlo, Kandinsky, ...",
+    description="diffusers pipelines conditioned by an embedding: stable unCLIP, Karlo, ...",
     hub=tuple(HUB),
 )

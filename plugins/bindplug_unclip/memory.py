@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bindplug.bridge import VocabularyBridge
-from bindplug.embedding import Embedding, by_parts
+from bindplug.bridge.bridge import VocabularyBridge
+from bindplug.embedding.vectors import Embedding, by_parts
 from bindplug.errors import BindplugError, SpaceMismatch
 
 FILE = "memory.safetensors"
@@ -58,9 +58,9 @@ def read_memory(folder: Path, space: str) -> Memory | None:
         return None
     from safetensors.numpy import load_file
 
-    about = json.loads((folder / "memory.json").read_text())
+    metadata = json.loads((folder / "memory.json").read_text())
     vectors = load_file(folder / FILE)["vectors"].astype(np.float32)
-    return Memory(space, about["names"], vectors, about["sounding"])
+    return Memory(space, metadata["names"], vectors, metadata["sounding"])
 
 
 def memory_of_pictures(path: str | Path, space: str) -> Memory:
@@ -69,12 +69,12 @@ def memory_of_pictures(path: str | Path, space: str) -> Memory:
     Raises:
         BindplugError: another kind of file, or of another space.
     """
-    from bindplug.bulk import map_vectors, read_about
+    from bindplug.storage.vector_file import map_vectors, read_metadata
 
-    about = read_about(Path(path))
-    if about["space"] != space:
+    metadata = read_metadata(Path(path))
+    if metadata["space"] != space:
         raise BindplugError(
-            f"{path}: is of the space {about['space']!r}; this generator wants {space!r}"
+            f"{path}: is of the space {metadata['space']!r}; this generator wants {space!r}"
         )
-    names = list(about["labels"])
+    names = list(metadata["labels"])
     return Memory(space, names, np.array(map_vectors(Path(path)), np.float32), len(names))

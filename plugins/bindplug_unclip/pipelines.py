@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bindplug.errors import BindplugError
-from bindplug.weights import is_offline
+from bindplug.storage.cache_dir import is_offline
 
 HERE = Path(__file__).parent
 HUB = json.loads((HERE / "hub.json").read_text())
@@ -30,16 +30,16 @@ def open_pipeline(weights: str, folder: Path | None):
     for log in (diffusers_logging, transformers_logging):
         log.disable_progress_bar()
         log.set_verbosity_error()
-    about = {} if folder is not None else HUB[weights]
+    metadata = {} if folder is not None else HUB[weights]
     _mend_karlo()
     try:
         if folder is not None:
             pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
         else:
             pipe = DiffusionPipeline.from_pretrained(
-                about["repo"], revision=about["revision"], local_files_only=is_offline()
+                metadata["repo"], revision=metadata["revision"], local_files_only=is_offline()
             )
-        if adapter := about.get("adapter"):
+        if adapter := metadata.get("adapter"):
             pipe.load_ip_adapter(
                 adapter["repo"],
                 subfolder=adapter["subfolder"],

@@ -28,8 +28,8 @@ def test_like_makes_it_again(run, media, tmp_path):
     again = tmp_path / "again" / "cat+a-tree_0001.png"
     assert np.array_equal(pixels(first), pixels(again))
     assert Image.open(first).text == Image.open(again).text
-    about = json.loads(again.with_suffix(".json").read_text())
-    assert about["seed"] == 5 and about["candidates"] == 3
+    metadata = json.loads(again.with_suffix(".json").read_text())
+    assert metadata["seed"] == 5 and metadata["candidates"] == 3
 
 
 def test_the_models_own_candidates_and_pictures_from_before_there_were_any(run, media, tmp_path):

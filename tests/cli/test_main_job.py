@@ -63,12 +63,12 @@ def test_generate(run, media, tmp_path, pipeline_folder):
     out = tmp_path / "bindplug-out"
     names = ["rain_0000.json", "rain_0000.png", "rain_0001.json", "rain_0001.png"]
     assert sorted(p.name for p in out.iterdir()) == names
-    about = json.loads((out / "rain_0001.json").read_text())
-    assert about["seed"] == 6 and about["steps"] == 2
-    assert about["prompts"] == [["audio", str(media / "rain.wav")]]
-    assert len(about["sha256"][str(media / "rain.wav")]) == 64
+    metadata = json.loads((out / "rain_0001.json").read_text())
+    assert metadata["seed"] == 6 and metadata["steps"] == 2
+    assert metadata["prompts"] == [["audio", str(media / "rain.wav")]]
+    assert len(metadata["sha256"][str(media / "rain.wav")]) == 64
     picture = Image.open(out / "rain_0001.png")
-    assert json.loads(picture.text["bindplug:job"]) == about
+    assert json.loads(picture.text["bindplug:job"]) == metadata
     tiny = bindplug.load_embedder("tiny", "cpu")
     prompt = tiny.embed(audio=str(media / "rain.wav"), level="peak")
     again = bindplug.load_generator("unclip", weights, "cpu").generate(prompt, seed=6, steps=2)

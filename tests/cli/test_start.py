@@ -50,7 +50,7 @@ def test_plugin_that_does_not_load(run, monkeypatch):
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("broken", "no_such_package:PLUGIN", "bindplug.detectors")
-    monkeypatch.setattr("bindplug.plugins.entry_points", lambda group: [broken])
+    monkeypatch.setattr("bindplug.models.registry.entry_points", lambda group: [broken])
     rows = json.loads(run("plugins", "--json").stdout)
     assert rows[0]["name"] == "broken" and "no_such_package" in rows[0]["error"]
     result = run("doctor")

@@ -10,7 +10,7 @@ import bindplug
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def cache_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
 
 
@@ -72,7 +72,7 @@ def test_classify(run, refused, media, tmp_path):
     refused("classify", files[0], "--labels", "a", "--option", "unit=m", words="audio has: clips")
 
 
-def test_search(run, refused, media, tmp_path, home):
+def test_search(run, refused, media, tmp_path, cache_dir):
     (tmp_path / "p").mkdir()
     for colour in ("red", "green", "blue"):
         Image.new("RGB", (32, 32), colour).save(tmp_path / "p" / f"{colour}.png")
@@ -114,7 +114,7 @@ def test_mixtures(run, refused, media, tmp_path):
     result = run("generate", "--audio", rain, "--text", "a tree", "--weights", "0.5", "0.5",
                  "--steps", "2")  # fmt: skip
     assert result.exit_code == 0, result.output
-    about = json.loads((tmp_path / "bindplug-out" / "rain+a-tree_0000.json").read_text())
-    assert about["mix"] == [0.5, 0.5] and about["prompts"][1] == ["text", "a tree"]
+    metadata = json.loads((tmp_path / "bindplug-out" / "rain+a-tree_0000.json").read_text())
+    assert metadata["mix"] == [0.5, 0.5] and metadata["prompts"][1] == ["text", "a tree"]
     refused("detect", cat, "--text", "a", "--weights", "1", "2", "--overwrite", words="2 weights")
     assert run("embed", "--text", "a", "--weights", "1", "2").exit_code == 2

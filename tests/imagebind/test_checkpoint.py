@@ -10,7 +10,7 @@ from bindplug.imagebind import (
     load_imagebind,
     save_imagebind,
 )
-from bindplug.imagebind.checkpoint import read_state
+from bindplug.storage.state_dict import read_state
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def test_what_is_no_checkpoint(folder, tmp_path):
         read_state(tmp_path / "absent.pth")
     for content in ({"a": torch.zeros(1)}, {"modality_trunks.vision.x": 3}):
         torch.save(content, tmp_path / "x.pth")
-        for senses in (None, ["audio"]):
+        for modalities in (None, ["audio"]):
             with pytest.raises(BindplugError, match="no tensor 'modality_preprocessors"):
-                load_imagebind(tmp_path / "x.pth", senses)
+                load_imagebind(tmp_path / "x.pth", modalities)
     torch.save([1, 2], tmp_path / "x.pth")
     with pytest.raises(BindplugError, match="holds a list"):
         load_imagebind(tmp_path / "x.pth")

@@ -7,11 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bindplug.imagebind import (
-    ImageBind,
-    ImageBindConfig,
-    imagebind_huge,
-)
+from bindplug.imagebind import ImageBind, ImageBindConfig, imagebind_huge
 
 CASES = {
     "vision_image": "vision",
@@ -61,20 +57,20 @@ def expected(folder):
 @pytest.mark.parametrize("case", CASES)
 @torch.inference_mode()
 def test_every_stage(case, model, inputs, expected):
-    sense, x = CASES[case], inputs[case]
-    stem, trunk = model.modality_preprocessors[sense], model.modality_trunks[sense]
+    modality, x = CASES[case], inputs[case]
+    stem, trunk = model.modality_preprocessors[modality], model.modality_trunks[modality]
     flat = x.flatten(0, 1) if x.ndim >= 5 else x
     tokens = stem(flat)
-    out = trunk(tokens, stem.mask) if sense == "text" else trunk(tokens)
-    head = model.features(sense, flat)
-    kept = (slice(None), slice(None, None, 8)) if sense == "text" else slice(1)
+    out = trunk(tokens, stem.mask) if modality == "text" else trunk(tokens)
+    head = model.features(modality, flat)
+    kept = (slice(None), slice(None, None, 8)) if modality == "text" else slice(1)
     stages = {
         "tokens": tokens[kept],
         "trunk": out[kept],
         "head": head,
         "unit": torch.nn.functional.normalize(head, dim=-1),
-        "post": model.modality_postprocessors[sense](head),
-        "final": model({sense: x})[sense],
+        "post": model.modality_postprocessors[modality](head),
+        "final": model({modality: x})[modality],
     }
     for stage, value in stages.items():
         reference = expected[f"{case}/{stage}"]
@@ -116,7 +112,7 @@ def test_config_survives_json():
 
 
 def test_sense_without_a_trunk(model):
-    small = ImageBind(model.config, senses=["text"])
+    small = ImageBind(model.config, modalities=["text"])
     with pytest.raises(ValueError, match=r"no 'audio' trunk; it has text"):
         small({"audio": torch.zeros(1, 1, 128, 204)})
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from bindplug import BindplugError
 from bindplug.imagebind import ImageBind, checkpoint, load_imagebind
 from bindplug.imagebind.split import verify_parts
-from bindplug.weights import derived_folder
+from bindplug.storage.cache_dir import derived_folder
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def test_first_use_splits_and_later_uses_read_the_part(released):
     for key, value in model.state_dict().items():
         assert torch.equal(value, state[key]), key
     folder = derived_folder(released)
-    senses = ["audio", "depth", "imu", "text", "thermal", "vision"]
-    assert sorted(p.stem for p in folder.glob("*.safetensors")) == senses
+    modalities = ["audio", "depth", "imu", "text", "thermal", "vision"]
+    assert sorted(p.stem for p in folder.glob("*.safetensors")) == modalities
     assert not list(folder.glob("*.part"))
-    assert sorted(verify_parts(released)) == senses
-    parts = {k: v for s in senses for k, v in load_file(folder / f"{s}.safetensors").items()}
+    assert sorted(verify_parts(released)) == modalities
+    parts = {k: v for s in modalities for k, v in load_file(folder / f"{s}.safetensors").items()}
     assert parts.keys() == state.keys() and all(torch.equal(parts[k], state[k]) for k in state)
-    for other in senses:
+    for other in modalities:
         if other != "audio":
             (folder / f"{other}.safetensors").unlink()
     assert load_imagebind(released, ["audio"])  # needs no other part

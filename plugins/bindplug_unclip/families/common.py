@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bindplug.embedding import Embedding
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
 

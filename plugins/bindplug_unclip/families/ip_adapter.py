@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bindplug.embedding import Embedding
+from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
 from .common import negative_rows, one_row, settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bindplug.embedding import Embedding
+from bindplug.embedding.vectors import Embedding
 
 from .common import negative_rows, no_prompt, settings
 

@@ -1,0 +1,64 @@
+""" """
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from ..errors import BindplugError
+
+
+def default_vocabulary(modality: str | None = None) -> list[str]:
+    """About a thousand names of everyday things, shipped with bindplug.
+
+    Args:
+        modality: "audio" gives only those that are known by a sound of their own: what makes
+            none would merely take weight from the others.
+    """
+    return read_shipped("sounding" if modality == "audio" else "default")
+
+
+def read_shipped(name: str) -> list[str]:
+    text = files("bindplug.bridge").joinpath("vocabularies", f"{name}.txt").read_text("utf-8")
+    return text.split("\n")[:-1]
+
+
+SHIPPED = ("default", "sounding", "lvis")
+
+
+IMAGENET = ("imagenet-1k", "imagenet-21k")
+
+
+def read_vocabulary(name: str) -> list[str]:
+    """Words of a vocabulary.
+
+    Args:
+        name: "default" (1,003 everyday things), "sounding" (163 that sound), "lvis" (the 1,203
+            categories of LVIS v1, CC BY 4.0, in its order, underscores as spaces), "imagenet-1k"
+            or "imagenet-21k" (the first name of each synset, from timm), or a file with one a
+            line.
+
+    Raises:
+        BindplugError: no such vocabulary, or an empty one.
+    """
+    if name in SHIPPED:
+        return read_shipped(name)
+    if name in IMAGENET:
+        words = _imagenet(name)
+    else:
+        try:
+            words = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as err:
+            known = ", ".join([*SHIPPED, *IMAGENET])
+            raise BindplugError(f"no vocabulary {name!r}; choose {known}, or a text file") from err
+    words = list(dict.fromkeys(w for w in words if w))
+    if not words:
+        raise BindplugError(f"{name}: holds no words")
+    return words
+
+
+def _imagenet(name: str) -> list[str]:
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo(name)
+    return [d.split(",")[0].strip() for d in info.label_descriptions()]

@@ -1,0 +1,118 @@
+"""A detector's boxes, asked about by ImageBind's own image trunk: no space is crossed.
+
+The rule is OWOD-BIND's (arXiv 2309.06728): boxes that hold something, whatever it is; each is cut
+out with its background blanked and embedded as a picture; a softmax over the boxes of the cosines
+to the prompt; boxes that cover more than 98 % of the picture are left out. Here the prompts or the
+words of a vocabulary can compete for each box instead, as in `bindplug.query`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bridge.bridge import TEMPERATURE
+from ..embedding.vectors import Embedding
+from ..errors import BindplugError
+from .query import ask
+from .results import Detections
+
+BOXES = 64  # of a picture, the best
+LARGEST = 0.98  # share of the picture
+BLANK = 127  # gray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A picture's boxes (n, 4) with their objectness (n,), masks (n, H, W) or None, and the
+    vectors (n, D) of what is in them."""
+
+    boxes: np.ndarray
+    objectness: np.ndarray
+    masks: np.ndarray | None
+    vectors: np.ndarray
+
+
+class Crops:
+    """Prompts of a space that also embeds pictures.
+
+    Args:
+        embedding: each row a prompt.
+        contrast: "words" (default), "prompts" or "none", which is the softmax over the boxes.
+        negative, vocabulary: as in `PromptedDetector.detect`.
+
+    Raises:
+        SpaceMismatch: no embedder speaks the space.
+        BindplugError: one does that embeds no pictures.
+    """
+
+    def __init__(self, embedding: Embedding, contrast=None, negative=None, vocabulary=None):
+        from ..models.load import speaker
+
+        self.embedder = speaker(embedding.space)
+        if "image" not in self.embedder.modalities:
+            raise BindplugError(f"{embedding.space!r} does not embed pictures, so no crops")
+        self.query = ask(embedding, embedding.space, contrast=contrast or "words",
+                         negative=negative, vocabulary=vocabulary)  # fmt: skip
+        self.query.metadata["bridge"] = "crops"
+
+    def embed(self, detector, features) -> Cut:
+        """The detector's best boxes, cut out and embedded."""
+        picture, size = features.picture, features.picture.size
+        proposals = detector.propose(features.seen, size)
+        area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
+        kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
+        boxes, masks = proposals.boxes[kept], None
+        if not len(boxes):
+            return Cut(boxes, proposals.scores[kept], None, self.query.vectors[:0])
+        masks = detector.masks(features.seen, size, boxes)
+        cut = [
+            cut_out(picture, box, None if masks is None else masks[i])
+            for i, box in enumerate(boxes)
+        ]
+        return Cut(boxes, proposals.scores[kept], masks, self.embedder.embed(image=cut).vectors)
+
+    def score(self, cut: Cut):
+        """(n, prompts) scores of boxes, a tensor."""
+        import torch
+
+        logits = torch.from_numpy(cut.vectors @ self.query.vectors.T / TEMPERATURE)
+        if self.query.contrast == "none":
+            return self.query.settle(logits.softmax(dim=0))
+        objectness = torch.from_numpy(cut.objectness)[:, None]
+        return self.query.settle((self.query.read(logits) * objectness).sqrt())
+
+    def find(self, detector, features, least: float, most: int) -> Detections:
+        """Detections in what a detector saw."""
+        import torch
+        from torchvision.ops import batched_nms
+
+        cut = self.embed(detector, features)
+        best, ids = torch.zeros(0), torch.zeros(0, dtype=torch.long)
+        if len(cut.boxes):
+            best, ids = self.score(cut).max(dim=1)
+        rows = torch.nonzero(best > least)[:, 0]
+        boxes = torch.from_numpy(cut.boxes)[rows]
+        rows = rows[batched_nms(boxes, best[rows], ids[rows], 0.5)][:most]
+        return Detections(
+            boxes=cut.boxes[rows.numpy()],
+            scores=best[rows].numpy(),
+            class_ids=ids[rows].numpy(),
+            masks=None if cut.masks is None else cut.masks[rows.numpy()],
+            height=features.picture.height,
+            width=features.picture.width,
+        )
+
+
+def cut_out(picture, box: np.ndarray, mask: np.ndarray | None):
+    """The box of a PIL picture, gray where the mask (H, W) is not."""
+    from PIL import Image
+
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
+    cut = picture.crop((x0, y0, x1, y1))
+    if mask is None or not mask.any():
+        return cut
+    inside = Image.fromarray(mask).crop((x0, y0, x1, y1))
+    return Image.composite(cut, Image.new("RGB", cut.size, (BLANK,) * 3), inside)

@@ -1,0 +1,65 @@
+"""Overlays of detections, and contact sheets, with Pillow."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..embedding.inputs import caption
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+COLOURS = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+)
+
+
+def overlay(found) -> Image.Image:
+    """The picture of a `Detections` with tinted masks, boxes and captions."""
+    picture = found.picture or Image.new("RGB", (found.width, found.height), "white")
+    pixels = np.array(picture.convert("RGB"), dtype=np.float32)
+    line = max(2, round(min(pixels.shape[:2]) / 200))
+    if found.masks is not None:
+        for mask, i in zip(found.masks[::-1], found.class_ids[::-1], strict=True):
+            pixels[mask] = 0.6 * pixels[mask] + 0.4 * np.array(COLOURS[i % len(COLOURS)])
+    image = Image.fromarray(pixels.round().astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=max(10, 6 * line))
+    for box, score, label, i in reversed(
+        list(zip(found.boxes, found.scores, found.labels, found.class_ids, strict=True))
+    ):
+        colour = COLOURS[i % len(COLOURS)]
+        draw.rectangle(tuple(map(float, box)), outline=colour, width=line)
+        text = f"{caption(label)} {score:.2f}"
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        x = min(max(0.0, float(box[0])), max(0.0, found.width - (right - left) - 4))
+        y = max(0.0, float(box[1]) - (bottom + 4))
+        draw.rectangle((x, y, x + right - left + 4, y + bottom + 4), fill=colour)
+        draw.text((x + 2, y + 2 - top / 2), text, fill="black", font=font)
+    return image
+
+
+def sheet(rows: list[tuple[str, list[tuple[str, Image.Image]]]], height: int = 240) -> Image.Image:
+    """A contact sheet: for each row a title and its captioned pictures."""
+    font, gap = ImageFont.load_default(size=15), 12
+    cells = [
+        (title, [(c, p.resize((round(p.width * height / p.height), height))) for c, p in pictures])
+        for title, pictures in rows
+    ]
+    width = max(sum(p.width + gap for _, p in row) for _, row in cells) + gap
+    row_height = height + 56
+    out = Image.new("RGB", (width, row_height * len(cells) + gap), "white")
+    draw = ImageDraw.Draw(out)
+    for r, (title, row) in enumerate(cells):
+        top = gap + r * row_height
+        draw.text((gap, top), title, fill="black", font=font)
+        x = gap
+        for words, picture in row:
+            out.paste(picture, (x, top + 24))
+            draw.text((x, top + 26 + height), words, fill=(80, 80, 80), font=font)
+            x += picture.width + gap
+    return out

@@ -1,0 +1,1 @@
+"""Detection in videos, prompted by their own sound."""

@@ -1,0 +1,47 @@
+""" """
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ...embedding.inputs import caption
+from ..drawing import COLOURS
+
+
+def timeline_picture(timeline: dict, width: int = 900, most: int = 40) -> Image.Image:
+    """When each track of a `bindplug.watch` timeline sounds, the longest ones first.
+
+    Args:
+        width: pixels. most: tracks that are drawn.
+    """
+    font = ImageFont.load_default(size=13)
+    seconds = max(timeline["seconds"], 1e-3)
+    tracks = sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:most]
+    left, row, top = 150, 22, 44
+    out = Image.new("RGB", (width, top + row * max(len(tracks), 1) + 12), "white")
+    draw = ImageDraw.Draw(out)
+
+    def x(time: float) -> float:
+        return left + (width - left - 12) * min(time, seconds) / seconds
+
+    for i in range(5):
+        time = seconds * i / 4
+        draw.text((x(time) - (30 if i == 4 else 0), 4), f"{time:.1f} s", fill="black", font=font)
+    for window in timeline["windows"]:
+        if window["heard"]:
+            word = next(iter(window["heard"]))
+            room = x(window["end"]) - x(window["start"])
+            while word and draw.textlength(word, font=font) > room - 4:
+                word = word[:-1]
+            draw.text((x(window["start"]) + 2, 22), word, fill=(90, 90, 90), font=font)
+        draw.line((x(window["start"]), 40, x(window["start"]), out.height), fill=(225, 225, 225))
+    if not tracks:
+        draw.text((left, top), "nothing found", fill="black", font=font)
+    for i, track in enumerate(tracks):
+        y = top + i * row
+        name = f"{caption(track['label'])} {track['score']:.2f}"
+        draw.text((8, y + 2), name[:22], fill="black", font=font)
+        for span in track["sounds"]:
+            box = (x(span["start"]), y + 3, max(x(span["end"]), x(span["start"]) + 2), y + row - 4)
+            draw.rectangle(box, fill=COLOURS[i % len(COLOURS)])
+    return out

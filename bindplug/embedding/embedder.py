@@ -1,0 +1,209 @@
+"""Embedder: inputs of one sense to an Embedding, decoded by threads while the network works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cache import Cache
+from ..device import torch_dtype
+from ..errors import BindplugError
+from ..plugins import Network
+from .modalities import MODALITIES, as_items, check_options, label
+from .prefetch import prefetch
+from .vectors import Embedding, unit
+
+
+@dataclass
+class Row:
+    """One input on its way: its clips, then its vectors.
+
+    Attributes:
+        index, label: its place and its name.
+        times: (start, end) seconds of each clip; () for stills and texts.
+        vectors: (1, D) its embedding, or (clips, D) where clips are not averaged.
+        error: why it could not be read, and then there are no vectors.
+    """
+
+    index: int
+    label: str
+    clips: object = None
+    times: tuple = ()
+    vectors: np.ndarray | None = None
+    key: str | None = None
+    error: BindplugError | None = None
+
+
+class Embedder:
+    """A network, its inputs decoded by threads while it works.
+
+    Args:
+        network: a `bindplug.plugins.Network`.
+        space: name of the network's space.
+        device: torch device name.
+        batch_size: clips a forward pass; a still or a text counts as one.
+        workers: threads that decode ahead.
+        dtype: "float32", "bfloat16" or "float16" for weights and activations; the final
+            normalisation is always in float32.
+        compile: run the network through torch.compile (slow start, faster on long runs).
+        cache: keep embeddings here and look them up by content; None does neither.
+        fingerprint: of the network's weights; "" is unknown, and then nothing is cached.
+        templates: as in `bindplug.plugins.Embedder`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        space: str,
+        device: str = "cpu",
+        batch_size: int = 16,
+        workers: int = 2,
+        dtype: str = "float32",
+        compile: bool = False,
+        cache: Cache | None = None,
+        fingerprint: str = "",
+        templates: tuple[str, ...] | None = None,
+    ):
+        if batch_size < 1 or workers < 1:
+            raise BindplugError("batch_size and workers are at least 1")
+        self.network = network.cast(torch_dtype(dtype)).to(device)
+        if compile:
+            network.compile()
+        self.space, self.modalities = space, tuple(network.modalities)
+        self.device, self.dtype = device, dtype
+        self.batch_size, self.workers = batch_size, workers
+        self.cache, self.templates = cache, templates
+        self.fingerprint = fingerprint and f"{fingerprint} {dtype}"
+
+    def embed(self, average: bool = True, **inputs) -> Embedding:
+        """Embed one modality.
+
+        Args:
+            average: one row for each input; False gives one for each of its clips.
+            image: a path, file object, PIL image, (H, W, 3) uint8 RGB array or (3, H, W) tensor.
+                Option `upright` (False, as the reference): apply the EXIF orientation.
+            text: a string. Option `truncation` ("current" or "old").
+            audio: a path or file object, also of a video, or (array, rate in Hz). Option `clips`:
+                "reference" (3 of 2 s), a number, or "all".
+            video: a path, file object, or ((T, H, W, 3) uint8 array, rate in Hz). Option `clips`:
+                "reference" (5 of 2 s), a number, "all".
+            depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:
+                see `transforms.depth`.
+            thermal: the same. Option `span`: see `transforms.thermal`.
+            imu: a CSV file, (array, rate in Hz), or an array and the option `rate`. Options
+                `acceleration`, `rotation`, `clips`: see `transforms.imu`.
+
+            Of each also a list or generator of them.
+
+        Returns:
+            Unit rows in the order of the inputs; the mean of an input's clips is taken as the
+            reference does. `times` says which seconds the clips span.
+
+        Raises:
+            BindplugError: no or several modalities, a modality that this embedder does not
+                support, an unknown option, no input, or an input that cannot be read (it is named).
+        """
+        given = {k: v for k, v in inputs.items() if k in MODALITIES and v is not None}
+        unknown = [k for k in inputs if k not in MODALITIES]
+        if not given and len(unknown) == 1:
+            raise self._not_supported(unknown[0])
+        if len(given) != 1:
+            raise BindplugError(
+                f"embed takes one modality a call, got {', '.join(given or unknown) or 'none'}; "
+                "mix embeddings with bindplug.compose"
+            )
+        modality, value = given.popitem()
+        options = {k: inputs[k] for k in unknown}
+        vectors, labels, times = [], [], []
+        for row in self.stream(modality, as_items(modality, value), average, **options):
+            if row.error:
+                raise row.error
+            vectors.append(row.vectors)
+            count = len(row.vectors)
+            labels += [row.label] * count
+            times += [row.times] if average else ([(t,) for t in row.times] or [()] * count)
+        if not vectors:
+            raise BindplugError(f"no {modality} to embed")
+        return Embedding(
+            np.concatenate(vectors),
+            self.space,
+            modality,
+            tuple(labels),
+            tuple(times),
+            embedder=self,
+        )
+
+    def stream(
+        self, modality: str, items: Iterable, average: bool = True, **options
+    ) -> Iterator[Row]:
+        """Rows one after another, in order, holding only a few inputs at a time.
+
+        Args:
+            modality: a sense; `items` its inputs; `average` and `options` as in `embed`.
+
+        Yields:
+            A Row for each input, with `error` set where it cannot be read.
+
+        Raises:
+            BindplugError: a modality that this embedder does not support, or an unknown option.
+        """
+        if modality not in self.modalities:
+            raise self._not_supported(modality)
+        check_options(modality, options, self.options(modality))
+        cache = self.cache if self.fingerprint else None
+        settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
+
+        def read(numbered) -> Row:
+            index, item = numbered
+            row = Row(index, label(modality, item, index))
+            try:
+                if cache is not None:
+                    row.key = cache.key(item, settings)
+                    row.vectors, row.times = cache.get(row.key)
+                if row.vectors is None:
+                    row.clips, row.times = self.network.transform(modality, item, **options)
+            except BindplugError as err:
+                row.error = err
+            return row
+
+        batch: list[Row] = []
+        for row in prefetch(read, enumerate(items), self.workers, 2 * self.batch_size):
+            batch.append(row)
+            if sum(len(r.clips) for r in batch if r.clips is not None) >= self.batch_size:
+                yield from self._encode(modality, batch, average)
+                batch = []
+        yield from self._encode(modality, batch, average)
+
+    def _not_supported(self, modality: str) -> BindplugError:
+        return BindplugError(
+            f"{self.space!r} does not embed {modality}; it supports {', '.join(self.modalities)}"
+        )
+
+    def options(self, modality: str) -> tuple[str, ...]:
+        """Names of the options that `embed` takes for a modality."""
+        return self.network.options(modality)
+
+    def logit_scale(self, modality: str) -> float:
+        """The factor by which the network multiplies unit vectors of a modality (image: 1)."""
+        return self.network.logit_scale(modality)
+
+    def _encode(self, modality: str, batch: list[Row], average: bool) -> list[Row]:
+        """Fill in the vectors of rows that have clips."""
+        import torch
+
+        rows = [r for r in batch if r.clips is not None]
+        if rows:
+            with torch.inference_mode():
+                parts = torch.cat([r.clips for r in rows]).split(self.batch_size)
+                out = [self.network.encode(modality, x.to(self.device)).cpu() for x in parts]
+            shares = torch.cat(out).split([len(r.clips) for r in rows])
+            for row, vectors in zip(rows, shares, strict=True):
+                vectors = vectors.mean(dim=0, keepdim=True) if average else vectors
+                if not average and row.times:  # a video's crops share their clip's time
+                    vectors = vectors.unflatten(0, (len(row.times), -1)).mean(dim=1)
+                row.vectors, row.clips = unit(vectors.numpy()), None
+                if row.key is not None:
+                    self.cache.put(row.key, row.vectors, row.times)
+        return batch

@@ -1,0 +1,84 @@
+"""Which files are meant: by ending, folder, pattern or list."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import BindplugError
+from .modalities import MODALITIES
+
+MEDIA_ENDINGS = (*MODALITIES["audio"].endings, *MODALITIES["image"].endings)
+
+
+def caption(label: str) -> str:
+    """The file name of a sound or picture without folder and ending; a text as it is."""
+    return Path(label).stem if Path(label).suffix.lower() in MEDIA_ENDINGS else label
+
+
+def modality_by_ending(path: str | Path) -> str:
+    """audio, image or video, by a file's ending.
+
+    Raises:
+        BindplugError: an ending that says nothing.
+    """
+    ending = Path(path).suffix.lower()
+    for modality in ("audio", "image", "video"):
+        if ending and ending in MODALITIES[modality].endings:
+            return modality
+    raise BindplugError(f"{path}: its ending does not say which sense it is for; name the sense")
+
+
+def expand(modality: str, value: str) -> list[str]:
+    """A text, file, folder (recursively, by ending) or glob pattern to inputs, sorted.
+
+    Raises:
+        BindplugError: a folder or pattern without a file of this sense.
+    """
+    if modality == "text" or os.path.isfile(value):
+        return [value]
+    endings = MODALITIES[modality].endings
+    if os.path.isdir(value):
+        found = [p for p in Path(value).rglob("*") if p.suffix.lower() in endings and p.is_file()]
+    elif glob.has_magic(value):
+        found = [Path(p) for p in glob.glob(value, recursive=True) if os.path.isfile(p)]
+    else:
+        return [value]  # reported when it is read
+    if not found:
+        what = "is a folder" if os.path.isdir(value) else "is a pattern"
+        raise BindplugError(f"{value}: {what} without {modality} files ({', '.join(endings)})")
+    return sorted(map(str, found))
+
+
+def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[str, str]]:
+    """(sense, value) of each line: a path, or a JSON object such as {"audio": "dog.wav"}.
+
+    Args:
+        sense: of plain lines; None goes by the ending.
+
+    Raises:
+        BindplugError: a line that is neither; its number is named.
+    """
+    from .modalities import MODALITIES
+
+    out = []
+    for number, line in enumerate(lines, 1):
+        line = line.rstrip("\r\n")
+        if not line.strip():
+            continue
+        if not line.lstrip().startswith("{"):
+            out.append((modality or modality_by_ending(line), line))
+            continue
+        try:
+            given = {k: v for k, v in json.loads(line).items() if k in MODALITIES}
+        except ValueError as err:
+            raise BindplugError(f"line {number} of the list: is no JSON: {err}") from err
+        if len(given) != 1 or not isinstance(next(iter(given.values())), str):
+            raise BindplugError(
+                f'line {number} of the list: give one input, as in {{"audio": "dog.wav"}}'
+            )
+        out.extend(given.items())
+    return out

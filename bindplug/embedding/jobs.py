@@ -1,0 +1,181 @@
+"""Embedding many files into one: in parts that survive an interruption, then joined.
+
+While it runs, `OUTPUT.parts` holds the job's description and one file for each 32 inputs; the same
+call goes on where it stopped, with the same batches, so its result is bit for bit the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BindplugError
+from ..storage.atomic import make_folder, refuse_existing, write_file, write_json
+from ..storage.vector_file import (
+    check_format,
+    map_vectors,
+    read_metadata,
+    write_vectors,
+)
+
+CHUNK = 32  # inputs a part
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a job: rows written, and a message for each input that could not be read."""
+
+    rows: int
+    width: int
+    errors: tuple[str, ...]
+    was_done: bool = False
+
+
+def shard_of(items: list, shard: tuple[int, int]) -> list:
+    """The i-th of n consecutive shares of a list; whole parts, so that all shares joined are what
+    one run gives, bit for bit (with fewer parts than shares, single inputs)."""
+    i, n = shard
+    unit = CHUNK if len(items) >= CHUNK * n else 1
+    blocks = -(-len(items) // unit)
+    return items[blocks * i // n * unit : blocks * (i + 1) // n * unit]
+
+
+def embed_files(
+    embedder,
+    items: list[tuple[str, str]],
+    output: str | Path,
+    options: dict | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Report:
+    """Embed (sense, value) pairs into a file; the same call after an interruption goes on.
+
+    Args:
+        items: of any senses that the embedder speaks, in the order of the result.
+        output: x.safetensors (`vectors` (N, D) and the labels), x.npy, or x.parquet (pyarrow).
+        options: of the senses, as in `Embedder.embed`; each goes to the senses that have it.
+
+    Raises:
+        BindplugError: an unknown ending, an existing file of other content, or no input that can
+            be read.
+    """
+    output, options = Path(output), options or {}
+    check_format(output)
+    make_folder(output.parent)
+    job = _describe(embedder, items, options)
+    parts = output.with_name(output.name + ".parts")
+    if output.exists() and not overwrite:
+        done = _finished(output, parts, job)
+        if done:
+            shutil.rmtree(parts, ignore_errors=True)
+            return done
+        refuse_existing([output], overwrite)
+    _claim(parts, job, overwrite)
+    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+    _fill(embedder, parts, chunks, options, progress)
+    tables = [_read_part(parts / f"{i:08d}.npz") for i in range(len(chunks))]
+    rows = sum(t["rows"] for t in tables)
+    errors = tuple(e for t in tables for e in t["errors"])
+    if not rows:
+        shutil.rmtree(parts)
+        raise BindplugError(errors[0] if errors else "no input to embed")
+    labels = [label for t in tables for label in t["labels"]]
+    width = next(t["width"] for t in tables if t["rows"])
+    metadata = {"space": embedder.space, "labels": labels, "job": job["id"], "errors": errors}
+    blocks = (_vectors(parts / f"{i:08d}.npz") for i in range(len(chunks)))
+    joined = parts / f"joined{output.suffix}"
+    write_vectors(joined, rows, width, blocks, metadata)
+    os.replace(joined, output)
+    shutil.rmtree(parts)
+    return Report(rows, width, errors)
+
+
+def _describe(embedder, items, options) -> dict:
+    """A job's identity: inputs with size and time of their files, network and settings."""
+    digest = hashlib.sha256()
+    for modality, value in items:
+        digest.update(f"{modality}\n{value}\n".encode())
+        if modality != "text" and os.path.isfile(value):
+            stat = os.stat(value)
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    settings = (embedder.space, embedder.fingerprint, sorted(options.items()))
+    digest.update(repr(settings).encode())
+    return {"id": digest.hexdigest(), "inputs": len(items), "space": embedder.space}
+
+
+def _finished(output: Path, parts: Path, job: dict) -> Report | None:
+    """The report of a job whose result is there already."""
+    if output.suffix != ".safetensors":  # the others do not say what they were made of
+        return Report(job["inputs"], 0, (), True) if _is_claimed(parts, job) else None
+    metadata = read_metadata(output)
+    if metadata.get("job") != job["id"]:
+        return None
+    vectors = map_vectors(output)
+    return Report(len(vectors), vectors.shape[1], tuple(metadata.get("errors", ())), True)
+
+
+def _is_claimed(parts: Path, job: dict) -> bool:
+    try:
+        return json.loads((parts / "job.json").read_text()) == job
+    except (OSError, ValueError):
+        return False
+
+
+def _claim(parts: Path, job: dict, overwrite: bool) -> None:
+    if parts.exists() and not _is_claimed(parts, job):
+        if (parts / "job.json").exists() and not overwrite:
+            raise BindplugError(
+                f"{parts}: is the unfinished work of another call (other inputs or settings); "
+                "repeat that one, add --overwrite, or delete the folder"
+            )
+        shutil.rmtree(parts)
+    if not parts.exists():
+        make_folder(parts)
+        write_json(parts / "job.json", job)
+
+
+def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) -> None:
+    """Write the parts that are not there."""
+    from tqdm import tqdm
+
+    from .modalities import options_of
+
+    missing = [i for i in range(len(chunks)) if not (parts / f"{i:08d}.npz").exists()]
+    total = sum(map(len, chunks))
+    done = total - sum(len(chunks[i]) for i in missing)
+    hidden = None if progress else True
+    with tqdm(total=total, initial=done, desc="embed", unit="input", disable=hidden) as bar:
+        for i in missing:
+            vectors, labels, errors = [], [], []
+            for modality, run in groupby(chunks[i], key=lambda item: item[0]):
+                values = [value for _, value in run]
+                for row in embedder.stream(modality, values, **options_of(modality, options)):
+                    if row.error:
+                        errors.append(str(row.error))
+                    else:
+                        vectors.append(row.vectors)
+                        labels.append(row.label)
+                    bar.update()
+            table = np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
+            metadata = np.frombuffer(json.dumps([labels, errors]).encode(), np.uint8)
+            path = parts / f"{i:08d}.npz"
+            write_file(path, lambda f, t=table, a=metadata: np.savez(f, vectors=t, metadata=a))
+
+
+def _vectors(path: Path) -> np.ndarray:
+    with np.load(path) as part:
+        return part["vectors"]
+
+
+def _read_part(path: Path) -> dict:
+    with np.load(path) as part:
+        rows, width = part["vectors"].shape
+        labels, errors = json.loads(part["metadata"].tobytes())
+    return {"rows": rows, "width": width, "labels": labels, "errors": errors}

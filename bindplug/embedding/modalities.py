@@ -1,0 +1,117 @@
+"""The kinds of input: how ImageBind reads each, which files hold it, and how it is described."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+
+from ..errors import BindplugError
+from ..storage.source import source_name
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of input.
+
+    Attributes:
+        trunk: the ImageBind trunk that encodes it.
+        function: "module:name" below `bindplug.transforms` of its transform,
+            `f(source, config, **options)`, which returns one tensor, or a tensor of clips with the
+            (start, end) seconds of each.
+        endings: of the files that hold it, in lower case.
+        help: for the command line.
+    """
+
+    trunk: str
+    function: str
+    endings: tuple[str, ...]
+    help: str
+
+    @property
+    def transform(self) -> Callable:
+        module, name = self.function.split(":")
+        return getattr(import_module(f"bindplug.transforms.{module}"), name)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the transform's options."""
+        return tuple(inspect.signature(self.transform).parameters)[2:]
+
+
+AUDIO_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".m4a", ".opus")
+IMAGE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+MODALITIES = {
+    "audio": Modality("audio", "audio:distinct_clips", AUDIO_FILES, "Sound, or a video's."),
+    "text": Modality("text", "text:transform_one_text", (), "Text."),
+    "image": Modality("vision", "vision:transform_image", IMAGE_FILES, "Image."),
+    "video": Modality(
+        "vision", "video:transform_video", (".mp4", ".mkv", ".webm", ".avi", ".mov"), "Video."
+    ),
+    "depth": Modality(
+        "depth", "depth:transform_depth", (".png", ".tif", ".tiff", ".npy"), "Depth image or .npy."
+    ),
+    "thermal": Modality(
+        "thermal", "thermal:transform_thermal",
+        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"), "Thermal image or .npy.",
+    ),
+    "imu": Modality("imu", "imu:transform_imu", (".csv",), "IMU recording, CSV."),
+}  # fmt: skip
+
+
+def modalities_of(trunks: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of input that an ImageBind with these trunks encodes."""
+    return tuple(name for name, modality in MODALITIES.items() if modality.trunk in trunks)
+
+
+def prepare(modality: str, item, config, options: dict):
+    """One input through ImageBind's transform: `bindplug.plugins.Network.transform`.
+
+    Args:
+        config: sizes of the trunk (`bindplug.imagebind.config`).
+    """
+    x = MODALITIES[modality].transform(item, config, **options)
+    return (x[0], tuple(x[1])) if isinstance(x, tuple) else (x[None], ())
+
+
+def check_options(modality: str, options: Iterable[str], known: tuple[str, ...]) -> None:
+    """
+    Raises:
+        BindplugError: an option that is not among the known ones of this modality.
+    """
+    for name in options:
+        if name not in known:
+            raise BindplugError(
+                f"{modality} has no option {name!r}; it has {', '.join(known) or 'none'}"
+            )
+
+
+def options_of(modality: str, options: dict) -> dict:
+    """Those of some options that a modality has."""
+    known = MODALITIES[modality].options
+    return {k: v for k, v in options.items() if k in known}
+
+
+def as_items(modality: str, value) -> Iterable:
+    """One input or several as an iterable of inputs.
+
+    A list, a generator or another iterator holds several inputs, a tuple too, unless it is
+    (array, rate in Hz).
+    """
+    if isinstance(value, tuple):
+        one = modality in ("audio", "imu", "video") and len(value) == 2 and not _is_source(value[1])
+        return [value] if one else value
+    if isinstance(value, list) or (hasattr(value, "__next__") and not hasattr(value, "read")):
+        return value
+    return [value]
+
+
+def _is_source(value) -> bool:
+    return isinstance(value, (str, os.PathLike, tuple)) or hasattr(value, "read")
+
+
+def label(modality: str, item, index: int) -> str:
+    """A path or text as it is, a file object's name, else the modality and a number."""
+    return source_name(item, f"{modality} {index}")

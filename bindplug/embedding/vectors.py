@@ -1,0 +1,197 @@
+"""Vectors that know their space, and the arithmetic between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import BindplugError, SpaceMismatch
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(..., D) to float32 rows of length 1; a zero row stays zero, a unit row the very same."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(np.abs(norm - 1) < 1e-6, vectors, vectors / np.maximum(norm, 1e-12))
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """N vectors of one space.
+
+    Attributes:
+        vectors: (N, D) float32 with unit rows.
+        space: name of the space; equal width is not equal space.
+        modality: image, text, audio, ... or "mixed" where several meet.
+        labels: one name a row: a path, a text, or a mixture of them.
+        times: for each row the (start, end) seconds of the clips it was made of; () for all that
+            has none.
+        parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
+            for what is no sum.
+        embedder: what made the vectors, where it is at hand: bridges encode their words with it.
+    """
+
+    vectors: np.ndarray
+    space: str
+    modality: str
+    labels: tuple[str, ...]
+    times: tuple[tuple[tuple[float, float], ...], ...] = ()
+    parts: tuple[tuple[tuple[Embedding, float], ...], ...] = ()
+    embedder: object = field(default=None, repr=False)
+
+    def __post_init__(self):
+        vectors = np.asarray(self.vectors, dtype=np.float32)
+        if vectors.ndim != 2:
+            raise BindplugError(f"embedding of shape {vectors.shape}; vectors are (N, D)")
+        if len(self.labels) != len(vectors):
+            raise BindplugError(f"{len(vectors)} vectors with {len(self.labels)} labels")
+        if not np.isfinite(vectors).all():
+            raise BindplugError("embedding with NaN or infinite values")
+        object.__setattr__(self, "vectors", unit(vectors))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        for name in ("times", "parts"):
+            each = tuple(getattr(self, name)) or ((),) * len(vectors)
+            if len(each) != len(vectors):
+                raise BindplugError(f"{len(vectors)} vectors with the {name} of {len(each)}")
+            object.__setattr__(self, name, each)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows) -> Embedding:
+        """Rows at an index, index array or slice, always as (n, D)."""
+        if isinstance(rows, int):  # without counting all rows for one
+            index = [range(len(self))[rows]]
+        else:
+            index = np.atleast_1d(np.arange(len(self))[rows])
+        labels, times, parts = (
+            tuple(each[i] for i in index) for each in (self.labels, self.times, self.parts)
+        )
+        return replace(self, vectors=self.vectors[index], labels=labels, times=times, parts=parts)
+
+
+def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
+    """All rows in order; several modalities become "mixed".
+
+    Raises:
+        SpaceMismatch: rows of two spaces.
+    """
+    _one_space(embeddings)
+    return Embedding(
+        np.concatenate([e.vectors for e in embeddings]),
+        embeddings[0].space,
+        _modality(embeddings),
+        tuple(label for e in embeddings for label in e.labels),
+        tuple(times for e in embeddings for times in e.times),
+        tuple(parts for e in embeddings for parts in e.parts),
+        _embedder(embeddings),
+    )
+
+
+def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
+    """Embedding arithmetic (ImageBind, section 4.3): normalise, weigh, add, normalise.
+
+    A sum remembers its parts, so that a bridge can carry each over by itself. A difference, one
+    with a weight of 0 or less, does not: it is a direction of its own.
+
+    Args:
+        parts: (embedding, weight) pairs of one space. Each has N rows, or one row that is used
+            for all N.
+
+    Raises:
+        SpaceMismatch: parts of two spaces.
+        BindplugError: no part, row counts that do not fit, or parts that cancel out.
+    """
+    if not parts:
+        raise BindplugError("compose needs at least one (embedding, weight) pair")
+    embeddings = [e for e, _ in parts]
+    _one_space(embeddings)
+    count = max(len(e) for e in embeddings)
+    if any(len(e) not in (1, count) for e in embeddings):
+        sizes = ", ".join(str(len(e)) for e in embeddings)
+        raise BindplugError(f"compose of {sizes} rows; give equal numbers, or one row")
+    total = sum(np.float32(w) * e.vectors for e, w in parts)
+    if (np.linalg.norm(total, axis=1) < 1e-6).any():
+        raise BindplugError("the parts cancel out; choose other weights")
+    if len(parts) == 1:
+        return embeddings[0]
+    labels = [e.labels * count if len(e) == 1 else e.labels for e in embeddings]
+    own = ()
+    if all(w > 0 for _, w in parts):
+        own = [tuple((e[i % len(e)], w) for e, w in parts) for i in range(count)]
+    return Embedding(
+        total,
+        embeddings[0].space,
+        _modality(embeddings),
+        tuple(" + ".join(row) for row in zip(*labels, strict=True)),
+        parts=own,
+        embedder=_embedder(embeddings),
+    )
+
+
+def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
+    """`carry` of every row; of a sum, the sum of what becomes of its parts: a softmax over words
+    sees in a sum the word that lies between them, which is often neither.
+    """
+    out = carry(embedding)
+    if not any(embedding.parts):
+        return out
+    parts = tuple(tuple((by_parts(e, carry), w) for e, w in row) for row in embedding.parts)
+    vectors = out.vectors.copy()
+    for i, row in enumerate(parts):
+        if row:
+            vectors[i] = sum(np.float32(w) * e.vectors[0] for e, w in row)
+    return replace(out, vectors=vectors, parts=parts)
+
+
+def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
+    """The row at t in [0, 1] on the shortest arc from a row to another (Shoemake, 1985).
+
+    Raises:
+        SpaceMismatch: rows of two spaces.
+        BindplugError: not one row each, or opposite ones, between which no arc is the shortest.
+    """
+    _one_space([a, b])
+    if len(a) != 1 or len(b) != 1:
+        raise BindplugError(f"slerp between {len(a)} and {len(b)} rows; give one each")
+    cosine = float(np.clip(a.vectors[0] @ b.vectors[0], -1, 1))
+    angle = np.arccos(cosine)
+    if angle > np.pi - 1e-3:
+        raise BindplugError("the two point opposite ways; no arc between them is the shortest")
+    if angle < 1e-4:
+        return a
+    weights = np.sin([(1 - t) * angle, t * angle]) / np.sin(angle)
+    vectors = weights[0] * a.vectors + weights[1] * b.vectors
+    label = f"{a.labels[0]} to {b.labels[0]} at {t:.2f}"
+    return Embedding(vectors, a.space, "mixed", (label,), embedder=_embedder([a, b]))
+
+
+def similarity(a: Embedding, b: Embedding) -> np.ndarray:
+    """(len(a), len(b)) cosines.
+
+    Raises:
+        SpaceMismatch: two spaces.
+    """
+    _one_space([a, b])
+    return a.vectors @ b.vectors.T
+
+
+def _modality(embeddings: Sequence[Embedding]) -> str:
+    found = {e.modality for e in embeddings}
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def _embedder(embeddings: Sequence[Embedding]):
+    """The embedder of the first that knows its own."""
+    return next((e.embedder for e in embeddings if e.embedder is not None), None)
+
+
+def _one_space(embeddings: Sequence[Embedding]) -> None:
+    spaces = list(dict.fromkeys(e.space for e in embeddings))
+    if len(spaces) > 1:
+        raise SpaceMismatch(
+            f"embeddings of two spaces, {spaces[0]!r} and {spaces[1]!r}; cross first: "
+            f"bindplug.fit_bridge('vocabulary', {spaces[1]!r}, {spaces[0]!r})"
+        )

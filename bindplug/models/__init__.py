@@ -1,0 +1,1 @@
+"""Loading by name: the registry of plugins, ImageBind checkpoints, the shipped models."""

@@ -1,0 +1,135 @@
+""" """
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+from ..device import pick_device
+from ..errors import BindplugError, SpaceMismatch
+from ..plugins import (
+    Detector,
+    Embedder,
+    Generator,
+    Masker,
+)
+from .registry import discover, plugin
+
+_speakers: WeakValueDictionary[str, object] = WeakValueDictionary()
+
+
+def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embedder:
+    """An embedder by name.
+
+    Args:
+        name: an installed embedder ("tiny", "imagebind-huge", ...); "local:PATH" with the folder
+            or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
+            "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
+        settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
+            `bindplug.embedder.Embedder`.
+
+    Raises:
+        BindplugError: an unknown name, or weights that cannot be had or read.
+    """
+    device = pick_device(device)
+    if name.startswith("local:"):
+        from .imagebind import open_local
+
+        embedder = open_local(name.removeprefix("local:"), device, **settings)
+    elif name.startswith("hf:"):
+        from .imagebind import open_hub
+
+        embedder = open_hub(name.removeprefix("hf:"), device, **settings)
+    elif _looks_like_path(name):
+        raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
+    else:
+        embedder = plugin("bindplug.embedders", name).load(name, device, **settings)
+    register_speaker(embedder)
+    return embedder
+
+
+def register_speaker(embedder: Embedder) -> None:
+    """Let bridges into an embedder's space be built, for as long as somebody holds it."""
+    _speakers[embedder.space] = embedder
+
+
+def speaker(space: str) -> Embedder:
+    """An embedder of a space: one that is in use, or an installed one.
+
+    Raises:
+        SpaceMismatch: nobody speaks it; what is installed is listed.
+    """
+    if space in _speakers:
+        return _speakers[space]
+    known = []
+    for name in discover("bindplug.embedders"):
+        found = plugin("bindplug.embedders", name)
+        if found.space == space:
+            absent = [c.name for c in found.checkpoints if not c.path.is_file()]
+            if absent:  # gigabytes are not fetched for a bridge that nobody may have meant
+                raise SpaceMismatch(
+                    f"a bridge from {space!r} needs its embedder: keep the one that made the "
+                    f"embedding, or run: bindplug models pull {absent[0]}"
+                )
+            return load_embedder(name)
+        known.append(found.space)
+    raise SpaceMismatch(
+        f"no embedder speaks the space {space!r}, so no bridge can be built; "
+        f"installed spaces: {', '.join(known)}. Load the one that made the embedding first"
+    )
+
+
+def load_detector(
+    name: str = "detic", weights: str = "tiny", device: str = "auto", **settings
+) -> Detector:
+    """A detector by name, with weights that it ships, fetches, or "local:PATH".
+
+    Args:
+        settings: of the plugin; those here take `dtype` (float32, bfloat16 or float16).
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.detectors", name, weights, device, settings)
+
+
+def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Masker:
+    """A masker by name; give it to a detector as its `masker`.
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.maskers", name, weights, device, settings)
+
+
+def load_generator(
+    name: str = "unclip", weights: str = "tiny", device: str = "auto", **settings
+) -> Generator:
+    """A generator by name, with weights that it ships, fetches, or "local:PATH".
+
+    Raises:
+        BindplugError: an unknown name or weights.
+    """
+    return _load("bindplug.generators", name, weights, device, settings)
+
+
+def _load(group: str, name: str, weights: str, device: str, settings: dict):
+    found = plugin(group, name)
+    known = [*found.weights, *(c.name for c in found.checkpoints), *found.hub]
+    check_weights(name, weights, known)
+    return found.load(weights, pick_device(device), **settings)
+
+
+def check_weights(name: str, weights: str, known: Sequence[str]) -> None:
+    if weights in known or weights.startswith("local:"):
+        return
+    if _looks_like_path(weights):
+        raise BindplugError(f"{name} has no weights {weights!r}; for a path write local:{weights}")
+    raise BindplugError(
+        f"{name} has no weights {weights!r}; there are: {', '.join([*known, 'local:PATH'])}"
+    )
+
+
+def _looks_like_path(name: str) -> bool:
+    return os.sep in name or name.endswith((".pth", ".pt", ".safetensors"))

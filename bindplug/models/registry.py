@@ -1,0 +1,119 @@
+""" """
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+
+from ..errors import BindplugError, MissingDependency
+from ..storage.checkpoints import Checkpoint
+
+GROUPS = (
+    "bindplug.embedders", "bindplug.detectors", "bindplug.maskers", "bindplug.generators"
+)  # fmt: skip
+
+
+def discover(group: str) -> dict[str, EntryPoint]:
+    """Entry points of a group by name; BINDPLUG_PLUGINS (names, comma-separated) restricts them."""
+    allowed = os.environ.get("BINDPLUG_PLUGINS")
+    chosen = None if allowed is None else {n.strip() for n in allowed.split(",")}
+    found = sorted(entry_points(group=group), key=lambda e: e.name)
+    return {e.name: e for e in found if chosen is None or e.name in chosen}
+
+
+def kind_of(group: str) -> str:
+    """embedder, detector, masker or generator."""
+    return group.removeprefix("bindplug.").removesuffix("s")
+
+
+def plugin(group: str, name: str):
+    """Load one plugin's description.
+
+    Raises:
+        BindplugError: no plugin of that name.
+        MissingDependency: it is there and cannot be imported.
+    """
+    found = discover(group)
+    kind = kind_of(group)
+    if name not in found:
+        known = ", ".join(found) or "none is installed"
+        raise BindplugError(f"no {kind} {name!r}; there are: {known}")
+    try:
+        return found[name].load()
+    except Exception as err:  # whatever a third party's import raises
+        raise MissingDependency(f"{kind} {name!r} cannot be loaded: {err}") from err
+
+
+def catalogue() -> dict[str, Checkpoint]:
+    """The checkpoints of all plugins, by name."""
+
+    found = {}
+    for group in GROUPS:
+        for name in discover(group):
+            try:
+                entry = plugin(group, name)
+            except MissingDependency:  # `bindplug plugins` says why
+                continue
+            found.update({c.name: c for c in getattr(entry, "checkpoints", ())})
+    return found
+
+
+def find(name: str) -> Checkpoint:
+    """A checkpoint of the catalogue.
+
+    Raises:
+        BindplugError: there is none of that name.
+    """
+    known = catalogue()
+    if name not in known:
+        raise BindplugError(f"no checkpoint {name!r}; there are: {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def rows() -> list[dict]:
+    """Every plugin: its group, name, package, and why it does not load if it does not."""
+    from ..errors import BindplugError
+
+    out = []
+    for group in GROUPS:
+        for name, entry in discover(group).items():
+            row = {
+                "kind": kind_of(group),
+                "name": name,
+                "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
+                "about": "",
+                "error": None,
+            }
+            try:
+                row["about"] = plugin(group, name).description
+            except BindplugError as err:
+                row["error"] = str(err)
+            out.append(row)
+    return out
+
+
+def shipped() -> list[dict]:
+    """Weights that come with the plugins, and those that a library fetches for them."""
+
+    rows = []
+    for group in GROUPS:
+        for name in discover(group):
+            entry = plugin(group, name)
+            row = {"kind": kind_of(group), "name": name, "about": entry.description, "bytes": None}
+            own = () if entry.checkpoints or entry.hub else (name,)
+            for weights in getattr(entry, "weights", own):  # an embedder is its own weights
+                rows.append({**row, "weights": weights, "state": "shipped"})
+            for weights in entry.hub:
+                rows.append({**row, "weights": weights, "state": "hub"})
+    return rows
+
+
+def fetched() -> list[dict]:
+    """Checkpoints of the catalogue, here or not."""
+
+    return [
+        {"kind": "checkpoint", "name": c.name, "weights": c.file, "bytes": c.bytes,
+         "about": f"{c.gives}; licence: {c.licence}", "url": c.url, "sha256": c.sha256,
+         "path": str(c.path), "state": "here" if c.path.is_file() else "not here"}
+        for c in catalogue().values()
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Files: atomic writes, the cache folder, hashes, checkpoints and vector files."""

@@ -1,0 +1,84 @@
+""" """
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BindplugError
+from .cache_dir import cache_dir, derived_folder
+from .hashing import hash_file
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file of a catalogue.
+
+    Attributes:
+        name: as `bindplug models pull` takes it.
+        url: where it is fetched from.
+        file: its name on disk.
+        bytes: exact size; None where nobody has published it, then the server's word counts.
+        sha256: hex digest; "" where nobody has published one.
+        licence: its makers' terms.
+        gives: what it is for.
+    """
+
+    name: str
+    url: str
+    file: str
+    bytes: int | None
+    sha256: str
+    licence: str
+    gives: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is, or will be."""
+        return cache_dir() / self.name / self.file
+
+
+def read_catalogue(path: Path) -> tuple[Checkpoint, ...]:
+    """Checkpoints of a JSON list."""
+    return tuple(Checkpoint(**row) for row in json.loads(path.read_text("utf-8")))
+
+
+def _is_whole(checkpoint: Checkpoint) -> bool:
+    path = checkpoint.path
+    return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
+
+
+def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
+    """Check size and sha256 of a checkpoint that is here.
+
+    Raises:
+        BindplugError: it is absent, or not what its makers published.
+    """
+    path = checkpoint.path
+    if not path.is_file():
+        raise BindplugError(
+            f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
+        )
+    if not _is_whole(checkpoint):
+        raise BindplugError(
+            f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
+            f"bindplug models remove {checkpoint.name}, then pull it again"
+        )
+    if checkpoint.sha256 and hash_file(path, progress) != checkpoint.sha256:
+        raise BindplugError(
+            f"{path}: is damaged (sha256 differs); run: "
+            f"bindplug models remove {checkpoint.name}, then pull it again"
+        )
+
+
+def remove(checkpoint: Checkpoint) -> bool:
+    """Delete a checkpoint and all that was made of it; False if there was nothing."""
+    path = checkpoint.path
+    if not path.parent.exists():
+        return False
+    if path.exists():
+        shutil.rmtree(derived_folder(path), ignore_errors=True)
+    shutil.rmtree(path.parent)
+    return True

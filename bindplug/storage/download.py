@@ -1,0 +1,158 @@
+"""Checkpoints that are not shipped: what there is, where it is kept, and fetching it safely."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from ..errors import BindplugError
+from .cache_dir import is_offline
+from .checkpoints import Checkpoint, _is_whole
+from .hashing import BLOCK, _bar, hash_file
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
+TRIES = 5  # connections in a row that bring nothing
+
+
+def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
+    """The path of a checkpoint, fetched if it is not here.
+
+    An interrupted download goes on where it stopped. Several processes may ask at once: one
+    fetches, the others wait. The file appears under its name only when size and sha256 are right.
+
+    Raises:
+        BindplugError: offline, too little disk, no connection, or not the file it should be.
+    """
+    path = checkpoint.path
+    if _is_whole(checkpoint):
+        return path
+    if is_offline():
+        raise BindplugError(
+            f"{checkpoint.name} is not here ({path}) and bindplug is offline; "
+            f"run once with a connection: bindplug models pull {checkpoint.name}"
+        )
+    from filelock import FileLock
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            if not _is_whole(checkpoint):
+                _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
+    except OSError as err:
+        raise BindplugError(
+            f"{path}: cannot be written ({err.strerror or err}); free some room, or set "
+            "BINDPLUG_HOME to another folder; what was fetched is kept"
+        ) from err
+    return path
+
+
+def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
+    total = checkpoint.bytes
+    have = part.stat().st_size if part.exists() else 0
+    if total is not None and have > total:
+        part.unlink()
+        have = 0
+    if total is not None:
+        _need_room(checkpoint, total - have, part.parent)
+    with _bar(total, checkpoint.name, progress, have) as bar:
+        _Download(checkpoint, part, bar).run()
+    if checkpoint.sha256 and hash_file(part, progress) != checkpoint.sha256:
+        part.unlink()
+        raise BindplugError(
+            f"{checkpoint.url}: sent other bytes than published (sha256 differs), so they were "
+            "thrown away; try again, and if it stays so, get the file elsewhere and use local:PATH"
+        )
+    os.replace(part, checkpoint.path)
+
+
+def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < count:
+        raise BindplugError(
+            f"{checkpoint.name} needs {_gb(count)} more in {folder}, {_gb(free)} are free; "
+            "free some, or set BINDPLUG_HOME to another disk"
+        )
+
+
+class _Download:
+    """Appends to `part` until it is whole, over as many connections as that takes."""
+
+    def __init__(self, checkpoint: Checkpoint, part: Path, bar):
+        self.checkpoint, self.part, self.bar = checkpoint, part, bar
+        self.total = checkpoint.bytes  # or what the server says, where nobody has published it
+
+    def run(self) -> None:
+        tries, reason = 0, ""
+        while self._size() != self.total:
+            if tries == TRIES:
+                raise BindplugError(
+                    f"{self.checkpoint.url}: cannot be fetched ({reason}); what came is kept, "
+                    "run the same command again to go on"
+                )
+            before = self._size()
+            try:
+                self.receive(before)
+            except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
+                if getattr(err, "errno", None) in DISK_ERRORS:
+                    raise
+                reason = str(err) or type(err).__name__
+            tries = 0 if self._size() > before else tries + 1
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def receive(self, have: int) -> None:
+        """One request for what is missing."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import Request, urlopen
+
+        url = self.checkpoint.url
+        headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        try:
+            with urlopen(Request(url, headers=headers), timeout=60) as answer:
+                if have and answer.status != 206:  # ranges refused: from the start
+                    have = 0
+                    self.bar.reset(self.total)
+                self._look_at(answer.headers.get("Content-Length"), have)
+                with self.part.open("r+b" if have else "wb") as file:
+                    file.seek(have)
+                    while block := answer.read(min(BLOCK, self.total - have)):
+                        file.write(block)
+                        have += len(block)
+                        self.bar.update(len(block))
+        except HTTPError as err:
+            if err.code == 416:  # nothing past here: what we have cannot be its beginning
+                self.part.unlink()
+            if err.code < 500 and err.code not in (408, 416, 429):
+                raise BindplugError(
+                    f"{url}: answers {err.code} {err.reason}; "
+                    "get the file elsewhere and use local:PATH"
+                ) from err
+            raise ConnectionError(f"{err.code} {err.reason}") from err
+        except HTTPException as err:
+            raise ConnectionError(f"connection cut: {type(err).__name__}") from err
+
+    def _look_at(self, length: str | None, have: int) -> None:
+        """Compare the length that the server announces with the one published."""
+        if length is None:
+            if self.total is None:
+                raise BindplugError(f"{self.checkpoint.url}: does not say how long it is")
+            return
+        offered = int(length) + have
+        if self.total is None:
+            self.total = self.bar.total = offered
+            _need_room(self.checkpoint, int(length), self.part.parent)
+        if offered != self.total:
+            raise BindplugError(
+                f"{self.checkpoint.url}: offers {offered} bytes, {self.total} were published; "
+                "it is another file, get the right one and use local:PATH"
+            )
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"

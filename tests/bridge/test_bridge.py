@@ -1,0 +1,125 @@
+"""Bridges between two made spaces in which the right answer is known."""
+
+import numpy as np
+import pytest
+
+from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
+from bindplug.bridge.bridge import LinearBridge, VocabularyBridge, cross
+from bindplug.bridge.vocabulary import default_vocabulary
+from bindplug.embedding.vectors import unit
+
+WORDS = ["dog", "cat", "car", "train", "rain", "bell"]
+
+
+class Speaker:
+    """An embedder whose word vectors are given; templates do not matter to it."""
+
+    modalities = ("text",)
+    fingerprint = ""
+
+    def __init__(self, space, vectors):
+        self.space = space
+        self.vectors = dict(zip(WORDS, vectors, strict=True))
+
+    def embed(self, text):
+        rows = [self.vectors[t.split()[-1]] for t in text]
+        return Embedding(np.stack(rows), self.space, "text", tuple(text))
+
+
+@pytest.fixture
+def speakers():
+    rng = np.random.default_rng(0)
+    x = unit(rng.normal(size=(6, 16)))
+    return Speaker("a", x), Speaker("b", unit(rng.normal(size=(6, 9))))
+
+
+def near(speaker, word, noise=0.05):
+    rng = np.random.default_rng(1)
+    row = speaker.vectors[word] + noise * rng.normal(size=len(speaker.vectors[word]))
+    return Embedding(row[None], speaker.space, "audio", ("sound",))
+
+
+@pytest.mark.parametrize("kind", ["vocabulary", "linear"])
+def test_a_word_arrives_as_itself(kind, speakers):
+    bridge = fit_bridge(kind, *speakers, WORDS)
+    out = bridge(near(speakers[0], "train"))
+    assert out.space == "b" and out.modality == "audio" and out.labels == ("sound",)
+    cosines = {w: float(out.vectors[0] @ v) for w, v in speakers[1].vectors.items()}
+    assert max(cosines, key=cosines.get) == "train" and cosines["train"] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["vocabulary", "linear"])
+def test_both_parts_of_a_sum_arrive(kind, speakers):
+    bridge = fit_bridge(kind, *speakers, WORDS)
+    parts = [(near(speakers[0], "train"), 0.5), (near(speakers[0], "rain"), 0.5)]
+    there = compose([(bridge(e), w) for e, w in parts])
+    out = bridge(compose(parts))
+    assert np.allclose(out.vectors, there.vectors, atol=1e-6) and out.space == "b"
+    assert all(e.space == "b" for e, _ in out.parts[0]), "so that it can go on"
+    said = bridge.explain(compose(parts), top=2)[0]
+    assert {w for w, _ in said} == {"train", "rain"} and sum(p for _, p in said) > 0.8
+    whole = Embedding(compose(parts).vectors, "a", "audio", ("no parts",))
+    assert not np.allclose(out.vectors, bridge(whole).vectors, atol=1e-3) or kind == "linear"
+
+
+def test_vocabulary_is_a_softmax_over_words(speakers):
+    x = np.stack(list(speakers[0].vectors.values()))
+    y = np.stack(list(speakers[1].vectors.values()))
+    bridge = VocabularyBridge("a", "b", WORDS, x, y, temperature=0.1)
+    query = near(speakers[0], "dog", 0.3)
+    logits = query.vectors @ x.T / 0.1
+    weights = np.exp(logits) / np.exp(logits).sum()
+    assert np.allclose(bridge(query).vectors, unit(weights @ y), atol=1e-5)
+    words = bridge.explain(query, top=6)[0]
+    assert words[0][0] == "dog" and np.isclose(sum(p for _, p in words), 1)
+
+
+def test_linear_recovers_a_linear_map():
+    rng = np.random.default_rng(0)
+    x = unit(rng.normal(size=(400, 12)))
+    rotation = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    bridge = LinearBridge("a", "b", ["w"] * 400, x, x @ rotation, ridge=1e-6)
+    query = unit(rng.normal(size=(5, 12)))
+    out = bridge(Embedding(query, "a", "text", tuple("12345"))).vectors
+    assert np.allclose(out, query @ rotation, atol=1e-3)
+
+
+def test_identity_joins_only_a_space_with_itself(speakers):
+    query = near(speakers[0], "dog")
+    assert np.array_equal(fit_bridge("identity", speakers[0], speakers[0])(query).vectors,
+                          query.vectors)  # fmt: skip
+    with pytest.raises(SpaceMismatch, match="two spaces"):
+        fit_bridge("identity", *speakers)
+
+
+def test_errors(speakers):
+    with pytest.raises(BindplugError, match="identity, vocabulary, linear"):
+        fit_bridge("teleport", *speakers)
+    with pytest.raises(BindplugError, match="one word"):
+        fit_bridge("vocabulary", *speakers, [])
+    with pytest.raises(SpaceMismatch, match="leads from 'a'"):
+        fit_bridge("vocabulary", *speakers, WORDS)(near(speakers[1], "dog"))
+    with pytest.raises(SpaceMismatch, match="no embedder speaks the space 'a'"):
+        cross(near(speakers[0], "dog"), "nowhere", "vocabulary")
+
+
+def test_crossing_within_a_space_is_identity(speakers):
+    query = near(speakers[0], "dog")
+    out, bridge = cross(query, "a")
+    assert bridge.kind == "identity" and np.array_equal(out.vectors, query.vectors)
+
+
+def test_default_vocabulary():
+    words = default_vocabulary()
+    assert len(words) == len(set(words)) > 900 and "dog" in words
+    sounding = default_vocabulary("audio")
+    assert len(sounding) == len(set(sounding)) > 100 and set(sounding) < set(words)
+    assert "dog" in sounding and "banana" not in sounding
+
+
+def test_only_sounds_are_said_in_words_of_things_that_sound():
+    vectors = np.eye(1, 128)
+    for modality, words in (("audio", default_vocabulary("audio")), ("text", default_vocabulary())):
+        row = Embedding(vectors, "tiny", modality, ("x",))
+        assert cross(row, "tiny-clip")[1].words == tuple(words)
+        assert cross(row, "tiny-clip", "linear")[1].words == tuple(default_vocabulary())

@@ -1,0 +1,50 @@
+"""Vocabularies, and text vectors that are kept."""
+
+import numpy as np
+import pytest
+
+import bindplug
+from bindplug import BindplugError
+from bindplug.bridge import text_cache as words
+from bindplug.bridge.text_cache import kept, text_vectors
+from bindplug.bridge.vocabulary import read_vocabulary
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
+    return bindplug.load_embedder("tiny", "cpu")
+
+
+def test_vocabularies(tmp_path):
+    assert len(read_vocabulary("default")) == 1003 and "dog" in read_vocabulary("sounding")
+    assert (
+        read_vocabulary("imagenet-1k")[0] == "tench" and len(read_vocabulary("imagenet-1k")) > 980
+    )
+    lvis = read_vocabulary("lvis")
+    assert len(lvis) == 1203 and lvis[0] == "aerosol can" and lvis[-1] == "zucchini"
+    (tmp_path / "v.txt").write_text("dog\n\n cat\ndog\n")
+    assert read_vocabulary(str(tmp_path / "v.txt")) == ["dog", "cat"]
+    (tmp_path / "v.txt").write_text("\n")
+    for name, what in ((str(tmp_path / "v.txt"), "no words"), ("coco", "no vocabulary 'coco'")):
+        with pytest.raises(BindplugError, match=what):
+            read_vocabulary(name)
+
+
+def test_texts_are_encoded_once(tiny, monkeypatch):
+    texts = ["a dog", "a cat", "rain"] * 20
+    want = text_vectors(tiny, texts)
+    assert np.allclose(want, tiny.embed(text=texts).vectors, atol=1e-6)
+    assert [row["texts"] for row in kept()] == [60]
+    monkeypatch.setattr(tiny, "stream", None)  # would fail if asked
+    assert np.array_equal(text_vectors(tiny, texts), want)
+    other = bindplug.load_embedder("tiny-clip", "cpu")
+    text_vectors(other, texts)
+    assert [row["space"] for row in kept()].count("tiny-clip") == 1
+
+
+def test_without_a_cache_nothing_is_lost(tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "file" / "home"))
+    assert text_vectors(tiny, ["a dog"]).shape == (1, 128)
+    assert words.kept() == []

@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bindplug.detection.results import Detections, coco_results, document, run_lengths
+from bindplug.embedding.inputs import caption
+from bindplug.errors import BindplugError
+from bindplug.storage.atomic import write_file
+
+
+@pytest.fixture
+def found():
+    masks = np.zeros((2, 40, 60), dtype=bool)
+    masks[0, 10:20, 5:25] = True
+    masks[1, 0:4, 0:4] = True
+    return Detections(
+        boxes=np.array([[5, 10, 25, 20], [0, 0, 4, 4]], dtype=np.float32),
+        scores=np.array([0.9, 0.4], dtype=np.float32),
+        class_ids=np.array([1, 0]),
+        masks=masks,
+        height=40,
+        width=60,
+        names=("a cat", "sounds/dog.wav"),
+        image="pictures/park.jpg",
+        picture=Image.new("RGB", (60, 40), "gray"),
+        metadata={"model": "tiny", "detector": "detic/tiny", "bridge": "identity"},
+    )
+
+
+def decode(rle):
+    values = np.arange(len(rle["counts"])) % 2
+    return np.repeat(values, rle["counts"]).reshape(rle["size"], order="F").astype(bool)
+
+
+def test_run_lengths_round_trip(found):
+    for mask in [*found.masks, np.ones((3, 5), bool), np.zeros((3, 5), bool)]:
+        assert np.array_equal(decode(run_lengths(mask)), mask)
+
+
+def test_run_lengths_are_cocos(found):
+    mask_api = pytest.importorskip("pycocotools.mask")
+    rle = run_lengths(found.masks[0])
+    theirs = mask_api.decode(mask_api.frPyObjects(rle, *rle["size"]))
+    assert np.array_equal(theirs.astype(bool), found.masks[0])
+
+
+def test_json(found, tmp_path):
+    paths = found.save(tmp_path)
+    assert [p.name for p in paths] == ["park.png", "park.json"]
+    data = json.loads(paths[1].read_text())
+    assert data == json.loads(json.dumps(document([found])))
+    assert {k: data[k] for k in ("schema", "model", "detector", "bridge")} == {
+        "schema": 1, "model": "tiny", "detector": "detic/tiny", "bridge": "identity",
+    }  # fmt: skip
+    first = data["images"][0]["objects"][0]
+    assert first["query"] == "sounds/dog.wav"
+    assert first["box"] == {"xmin": 5, "ymin": 10, "xmax": 25, "ymax": 20}
+    assert first["mask"]["size"] == [40, 60]
+    assert Image.open(paths[0]).size == (60, 40)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["park.json", "park.png"]
+
+
+def test_nothing_is_overwritten_unasked(found, tmp_path):
+    found.save(tmp_path)
+    with pytest.raises(BindplugError, match="--overwrite"):
+        found.save(tmp_path)
+    found.save(tmp_path, overwrite=True)
+
+
+def test_captions():
+    assert caption("sounds/my dog.WAV") == "my dog"
+    assert caption("a St. Bernard") == "a St. Bernard"
+    assert caption("and/or") == "and/or"
+
+
+def test_coco(found):
+    rows = coco_results([found])
+    assert rows[0]["bbox"] == [5, 10, 20, 10] and rows[0]["category_id"] == 2
+    assert rows[0]["image_id"] == 1 and np.isclose(rows[0]["score"], 0.9)
+
+
+def test_indexing(found):
+    assert found[found.scores > 0.5].labels == ["sounds/dog.wav"]
+    assert found[:0].overlay().size == (60, 40)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise ValueError("boom")
+
+    with pytest.raises(ValueError, match="boom"):
+        write_file(tmp_path / "x.json", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_folder(found, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BindplugError, match="cannot be written"):
+        found.save(tmp_path / "file" / "out")

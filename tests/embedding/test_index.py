@@ -1,0 +1,91 @@
+"""An index that is made once, follows its folder, and ranks exactly."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bindplug
+from bindplug import BindplugError, SpaceMismatch
+from bindplug.embedding.index import index_folder, nearest
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
+    return bindplug.load_embedder("tiny", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("red", "green", "blue", "sub/black"):
+        Image.new("RGB", (32, 32), name.split("/")[-1]).save(folder / f"{name}.png")
+    (folder / "broken.png").write_text("no picture")
+    return folder
+
+
+def names(index):
+    return sorted(os.path.basename(p) for p in index.paths)
+
+
+def test_nearest_is_exact():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(5000, 16)).astype(np.float32)
+    queries = rng.normal(size=(3, 16)).astype(np.float32)
+    ids, scores = nearest(queries, vectors, 7)
+    want = np.argsort(-(queries @ vectors.T), axis=1)[:, :7]
+    assert np.array_equal(ids, want)
+    assert np.allclose(scores, np.take_along_axis(queries @ vectors.T, want, 1), atol=1e-5)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(500, 16)).astype(np.float32)
+    whole = nearest(vectors[:2], vectors, 9)
+    monkeypatch.setattr("bindplug.embedding.index.BLOCK", 37)
+    ids, scores = nearest(vectors[:2], vectors, 9)
+    assert np.array_equal(ids, whole[0]) and np.allclose(scores, whole[1], atol=1e-5)
+
+
+def test_the_index_follows_the_folder(tiny, folder, monkeypatch):
+    index = index_folder(tiny, folder)
+    assert names(index) == ["black.png", "blue.png", "green.png", "red.png"]
+    assert len(index.errors) == 1 and "broken.png" in index.errors[0]
+    with Image.open(folder / "blue.png") as image:
+        query = tiny.embed(image=image)
+    [(path, score), *_] = index.search(query, 2)[0]
+    assert path.endswith("blue.png") and score == pytest.approx(1, abs=1e-5)
+
+    read = []
+    stream = tiny.stream
+
+    def watched(modality, items, **kw):
+        items = list(items)
+        read.extend(os.path.basename(i) for i in items)
+        return stream(modality, items, **kw)
+
+    monkeypatch.setattr(tiny, "stream", watched)
+    assert names(index_folder(tiny, folder)) == names(index) and read == []
+    (folder / "red.png").unlink()
+    Image.new("RGB", (32, 32), "white").save(folder / "white.png")
+    again = index_folder(tiny, folder)
+    assert names(again) == ["black.png", "blue.png", "green.png", "white.png"]
+    assert read == ["white.png"] and len(again.errors) == 1
+    row = again.paths.index(str(folder / "blue.png"))
+    assert np.allclose(again.vectors[row], query.vectors[0], atol=1e-5)
+    with pytest.raises(SpaceMismatch):
+        again.search(bindplug.Embedding(np.ones((1, 128)), "other", "text", ("x",)))
+
+
+def test_what_cannot_be_searched(tiny, folder, tmp_path):
+    with pytest.raises(BindplugError, match="is no folder"):
+        index_folder(tiny, folder / "red.png")
+    with pytest.raises(BindplugError, match="without audio files"):
+        index_folder(tiny, folder, "audio")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_text("no picture")
+    with pytest.raises(BindplugError, match="not a picture"):
+        index_folder(tiny, tmp_path / "bad")

@@ -1,0 +1,167 @@
+"""Many files into one: complete, in order, and the same however often it was killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import load_file
+
+import bindplug
+from bindplug import BindplugError
+from bindplug.embedding.inputs import expand, modality_by_ending, read_list
+from bindplug.embedding.jobs import CHUNK, embed_files, shard_of
+from bindplug.storage.vector_file import map_vectors, read_metadata
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return bindplug.load_embedder("tiny", "cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """80 short sounds, and one that is none."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        wave = np.sin(np.arange(4000) * (0.02 + 0.01 * i)) * 0.3 + rng.normal(size=4000) * 0.01
+        soundfile.write(folder / f"{i:03d}.wav", wave, 16_000)
+    (folder / "040.wav").write_text("no sound")
+    return folder
+
+
+def items_of(folder):
+    return [("audio", p) for p in expand("audio", str(folder))]
+
+
+@pytest.mark.parametrize("ending", [".npy", ".safetensors", ".parquet"])
+def test_rows_in_order(tiny, folder, tmp_path, ending):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"x{ending}"
+    report = embed_files(tiny, [*items_of(folder), ("text", "a dog")], path)
+    assert report.rows == 80 and len(report.errors) == 1 and "040.wav" in report.errors[0]
+    good = [p for _, p in items_of(folder) if "040" not in p]
+    want = np.concatenate([tiny.embed(audio=good).vectors, tiny.embed(text="a dog").vectors])
+    if ending == ".npy":
+        got = np.load(path)
+    elif ending == ".safetensors":
+        got = load_file(path)["vectors"]
+        assert np.array_equal(map_vectors(path), got)
+        assert read_metadata(path)["labels"] == [*good, "a dog"]
+    else:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        got = np.array(table["vector"].to_pylist(), np.float32)
+        assert table["label"].to_pylist() == [*good, "a dog"]
+    assert np.abs(got - want).max() < 1e-5
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_shards_are_one_run(tiny, folder, tmp_path):
+    items = items_of(folder)
+    embed_files(tiny, items, tmp_path / "all.npy")
+    for i in range(2):
+        embed_files(tiny, shard_of(items, (i, 2)), tmp_path / f"{i}.npy")
+    joined = np.concatenate([np.load(tmp_path / f"{i}.npy") for i in range(2)])
+    assert np.array_equal(joined, np.load(tmp_path / "all.npy"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, CHUNK, 2000])
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_shares_are_all_and_nearly_even(count, n):
+    items = list(range(count))
+    shares = [shard_of(items, (i, n)) for i in range(n)]
+    assert [i for share in shares for i in share] == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= max(CHUNK, 1) + CHUNK
+
+
+def test_what_is_done_is_not_done_again(tiny, folder, tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    items = items_of(folder)
+    embed_files(tiny, items, path)
+    monkeypatch.setattr(tiny, "stream", None)
+    report = embed_files(tiny, items, path)
+    assert report.was_done and report.rows == 79 and "040.wav" in report.errors[0]
+    with pytest.raises(BindplugError, match="--overwrite"):
+        embed_files(tiny, items[:5], path)
+
+
+def test_the_unfinished_work_of_another_call_is_not_lost(tiny, folder, tmp_path):
+    parts = tmp_path / "x.npy.parts"
+    parts.mkdir()
+    (parts / "job.json").write_text(json.dumps({"id": "other"}))
+    with pytest.raises(BindplugError, match="unfinished work"):
+        embed_files(tiny, items_of(folder), tmp_path / "x.npy")
+    assert parts.exists()
+    embed_files(tiny, items_of(folder)[:3], tmp_path / "x.npy", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_nothing_readable(tiny, tmp_path):
+    with pytest.raises(BindplugError, match="no such file"):
+        embed_files(tiny, [("audio", str(tmp_path / "a.wav"))], tmp_path / "x.npy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk(tiny, folder, tmp_path, monkeypatch):
+    def full(*args, **kw):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(BindplugError, match="No space left"):
+        embed_files(tiny, items_of(folder), tmp_path / "x.npy")
+    assert not (tmp_path / "x.npy").exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_killed_and_restarted(folder, tmp_path):
+    """The whole program, killed at random moments, until it ends by itself."""
+    command = [
+        sys.executable, "-m", "bindplug", "embed", "--audio", str(folder), "-o", "x.safetensors",
+        "--device", "cpu",
+    ]  # fmt: skip
+    env = {**os.environ, "BINDPLUG_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    chance = random.Random(0)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for place in (whole, broken):
+        place.mkdir()
+    began = time.monotonic()
+    subprocess.run(command, cwd=whole, env=env, capture_output=True, check=False)
+    length = time.monotonic() - began
+    for _ in range(4):
+        process = subprocess.Popen(
+            command, cwd=broken, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(length * chance.uniform(0.6, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    last = subprocess.run(command, cwd=broken, env=env, capture_output=True, text=True, check=False)
+    assert last.returncode == 2 and "040.wav" in last.stderr  # the one that is no sound
+    assert [p.name for p in broken.iterdir()] == ["x.safetensors"]
+    assert (broken / "x.safetensors").read_bytes() == (whole / "x.safetensors").read_bytes()
+
+
+def test_lists_and_endings(tmp_path):
+    lines = ["a.wav\n", "\n", '{"text": "a dog", "id": 3}\n', "b.JPG"]
+    assert read_list(lines) == [("audio", "a.wav"), ("text", "a dog"), ("image", "b.JPG")]
+    assert read_list(["a dog"], "text") == [("text", "a dog")]
+    for line, words in (("{", "line 1"), ('{"smell": "rose"}', "one input"), ("a.xyz", "sense")):
+        with pytest.raises(BindplugError, match=words):
+            read_list([line])
+    assert modality_by_ending("x.mp4") == "video"
+    (tmp_path / "sub").mkdir()
+    for name in ("b.wav", "a.wav", "c.txt", "sub/d.wav"):
+        (tmp_path / name).touch()
+    assert [p[-5:] for p in expand("audio", str(tmp_path))] == ["a.wav", "b.wav", "d.wav"]
+    assert len(expand("audio", str(tmp_path / "*.wav"))) == 2
+    with pytest.raises(BindplugError, match="without image files"):
+        expand("image", str(tmp_path))

@@ -1,0 +1,61 @@
+"""Which part of a long sound counts, loudness, and several sounds at once."""
+
+import numpy as np
+import pytest
+import soundfile
+
+import bindplug
+from bindplug import BindplugError
+from bindplug.generation.audio_prompt import listen, mix_audio
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return bindplug.load_embedder("tiny", "cpu")
+
+
+@pytest.fixture(scope="module")
+def crow(media):
+    wave, rate = soundfile.read(media / "rooster.wav")
+    return wave[: 2 * rate], rate
+
+
+def test_the_most_telling_window(tiny, crow):
+    wave, rate = crow
+    wave = np.resize(wave, 2 * rate)
+    hush = np.random.default_rng(0).normal(size=6 * rate) * 1e-4
+    long = np.concatenate([hush, wave, hush])
+    alone = tiny.embed(audio=(wave, rate)).vectors[0]
+    cosine = {w: float(listen(tiny, (long, rate), w).vectors[0] @ alone)
+              for w in ("mean", "all", "telling")}  # fmt: skip
+    assert cosine["telling"] > 0.98 > max(cosine["mean"], cosine["all"])
+    assert len(listen(tiny, (long, rate), "telling")) == 1
+    with pytest.raises(BindplugError, match="mean, all, telling"):
+        listen(tiny, (long, rate), "loudest")
+
+
+def test_loudness_decides_only_if_asked(tiny, crow):
+    wave, rate = crow
+    loud, quiet = ((wave, rate), (wave * 0.02, rate))
+    same = [listen(tiny, s, level="peak").vectors[0] for s in (loud, quiet)]
+    own = [listen(tiny, s).vectors[0] for s in (loud, quiet)]
+    assert same[0] @ same[1] > 0.9999 > own[0] @ own[1]
+    with pytest.raises(BindplugError, match="own or peak"):
+        listen(tiny, loud, level="full")
+
+
+def test_at_once(media):
+    wave, rate = mix_audio([str(media / "dog.wav"), str(media / "rain.wav")])
+    dog, _ = mix_audio([str(media / "dog.wav")] * 2)
+    rain, _ = mix_audio([str(media / "rain.wav")] * 2)
+    assert rate == RATE and wave.shape[1] == max(dog.shape[1], rain.shape[1])
+    want = np.zeros_like(wave)
+    want[:, : dog.shape[1]] += dog / 2
+    want[:, : rain.shape[1]] += rain / 2
+    assert np.allclose(wave, want, atol=1e-6) and np.isclose(np.abs(dog).max(), 0.9, atol=1e-5)
+    with pytest.raises(BindplugError, match="two sounds or more"):
+        mix_audio([str(media / "dog.wav")])
+    with pytest.raises(BindplugError, match="no such file"):
+        mix_audio(["absent.wav", str(media / "dog.wav")])
