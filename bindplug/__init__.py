@@ -18,7 +18,7 @@ _WHERE = {
     "SpaceMismatch": "errors",
     "compose": "embedding.vectors",
     "default_vocabulary": "bridge.vocabulary",
-    "fit_bridge": "bridge.bridge",
+    "fit_bridge": "bridge.fit",
     "load_detector": "models.load",
     "load_embedder": "models.load",
     "load_generator": "models.load",

@@ -1,74 +1,98 @@
-"""Training-free maps from one embedding space into another, fitted on text that both can encode.
+"""Bridges: maps from one embedding space into another, fitted on text that both can encode.
 
-`identity` is for one and the same space. `vocabulary` says a vector in words: a softmax over the
-words' vectors of the source space weighs the same words' vectors of the target space (the
-projection onto a text memory of DeCap, arXiv 2303.03032, with another space's memory). `linear`
-is the closed-form ridge regression from the words' source vectors to their target vectors.
-`words` stops at the words themselves, for hosts that read only text.
+They are siblings over one vocabulary of W words, whose unit vectors are known in the source space,
+in the target space, or in both:
+
+- `identity`: the source space is the target space.
+- `vocabulary`: softmax(cosine to the source's word vectors / temperature) @ target's word vectors,
+  the projection onto a text memory of DeCap (arXiv 2303.03032) with another space's memory.
+- `linear`: ridge regression from the words' source vectors to their target vectors.
+- `words`: only the softmax, for target models that read text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..embedding.vectors import Embedding, by_parts, unit
 from ..errors import BindplugError, SpaceMismatch
-from .vocabulary import default_vocabulary
 
 KINDS = ("identity", "vocabulary", "linear", "words")
-DEFAULT = "vocabulary"
-READING = "words"  # the "space" of hosts that read
-TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
+READING = ""  # stands for the space of target models that read text: they have none
 TEMPERATURE = 0.05
 RIDGE = 0.1
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+@dataclass(frozen=True)
+class Crossing:
+    """What N rows become on the other side of a bridge.
+
+    Attributes:
+        rows: the embedding in the target space; None for the words bridge.
+        words: the vocabulary, W words or none.
+        word_probabilities: (N, W) float32, rows sum to 1; None without words.
+        word_rows: (W, E) the words' unit vectors in the target space, or None.
+    """
+
+    rows: Embedding | None
+    words: tuple[str, ...] = ()
+    word_probabilities: np.ndarray | None = None
+    word_rows: np.ndarray | None = None
 
 
 class Bridge:
-    """A map from the space `source` into the space `target`; as it is, the identity.
+    """A map from the space `source` into the space `target`. Subclasses define `_map`, `_cosines`.
 
     Attributes:
         kind: one of KINDS.
-        words: the vocabulary that it was fitted on, W words or none.
-        to_words: (W, E) their unit vectors in the target space; None without words.
+        words: the vocabulary, W words or none.
+        from_words: (W, D) their unit vectors in the source space, or None.
+        to_words: (W, E) their unit vectors in the target space, or None.
         temperature: of the softmax over words.
     """
 
-    kind = "identity"
+    kind = ""
 
     def __init__(
         self,
         source: str,
         target: str,
         words: Sequence[str] = (),
+        from_words: np.ndarray | None = None,
         to_words: np.ndarray | None = None,
         temperature: float = TEMPERATURE,
     ):
         self.source, self.target, self.words = source, target, tuple(words)
+        self.from_words = None if from_words is None else unit(from_words)
         self.to_words = None if to_words is None else unit(to_words)
         self.temperature = temperature
 
     def __call__(self, embedding: Embedding) -> Embedding:
-        """Carry an embedding over, a sum part by part.
+        """The embedding in the target space; a sum is mapped part by part and summed there.
 
         Raises:
-            SpaceMismatch: the embedding is not of the source space.
+            SpaceMismatch: the embedding is not of the source space, or the target has no vectors.
         """
         self._check(embedding)
         return by_parts(
             embedding, lambda e: replace(e, vectors=self._map(e.vectors), space=self.target)
         )
 
-    def weights(self, embedding: Embedding) -> np.ndarray:
-        """(N, W) how far each row is each word, a sum by its parts; rows sum to 1.
+    def cross(self, embedding: Embedding) -> Crossing:
+        """Rows, word probabilities and vocabulary rows in one call.
+
+        Raises:
+            SpaceMismatch: the embedding is not of the source space.
+        """
+        rows = None if self.kind == "words" else self(embedding)
+        probabilities = self.word_probabilities(embedding) if self.words else None
+        return Crossing(rows, self.words, probabilities, self.to_words)
+
+    def word_probabilities(self, embedding: Embedding) -> np.ndarray:
+        """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
 
         Raises:
             SpaceMismatch: the embedding is not of the source space.
@@ -77,20 +101,16 @@ class Bridge:
         self._check(embedding)
         if not self.words:
             raise BindplugError(f"the {self.kind} bridge was fitted on no words")
-        weights = softmax(self._cosines(embedding.vectors) / self.temperature)
+        out = softmax(self._cosines(embedding.vectors) / self.temperature)
         for i, row in enumerate(embedding.parts):
             if row:
-                weights[i] = sum(w * self.weights(e)[0] for e, w in row) / sum(w for _, w in row)
-        return weights
+                total = sum(w for _, w in row)
+                out[i] = sum(w * self.word_probabilities(e)[0] for e, w in row) / total
+        return out
 
     def explain(self, embedding: Embedding, top: int = 5) -> list[list[tuple[str, float]]]:
-        """For each row the words it is taken for, heaviest first."""
-        weights = self.weights(embedding)
-        order = np.argsort(-weights, axis=1)[:, :top]
-        return [
-            [(self.words[i], float(w[i])) for i in row]
-            for row, w in zip(order, weights, strict=True)
-        ]
+        """For each row its `top` words with their probabilities, most probable first."""
+        return top_words(self.words, self.word_probabilities(embedding), top)
 
     def _check(self, embedding: Embedding) -> None:
         if embedding.space != self.source:
@@ -100,73 +120,68 @@ class Bridge:
             )
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors
+        """(N, D) unit rows to (N, E), of any length."""
+        raise NotImplementedError
 
     def _cosines(self, vectors: np.ndarray) -> np.ndarray:
-        """(N, W), where the words are compared: here on the far side."""
-        return unit(self._map(vectors)) @ self.to_words.T
-
-    def __str__(self) -> str:
-        if self.kind == "identity":
-            return self.kind
-        return f"{self.kind} ({self.source} to {self.target}, {len(self.words)} words)"
-
-
-class WordsBridge(Bridge):
-    """The words that a vector is taken for, by cosine to their vectors in the source space.
-
-    Args:
-        from_words: (W, D) word vectors in the source space.
-    """
-
-    kind = "words"
-
-    def __init__(self, source, words, from_words, temperature=TEMPERATURE):
-        super().__init__(source, READING, words, None, temperature)
-        self.from_words = unit(from_words)
-
-    def _map(self, vectors: np.ndarray) -> np.ndarray:
-        raise SpaceMismatch(
-            "the words bridge is for hosts that read; choose vocabulary, linear or crops"
-        )
-
-    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        """(N, W) cosines to the words, in the source space."""
         return unit(vectors) @ self.from_words.T
 
+    def __str__(self) -> str:
+        if not self.words:
+            return self.kind
+        target = f" to {self.target}" if self.target else ""
+        return f"{self.kind} ({self.source}{target}, {len(self.words)} words)"
 
-class VocabularyBridge(WordsBridge):
-    """softmax(cosine to the source's word vectors / temperature) @ the target's word vectors.
+
+class IdentityBridge(Bridge):
+    """Rows stay as they are; with words, they are compared in the one space there is.
 
     Args:
-        from_words: (W, D) word vectors in the source space.
-        to_words: (W, E) the same words' vectors in the target space.
+        space: of both sides.
+        words, to_words: as in Bridge.
     """
 
-    kind = "vocabulary"
+    kind = "identity"
 
-    def __init__(self, source, target, words, from_words, to_words, temperature=TEMPERATURE):
-        super().__init__(source, words, from_words, temperature)
-        self.target, self.to_words = target, unit(to_words)
+    def __init__(self, space: str, words: Sequence[str] = (), to_words: np.ndarray | None = None):
+        super().__init__(space, space, words, to_words, to_words)
+
+    def _map(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class VocabularyBridge(Bridge):
+    """softmax(cosine to the source's word vectors / temperature) @ the target's word vectors."""
+
+    kind = "vocabulary"
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         return softmax(self._cosines(vectors) / self.temperature) @ self.to_words
 
 
 class LinearBridge(Bridge):
-    """Ridge regression between centred word vectors: (x - mean) W + mean'.
+    """(x - mean) W + mean', with W by ridge regression between centred word vectors.
+
+    Words are compared in the target space.
 
     Args:
-        from_words, to_words: as in VocabularyBridge.
-        centre: (D,) what takes the place of `mean` where vectors cross: the mean of vectors of
-            the sense that will, which lie elsewhere than texts (arXiv 2401.08567); None takes the
+        ridge: weight of the squared Frobenius norm of W.
+        centre: (D,) takes the place of `mean` where vectors cross: the mean of vectors of the
+            modality that will, which lie elsewhere than texts (arXiv 2401.08567); None takes the
             words' own.
     """
 
     kind = "linear"
 
-    def __init__(self, source, target, words, from_words, to_words, ridge=RIDGE, centre=None):
-        super().__init__(source, target, words, to_words)
-        x, y = unit(from_words).astype(np.float64), self.to_words.astype(np.float64)
+    def __init__(
+        self, source, target, words, from_words, to_words, ridge: float = RIDGE, centre=None
+    ):
+        super().__init__(source, target, words, from_words, to_words)
+        x, y = (v.astype(np.float64) for v in (self.from_words, self.to_words))
         mean, self.to_mean = x.mean(axis=0), y.mean(axis=0)
         self.centre = mean if centre is None else centre
         x, y = x - mean, y - self.to_mean
@@ -176,136 +191,40 @@ class LinearBridge(Bridge):
     def _map(self, vectors: np.ndarray) -> np.ndarray:
         return (vectors - self.centre) @ self.matrix + self.to_mean
 
-
-def word_vectors(
-    embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES, progress: bool = False
-) -> np.ndarray:
-    """(W, D) unit vectors of words, averaged over templates; kept on disk for the next time."""
-    from .text_cache import text_vectors
-
-    texts = [t.replace("{}", w) for w in words for t in templates]
-    vectors = text_vectors(embedder, texts, progress)
-    return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))
+    def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        return unit(self._map(vectors)) @ self.to_words.T
 
 
-def fit_bridge(
-    kind: str,
-    source,
-    target,
-    vocabulary: Sequence[str] | None = None,
-    target_templates: Sequence[str] = TEMPLATES,
-    progress: bool = False,
-    centre: Embedding | None = None,
-) -> Bridge:
-    """Fit a bridge on a vocabulary.
+class WordsBridge(Bridge):
+    """The words alone, for target models that read text.
 
     Args:
-        kind: one of KINDS.
-        source, target: embedders that speak text, or names of spaces that a plugin speaks; of
-            `words` the target is not asked.
-        vocabulary: words; None takes `default_vocabulary`, for the identity none.
-        target_templates: how the target wants names to be worded, "{}" for the name.
-        centre: for `linear`, an embedding of many inputs of the sense that will cross, in the
-            source space: their mean takes the place of the words'.
-
-    Raises:
-        BindplugError: an unknown kind or space, an empty vocabulary, or an embedder without text.
+        words, from_words: as in Bridge.
     """
-    if kind not in KINDS:
-        raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
-    source = _speaker(source)
-    target = source if kind == "words" else _speaker(target)
-    if kind == "identity" and source.space != target.space:
+
+    kind = "words"
+
+    def __init__(self, source, words, from_words, temperature: float = TEMPERATURE):
+        super().__init__(source, READING, words, from_words, None, temperature)
+
+    def _map(self, vectors: np.ndarray) -> np.ndarray:
         raise SpaceMismatch(
-            f"{source.space!r} and {target.space!r} are two spaces; "
-            "the identity bridge joins only a space with itself; choose vocabulary or linear"
+            "the words bridge is for target models that read text; choose vocabulary, linear or "
+            "crops"
         )
-    if kind == "identity" and vocabulary is None:
-        return Bridge(source.space, target.space)
-    words = default_vocabulary() if vocabulary is None else list(vocabulary)
-    if not words:
-        raise BindplugError("a bridge needs at least one word")
-    for embedder in (source, target):
-        if "text" not in embedder.modalities:
-            raise BindplugError(f"no bridge over {embedder.space!r}: it does not embed text")
-    if kind == "identity":
-        there = word_vectors(target, words, target_templates, progress)
-        return Bridge(source.space, target.space, words, there)
-    here = word_vectors(source, words, progress=progress)
-    if kind == "words":
-        return WordsBridge(source.space, words, here)
-    there = word_vectors(target, words, target_templates, progress)
-    if kind == "vocabulary":
-        return VocabularyBridge(source.space, target.space, words, here, there)
-    mean = None
-    if centre is not None:
-        if centre.space != source.space:
-            raise SpaceMismatch(f"centre of {centre.space!r}; the source is {source.space!r}")
-        mean = centre.vectors.mean(axis=0)
-    return LinearBridge(source.space, target.space, words, here, there, centre=mean)
 
 
-def _speaker(space):
-    if not isinstance(space, str):
-        return space
-    from ..models.load import speaker
-
-    return speaker(space)
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, W) to probabilities over W."""
+    out = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return out / out.sum(axis=1, keepdims=True)
 
 
-@cache
-def fitted(
-    kind: str, source: str, target: str, words: tuple[str, ...], templates: tuple[str, ...]
-) -> Bridge:
-    """`fit_bridge` by names, kept for the next time."""
-    return fit_bridge(kind, source, target, words, templates)
-
-
-def cross(
-    embedding: Embedding,
-    space: str,
-    bridge: Bridge | str | None = None,
-    templates: Sequence[str] = TEMPLATES,
-    vocabulary: Sequence[str] | None = None,
-):
-    """An embedding in `space`, and the bridge it took.
-
-    Args:
-        bridge: a fitted bridge, a kind, or None for the default: identity within a space,
-            vocabulary between two.
-        templates: how names are worded in `space`.
-        vocabulary: words for a bridge that is not fitted yet; None takes the shipped ones, for
-            sounds those of things that sound.
-
-    Raises:
-        SpaceMismatch: no bridge can be built, with what is missing.
-    """
-    chosen = bridge_to(embedding, space, bridge, templates, vocabulary)
-    return chosen(embedding), chosen
-
-
-def bridge_to(
-    embedding: Embedding,
-    space: str,
-    bridge: Bridge | str | None = None,
-    templates: Sequence[str] = TEMPLATES,
-    vocabulary: Sequence[str] | None = None,
-    need_words: bool = False,
-) -> Bridge:
-    """The bridge that `cross` takes; where words are needed, the identity has them too."""
-    if isinstance(bridge, Bridge):
-        chosen = bridge
-    elif bridge in (None, "identity") and embedding.space == space and not need_words:
-        chosen = Bridge(space, space)
-    else:
-        kind = bridge or ("identity" if embedding.space == space else DEFAULT)
-        if vocabulary is None:  # only where words compete does it matter which words there are
-            vocabulary = default_vocabulary(None if kind == "linear" else embedding.modality)
-        if kind == "words" and space != READING:
-            raise SpaceMismatch(
-                "the words bridge is for hosts that read; choose vocabulary, linear or crops"
-            )
-        chosen = fitted(kind, embedding.space, space, tuple(vocabulary), tuple(templates))
-    if chosen.target != space:
-        raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
-    return chosen
+def top_words(
+    words: Sequence[str], probabilities: np.ndarray, top: int
+) -> list[list[tuple[str, float]]]:
+    """For each row of (N, W) probabilities its `top` words, most probable first."""
+    order = np.argsort(-probabilities, axis=1)[:, :top]
+    return [
+        [(words[i], float(p[i])) for i in row] for row, p in zip(order, probabilities, strict=True)
+    ]

@@ -1,10 +1,11 @@
-""" """
+"""Embedders, detectors, maskers and generators by name."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
-from weakref import WeakValueDictionary
+from functools import lru_cache
 
 from ..device import pick_device
 from ..errors import BindplugError, SpaceMismatch
@@ -14,10 +15,9 @@ from ..plugins import (
     Generator,
     Masker,
 )
-from .registry import discover, plugin
+from .registry import plugin, plugins_of
 
-_speakers: WeakValueDictionary[str, object] = WeakValueDictionary()
-
+log = logging.getLogger("bindplug")
 
 def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embedder:
     """An embedder by name.
@@ -36,47 +36,39 @@ def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embed
     if name.startswith("local:"):
         from .imagebind import open_local
 
-        embedder = open_local(name.removeprefix("local:"), device, **settings)
-    elif name.startswith("hf:"):
+        return open_local(name.removeprefix("local:"), device, **settings)
+    if name.startswith("hf:"):
         from .imagebind import open_hub
 
-        embedder = open_hub(name.removeprefix("hf:"), device, **settings)
-    elif _looks_like_path(name):
+        return open_hub(name.removeprefix("hf:"), device, **settings)
+    if _looks_like_path(name):
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
-    else:
-        embedder = plugin("bindplug.embedders", name).load(name, device, **settings)
-    register_speaker(embedder)
-    return embedder
+    return plugin("bindplug.embedders", name).load(name, device, **settings)
 
 
-def register_speaker(embedder: Embedder) -> None:
-    """Let bridges into an embedder's space be built, for as long as somebody holds it."""
-    _speakers[embedder.space] = embedder
-
-
-def speaker(space: str) -> Embedder:
-    """An embedder of a space: one that is in use, or an installed one.
+@lru_cache(maxsize=4)
+def embedder_of(space: str, device: str = "auto") -> Embedder:
+    """An installed embedder of a space; the last four are kept.
 
     Raises:
-        SpaceMismatch: nobody speaks it; what is installed is listed.
+        SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
+            downloaded for a bridge that nobody may have meant.
     """
-    if space in _speakers:
-        return _speakers[space]
     known = []
-    for name in discover("bindplug.embedders"):
-        found = plugin("bindplug.embedders", name)
+    for name, found in plugins_of("bindplug.embedders"):
         if found.space == space:
             absent = [c.name for c in found.checkpoints if not c.path.is_file()]
-            if absent:  # gigabytes are not fetched for a bridge that nobody may have meant
+            if absent:
                 raise SpaceMismatch(
-                    f"a bridge from {space!r} needs its embedder: keep the one that made the "
-                    f"embedding, or run: bindplug models pull {absent[0]}"
+                    f"a bridge from or to {space!r} needs its text encoder; run: "
+                    f"bindplug models pull {absent[0]}"
                 )
-            return load_embedder(name)
+            log.info("loading the embedder %s for the space %s on %s", name, space, device)
+            return load_embedder(name, device)
         known.append(found.space)
     raise SpaceMismatch(
-        f"no embedder speaks the space {space!r}, so no bridge can be built; "
-        f"installed spaces: {', '.join(known)}. Load the one that made the embedding first"
+        f"no installed embedder has the space {space!r}, so no bridge can be built; installed "
+        f"spaces: {', '.join(known)}. Embed with an embedder of that space, or pass a fitted bridge"
     )
 
 

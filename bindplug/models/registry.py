@@ -1,12 +1,17 @@
-""" """
+"""The installed plugins, and the weights that they ship, download or find on a hub."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import BindplugError, MissingDependency
+from ..plugins import Plugin
 from ..storage.checkpoints import Checkpoint
+
+log = logging.getLogger("bindplug")
 
 GROUPS = (
     "bindplug.embedders", "bindplug.detectors", "bindplug.maskers", "bindplug.generators"
@@ -26,7 +31,7 @@ def kind_of(group: str) -> str:
     return group.removeprefix("bindplug.").removesuffix("s")
 
 
-def plugin(group: str, name: str):
+def plugin(group: str, name: str) -> Plugin:
     """Load one plugin's description.
 
     Raises:
@@ -44,18 +49,19 @@ def plugin(group: str, name: str):
         raise MissingDependency(f"{kind} {name!r} cannot be loaded: {err}") from err
 
 
+def plugins_of(group: str) -> Iterator[tuple[str, Plugin]]:
+    """The plugins of a group by name; one that cannot be imported is warned about and skipped."""
+    for name in discover(group):
+        try:
+            yield name, plugin(group, name)
+        except MissingDependency as err:
+            log.warning("%s", err)
+
+
 def catalogue() -> dict[str, Checkpoint]:
     """The checkpoints of all plugins, by name."""
-
-    found = {}
-    for group in GROUPS:
-        for name in discover(group):
-            try:
-                entry = plugin(group, name)
-            except MissingDependency:  # `bindplug plugins` says why
-                continue
-            found.update({c.name: c for c in getattr(entry, "checkpoints", ())})
-    return found
+    entries = [entry for group in GROUPS for _, entry in plugins_of(group)]
+    return {c.name: c for entry in entries for c in entry.checkpoints}
 
 
 def find(name: str) -> Checkpoint:
@@ -72,8 +78,6 @@ def find(name: str) -> Checkpoint:
 
 def rows() -> list[dict]:
     """Every plugin: its group, name, package, and why it does not load if it does not."""
-    from ..errors import BindplugError
-
     out = []
     for group in GROUPS:
         for name, entry in discover(group).items():
@@ -93,15 +97,13 @@ def rows() -> list[dict]:
 
 
 def shipped() -> list[dict]:
-    """Weights that come with the plugins, and those that a library fetches for them."""
-
+    """Weights that come with the plugins, and those that a library downloads for them."""
     rows = []
     for group in GROUPS:
-        for name in discover(group):
-            entry = plugin(group, name)
+        for name, entry in plugins_of(group):
             row = {"kind": kind_of(group), "name": name, "about": entry.description, "bytes": None}
             own = () if entry.checkpoints or entry.hub else (name,)
-            for weights in getattr(entry, "weights", own):  # an embedder is its own weights
+            for weights in entry.weights or own:  # an embedder is its own weights
                 rows.append({**row, "weights": weights, "state": "shipped"})
             for weights in entry.hub:
                 rows.append({**row, "weights": weights, "state": "hub"})

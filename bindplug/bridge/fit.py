@@ -1,0 +1,271 @@
+"""Fitting bridges from embedders and a vocabulary, and the bridge that a crossing takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from ..embedding.vectors import Embedding, unit
+from ..errors import BindplugError, SpaceMismatch
+from .bridge import (
+    KINDS,
+    READING,
+    Bridge,
+    IdentityBridge,
+    LinearBridge,
+    VocabularyBridge,
+    WordsBridge,
+)
+from .text_cache import text_vectors
+from .vocabulary import default_vocabulary
+
+DEFAULT = "vocabulary"
+TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
+KEPT = 32  # fitted bridges
+MAX_WORDS = 3  # that a row is put into, for target models that read
+_fitted: OrderedDict[tuple, Bridge] = OrderedDict()
+_lock = Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Where an embedding is to go: the side of a target model.
+
+    Attributes:
+        space: of its rows; READING for a model that reads text.
+        templates: wordings of a name in its space, "{}" for the name.
+        embedder: its text encoder; None looks one up by the space.
+        words, word_rows: a vocabulary (V words) whose rows (V, E) in the space came with the
+            model, so that no text encoder is needed; () and None without.
+    """
+
+    space: str
+    templates: tuple[str, ...] = TEMPLATES
+    embedder: object = None
+    words: tuple[str, ...] = ()
+    word_rows: np.ndarray | None = None
+
+
+def word_vectors(
+    embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES, progress: bool = False
+) -> np.ndarray:
+    """(W, D) unit vectors of words, averaged over templates; kept on disk for the next time."""
+    texts = [t.replace("{}", w) for w in words for t in templates]
+    vectors = text_vectors(embedder, texts, progress)
+    return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))
+
+
+def fit_bridge(
+    kind: str,
+    source,
+    target,
+    vocabulary: Sequence[str] | None = None,
+    target_templates: Sequence[str] = TEMPLATES,
+    progress: bool = False,
+    centre: Embedding | None = None,
+) -> Bridge:
+    """Fit a bridge on a vocabulary.
+
+    Args:
+        kind: one of `bindplug.bridge.KINDS`.
+        source, target: embedders that support text, or names of spaces that an installed embedder
+            has; the target of `words` is ignored.
+        vocabulary: words; None takes `default_vocabulary`, for the identity none.
+        target_templates: wordings of a name in the target space, "{}" for the name.
+        centre: for `linear`, an embedding of many inputs of the modality that will cross, in the
+            source space: their mean takes the place of the words'.
+
+    Raises:
+        BindplugError: an unknown kind, an empty vocabulary, or an embedder without text.
+        SpaceMismatch: a space that no installed embedder has, or two spaces for the identity.
+    """
+    if kind not in KINDS:
+        raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
+    source = _embedder(source)
+    target = source if kind == "words" else _embedder(target, source)
+    if kind == "identity" and source.space != target.space:
+        raise SpaceMismatch(
+            f"{source.space!r} and {target.space!r} are two spaces; "
+            "the identity bridge joins only a space with itself; choose vocabulary or linear"
+        )
+    if kind == "identity" and vocabulary is None:
+        return IdentityBridge(source.space)
+    words = default_vocabulary() if vocabulary is None else list(vocabulary)
+    if not words:
+        raise BindplugError("a bridge needs at least one word")
+    for embedder in (source, target):
+        if "text" not in embedder.modalities:
+            raise BindplugError(f"no bridge over {embedder.space!r}: it does not embed text")
+    if kind == "words":
+        return WordsBridge(source.space, words, word_vectors(source, words, progress=progress))
+    there = word_vectors(target, words, target_templates, progress)
+    if kind == "identity":
+        return IdentityBridge(source.space, words, there)
+    here = word_vectors(source, words, progress=progress)
+    if kind == "vocabulary":
+        return VocabularyBridge(source.space, target.space, words, here, there)
+    if centre is not None and centre.space != source.space:
+        raise SpaceMismatch(f"centre of {centre.space!r}; the source is {source.space!r}")
+    mean = None if centre is None else centre.vectors.mean(axis=0)
+    return LinearBridge(source.space, target.space, words, here, there, centre=mean)
+
+
+def choose_bridge(
+    embedding: Embedding,
+    target: Target,
+    bridge: Bridge | str | None = None,
+    vocabulary: Sequence[str] | None = None,
+    need_words: bool = False,
+) -> Bridge:
+    """The bridge from an embedding's space to a target, fitted where it is not yet.
+
+    Args:
+        bridge: a fitted bridge, a kind, or None for the default: identity within a space,
+            vocabulary between two, words to a target that reads.
+        vocabulary: words to fit on. None takes the target's own where it has some, else the
+            shipped ones; of either, for sounds those that are known by a sound of their own.
+        need_words: whether the identity has to have words too.
+
+    Raises:
+        BindplugError: a fitted bridge together with a vocabulary.
+        SpaceMismatch: no bridge can be built, with what is missing.
+    """
+    space = target.space
+    if isinstance(bridge, Bridge):
+        if vocabulary is not None:
+            raise BindplugError("a fitted bridge has a vocabulary of its own; leave one of the two")
+        chosen = bridge
+    else:
+        same = embedding.space == space
+        kind = bridge or ("identity" if same else DEFAULT if space else "words")
+        if kind == "identity" and same and not need_words:
+            return IdentityBridge(space)
+        if kind == "words" and space != READING:
+            raise SpaceMismatch(
+                "the words bridge is for target models that read text; choose vocabulary, linear "
+                "or crops"
+            )
+        chosen = _fit(kind, embedding, target, vocabulary)
+    if chosen.target != space:
+        raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
+    return chosen
+
+
+def cross(
+    embedding: Embedding,
+    target: Target | str,
+    bridge: Bridge | str | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> tuple[Embedding, Bridge]:
+    """An embedding in a target's space, and the bridge it took; arguments as `choose_bridge`."""
+    target = Target(target) if isinstance(target, str) else target
+    chosen = choose_bridge(embedding, target, bridge, vocabulary)
+    return chosen(embedding), chosen
+
+
+def to_words(
+    embedding: Embedding,
+    bridge: Bridge | str | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> list[list[tuple[str, float]]]:
+    """For each row at most three words with their shares, which sum to 1.
+
+    A text that is no sum is its own words. Words below a quarter of the first are left out.
+
+    Args:
+        bridge, vocabulary: as in `choose_bridge`, for a target that reads.
+    """
+    if embedding.modality == "text" and not any(embedding.parts):
+        return [[(label, 1.0)] for label in embedding.labels]
+    rows = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
+    out = []
+    for row in rows.explain(embedding, MAX_WORDS):
+        kept = [(w, p) for w, p in row if p >= row[0][1] / 4]
+        total = sum(p for _, p in kept)
+        out.append([(w, p / total) for w, p in kept])
+    return out
+
+
+def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], np.ndarray]:
+    """All words that a region can be named with by default, and their rows in the target space.
+
+    The target's own vocabulary where it has one, else the shipped one.
+    """
+    if target.word_rows is not None:
+        return target.words, unit(target.word_rows)
+    words = default_vocabulary()
+    target_embedder = _target_embedder(target, _source(embedding, target))
+    return tuple(words), word_vectors(target_embedder, words, target.templates)
+
+
+def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
+    """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
+    own = target.word_rows is not None and vocabulary is None and kind in ("identity", DEFAULT)
+    # The linear map is no choice among words, so all of them are data for it.
+    heard = embedding.modality if kind != "linear" else None
+    if own:
+        chosen = _own_words(target, heard)
+        words = [target.words[i] for i in chosen]
+    else:
+        words = list(default_vocabulary(heard) if vocabulary is None else vocabulary)
+    source = _source(embedding, target)
+    if kind == "identity" and embedding.space != target.space:
+        raise SpaceMismatch(
+            f"{embedding.space!r} and {target.space!r} are two spaces; "
+            "the identity bridge joins only a space with itself; choose vocabulary or linear"
+        )
+    if own:
+        rows = target.word_rows[chosen]
+        if kind == "identity":
+            return IdentityBridge(target.space, words, rows)
+        return VocabularyBridge(
+            source.space, target.space, words, word_vectors(source, words), rows
+        )
+    other = source if kind == "words" else _target_embedder(target, source)
+    key = (kind, source.space, source.fingerprint, other.space, other.fingerprint,
+           tuple(words), tuple(target.templates))  # fmt: skip
+    if not (source.fingerprint and other.fingerprint):
+        return fit_bridge(kind, source, other, words, target.templates)
+    with _lock:
+        if key not in _fitted:
+            _fitted[key] = fit_bridge(kind, source, other, words, target.templates)
+            while len(_fitted) > KEPT:
+                _fitted.popitem(last=False)
+        _fitted.move_to_end(key)
+        return _fitted[key]
+
+
+def _own_words(target: Target, modality: str | None) -> list[int]:
+    """Which of a target's own words a prompt is put into: of a sound, those that sound."""
+    if modality != "audio":
+        return list(range(len(target.words)))
+    sounding = set(default_vocabulary("audio"))
+    return [i for i, word in enumerate(target.words) if word in sounding]
+
+
+def _source(embedding: Embedding, target: Target):
+    """The embedder of an embedding's space."""
+    if embedding.embedder is not None:
+        return embedding.embedder
+    if target.embedder is not None and target.embedder.space == embedding.space:
+        return target.embedder
+    return _embedder(embedding.space, target.embedder)
+
+
+def _target_embedder(target: Target, source):
+    if target.embedder is not None:
+        return target.embedder
+    return source if source.space == target.space else _embedder(target.space, source)
+
+
+def _embedder(space, beside=None):
+    """An embedder as it is, or one of that space, on the device of the one beside it."""
+    if not isinstance(space, str):
+        return space
+    from ..models.load import embedder_of
+
+    return embedder_of(space, getattr(beside, "device", "auto"))
