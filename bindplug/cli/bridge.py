@@ -70,7 +70,7 @@ def show(model, target, kind, vocabulary, templates, device):
     """How well a bridge carries its own words: the share that stay nearest to themselves."""
     import numpy as np
 
-    from ..bridge.bridge import word_vectors
+    from ..bridge import word_vectors
     from ..embedding.vectors import Embedding, unit
 
     sides = _load(model, target, device)
@@ -119,7 +119,7 @@ def _load(model, target, device):
 
 
 def _fit(sides, kind, vocabulary, templates):
-    from ..bridge.bridge import TEMPLATES, fit_bridge
+    from ..bridge import TEMPLATES, fit_bridge
     from ..bridge.vocabulary import read_vocabulary
 
     if any("{}" not in t for t in templates):

@@ -23,7 +23,7 @@ def demo(output, overwrite, device):
 
     Writes demo.png, a contact sheet.
     """
-    from ..bridge.bridge import cross
+    from ..bridge import cross
     from ..detection.drawing import sheet
     from ..models.load import load_detector, load_embedder, load_generator
     from ..storage.atomic import make_folder, refuse_existing, write_file

@@ -138,7 +138,7 @@ class Job:
         if self.done:
             say(f"{len(self.done)} pictures were done already")
         if not head["bridge"].startswith("identity"):
-            say(f"bridge: {head['bridge']}, contrast: {head['contrast']}")
+            say(f"bridge: {head['bridge']}, competition: {head['competition']}")
 
     def _entries(self, finder, batch_size, head, failures) -> Iterator[tuple[int, dict]]:
         """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""

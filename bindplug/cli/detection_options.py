@@ -66,7 +66,7 @@ def read_question(
     negative_image, threshold, top_k,
 ) -> dict:  # fmt: skip
     """The options as `PromptedDetector.detect` takes them."""
-    asked = {"threshold": threshold, "top_k": top_k, "bridge": bridge, "contrast": contrast}
+    asked = {"threshold": threshold, "top_k": top_k, "bridge": bridge, "competition": contrast}
     negatives = [
         *(("audio", value) for value in negative_audio),
         *(("text", value) for value in negative_text),

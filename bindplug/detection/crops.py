@@ -1,4 +1,4 @@
-"""A detector's boxes, asked about by ImageBind's own image trunk: no space is crossed.
+"""A detector's boxes, cut out and embedded by ImageBind's own image trunk: no space is crossed.
 
 The rule is OWOD-BIND's (arXiv 2309.06728): boxes that hold something, whatever it is; each is cut
 out with its background blanked and embedded as a picture; a softmax over the boxes of the cosines
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bridge import Target
 from ..bridge.bridge import TEMPERATURE
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
-from .query import ask
+from .query import build_query
 from .results import Detections
 
 BOXES = 64  # of a picture, the best
@@ -39,34 +40,35 @@ class Crops:
 
     Args:
         embedding: each row a prompt.
-        contrast: "words" (default), "prompts" or "none", which is the softmax over the boxes.
+        competition: "words" (default), "prompts" or "none", which is the softmax over the boxes.
         negative, vocabulary: as in `PromptedDetector.detect`.
 
     Raises:
-        SpaceMismatch: no embedder speaks the space.
-        BindplugError: one does that embeds no pictures.
+        SpaceMismatch: no embedder of the space is at hand.
+        BindplugError: it does not embed images.
     """
 
-    def __init__(self, embedding: Embedding, contrast=None, negative=None, vocabulary=None):
-        from ..models.load import speaker
+    def __init__(self, embedding: Embedding, competition=None, negative=None, vocabulary=None):
+        from ..models.load import embedder_of
 
-        self.embedder = speaker(embedding.space)
+        self.embedder = embedding.embedder or embedder_of(embedding.space)
         if "image" not in self.embedder.modalities:
             raise BindplugError(f"{embedding.space!r} does not embed pictures, so no crops")
-        self.query = ask(embedding, embedding.space, contrast=contrast or "words",
-                         negative=negative, vocabulary=vocabulary)  # fmt: skip
+        target = Target(embedding.space, embedder=self.embedder)
+        self.query = build_query(embedding, target, competition=competition or "words",
+                                 negative=negative, vocabulary=vocabulary)  # fmt: skip
         self.query.metadata["bridge"] = "crops"
 
     def embed(self, detector, features) -> Cut:
         """The detector's best boxes, cut out and embedded."""
         picture, size = features.picture, features.picture.size
-        proposals = detector.propose(features.seen, size)
+        proposals = detector.propose(features.encoded, size)
         area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
         kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
         boxes, masks = proposals.boxes[kept], None
         if not len(boxes):
             return Cut(boxes, proposals.scores[kept], None, self.query.vectors[:0])
-        masks = detector.masks(features.seen, size, boxes)
+        masks = detector.masks(features.encoded, size, boxes)
         cut = [
             cut_out(picture, box, None if masks is None else masks[i])
             for i, box in enumerate(boxes)
@@ -78,12 +80,14 @@ class Crops:
         import torch
 
         logits = torch.from_numpy(cut.vectors @ self.query.vectors.T / TEMPERATURE)
-        if self.query.contrast == "none":
-            return self.query.settle(logits.softmax(dim=0))
+        if self.query.competition == "none":
+            return self.query.suppress_negatives(logits.softmax(dim=0))
         objectness = torch.from_numpy(cut.objectness)[:, None]
-        return self.query.settle((self.query.read(logits) * objectness).sqrt())
+        return self.query.suppress_negatives(
+            (self.query.to_probabilities(logits) * objectness).sqrt()
+        )
 
-    def find(self, detector, features, least: float, most: int) -> Detections:
+    def find(self, detector, features, score_threshold: float, max_detections: int) -> Detections:
         """Detections in what a detector saw."""
         import torch
         from torchvision.ops import batched_nms
@@ -92,9 +96,9 @@ class Crops:
         best, ids = torch.zeros(0), torch.zeros(0, dtype=torch.long)
         if len(cut.boxes):
             best, ids = self.score(cut).max(dim=1)
-        rows = torch.nonzero(best > least)[:, 0]
+        rows = torch.nonzero(best > score_threshold)[:, 0]
         boxes = torch.from_numpy(cut.boxes)[rows]
-        rows = rows[batched_nms(boxes, best[rows], ids[rows], 0.5)][:most]
+        rows = rows[batched_nms(boxes, best[rows], ids[rows], 0.5)][:max_detections]
         return Detections(
             boxes=cut.boxes[rows.numpy()],
             scores=best[rows].numpy(),

@@ -1,4 +1,4 @@
-"""What all detectors share: a picture is looked at once, prompts are read off what was seen."""
+"""What detectors share: an image is encoded once, any number of queries are scored on it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..bridge.bridge import READING, TEMPLATES, Bridge, bridge_to
+from ..bridge import TEMPLATES, Bridge, Target
 from ..embedding.prefetch import prefetch
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
+from ..plugins import Detector
 from ..transforms.vision import image_name, load_image
-from .query import Query, ask
+from .query import Query, build_query
 from .results import Detections
 
 
 @dataclass(frozen=True)
 class Features:
-    """One picture as a detector sees it, for any number of prompts.
+    """One encoded image, for any number of queries.
 
     Attributes:
-        seen: the host's own.
+        encoded: the detector's own image features.
         picture: RGB, PIL.
-        name: where the picture came from.
-        masked: what the detector's masker sees, once it was asked.
+        name: where the image came from.
+        masked: a masker and its features of the image, once it was needed.
     """
 
-    seen: object
+    encoded: object
     picture: object
     name: str
     masked: list = field(default_factory=list)
@@ -35,10 +36,10 @@ class Features:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Boxes that hold something, whatever it is.
+    """Class-agnostic boxes.
 
     Attributes:
-        boxes: (n, 4) float32 xyxy in pixels of the picture.
+        boxes: (n, 4) float32 xyxy in pixels of the image.
         scores: (n,) float32 in [0, 1], best first.
     """
 
@@ -46,49 +47,47 @@ class Proposals:
     scores: np.ndarray
 
 
-class PromptedDetector:
-    """A host that scores regions with rows of its space; a plugin fills in `look` and `find`.
+class PromptedDetector(Detector):
+    """A detector that scores regions with rows of its space; a plugin defines `encode_images` and
+    `find`, and sets `name`, `space` (or `reads_text`) and `score_threshold`.
 
     Attributes:
-        space: that its rows live in.
-        name: of host and weights, for the result.
-        threshold: least score that is worth showing.
-        templates: how names are worded in its space, "{}" for a name.
-        masker: makes the objects' masks in place of the host (`bindplug.load_masker`).
+        words, word_rows: a vocabulary (V words) whose rows (V, E) come with the weights; () and
+            None without (`bindplug.bridge.Target`).
+        fingerprint: of the weights; "" is unknown.
+        The others are those of `bindplug.plugins.Detector`.
     """
 
-    space: str
     name: str
-    threshold: float
+    space: str = ""
+    reads_text: bool = False
+    score_threshold: float
     templates: Sequence[str] = TEMPLATES
+    embedder: object = None
     masker: object = None
+    words: tuple[str, ...] = ()
+    word_rows: np.ndarray | None = None
+    fingerprint: str = ""
 
-    def look(self, pictures: list) -> list:
-        """What the host sees in PIL pictures, for `find`: one object each."""
-        raise NotImplementedError
+    @property
+    def target(self) -> Target:
+        """The side of this detector that embeddings cross to."""
+        return Target(self.space, tuple(self.templates), self.embedder, self.words, self.word_rows)
 
-    def find(
-        self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool
-    ) -> Detections:
-        """What answers a query in what `look` saw.
+    def propose(self, encoded, size: tuple[int, int]) -> Proposals:
+        """Class-agnostic boxes.
 
-        Args:
-            size: the picture's width and height, pixels.
-            least, most: lowest score and highest number of objects.
-            masks: whether to make masks, for a host that does.
+        Raises:
+            BindplugError: this detector has none.
         """
-        raise NotImplementedError
-
-    def propose(self, seen, size: tuple[int, int]) -> Proposals:
-        """Boxes without a query."""
         raise BindplugError(f"{self.name} has no proposals without a prompt, so no crops")
 
-    def masks(self, seen, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray | None:
-        """(n, H, W) bool of what is in boxes, or None for a host without masks."""
+    def masks(self, encoded, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray | None:
+        """(n, H, W) bool of the objects in (n, 4) xyxy boxes; None for a detector without masks."""
         return None
 
     def features(self, image) -> Features:
-        """Look at a picture once, for any number of prompts.
+        """Encode an image once, for any number of prompts.
 
         Args:
             image: a path, PIL image or (H, W, 3) uint8 RGB array. A file's EXIF orientation is
@@ -98,11 +97,11 @@ class PromptedDetector:
             BindplugError: a picture that cannot be read.
         """
         picture = load_image(image, upright=True)
-        return Features(self.look([picture])[0], picture, image_name(image))
+        return Features(self.encode_images([picture])[0], picture, image_name(image))
 
-    def ask(self, embedding: Embedding, **options) -> Query:
+    def build_query(self, embedding: Embedding, **options) -> Query:
         """The query that `detect` makes of an embedding; options as there."""
-        return ask(embedding, self.space, templates=self.templates, **options)
+        return build_query(embedding, self.target, **options)
 
     def detect(
         self,
@@ -111,49 +110,49 @@ class PromptedDetector:
         threshold: float | None = None,
         top_k: int = 100,
         bridge: Bridge | str | None = None,
-        contrast: str | None = None,
+        competition: str | None = None,
         negative: Embedding | None = None,
         vocabulary: Sequence[str] | None = None,
     ) -> Detections:
         """Find what the embedding means, each of its rows a class.
 
         Args:
-            image: as in `features`, or what `features` gave.
-            embedding: of any space that speaks text; from another space it crosses by `bridge`.
-            threshold: least score, in [0, 1]; None takes the weights' own.
-            top_k: most objects.
-            bridge: a fitted bridge or its kind; None takes the default. "crops" asks the
-                embedder's own image trunk about the detector's boxes instead.
-            contrast: what a prompt has to stand against: "words" of a vocabulary, the other
-                "prompts", or "none"; None is words where a bridge is crossed
-                (`bindplug.query.ask`).
+            image: as in `features`, or what `features` returned.
+            embedding: of the detector's space, or of any whose embedder supports text: it crosses
+                by `bridge`.
+            threshold: lowest score, in [0, 1]; None takes `score_threshold`.
+            top_k: highest number of objects.
+            bridge: a fitted bridge or its kind; None takes the default. "crops" compares the
+                detector's boxes, cut out, in the embedding's own space instead.
+            competition: what a prompt competes with: "words" of a vocabulary, the other "prompts",
+                or "none"; None is words where a bridge is crossed (`bindplug.detection.query`).
             negative: an embedding of what is not to be found.
-            vocabulary: words of the bridge, and of the contrast.
+            vocabulary: words of the bridge, and of the competition.
 
         Raises:
-            BindplugError: a picture that cannot be read, an unknown bridge or contrast.
+            BindplugError: an image that cannot be read, an unknown bridge or competition.
             SpaceMismatch: no bridge can be built.
         """
-        finder = Finder(self, embedding, threshold, top_k, bridge=bridge, contrast=contrast,
+        finder = Finder(self, embedding, threshold, top_k, bridge=bridge, competition=competition,
                         negative=negative, vocabulary=vocabulary)  # fmt: skip
         return finder(image if isinstance(image, Features) else self.features(image))
 
 
 class Finder:
-    """A detector with its question made up: from features to Detections.
+    """A detector with a query: from image features to Detections.
 
     Args:
         detector: a PromptedDetector; the rest as in its `detect`.
-        masks: whether to make masks, for hosts that do.
+        masks: whether to make masks, where the detector or its masker can.
     """
 
     def __init__(
         self, detector, embedding, threshold=None, top_k=100, bridge=None, masks=True, **options
     ):
-        self.masks = masks
-        self.detector, self.top_k, self.bridge = detector, top_k, bridge
-        self.vocabulary = options.get("vocabulary")
-        self.least = detector.threshold if threshold is None else threshold
+        self.masks, self.detector, self.top_k = masks, detector, top_k
+        self.score_threshold = detector.score_threshold if threshold is None else threshold
+        if not 0 <= self.score_threshold <= 1:
+            raise BindplugError(f"threshold {threshold}; give a number from 0 to 1")
         self.crops = None
         if bridge == "crops":
             from .crops import Crops
@@ -161,15 +160,17 @@ class Finder:
             self.crops = Crops(embedding, **options)
             self.query = self.crops.query
         else:
-            self.query = detector.ask(embedding, bridge=bridge, **options)
+            self.query = detector.build_query(embedding, bridge=bridge, **options)
 
     def __call__(self, features: Features) -> Detections:
         detector, size = self.detector, features.picture.size
         if self.crops is not None:
-            found = self.crops.find(detector, features, self.least, self.top_k)
+            found = self.crops.find(detector, features, self.score_threshold, self.top_k)
         else:
             own = self.masks and detector.masker is None
-            found = detector.find(features.seen, size, self.query, self.least, self.top_k, own)
+            found = detector.find(
+                features.encoded, size, self.query, self.score_threshold, self.top_k, own
+            )
         if self.masks and detector.masker is not None:
             found = replace(found, masks=self._masks(features, found.boxes))
         return replace(
@@ -180,22 +181,13 @@ class Finder:
             metadata={**self.query.metadata, "detector": detector.name},
         )
 
-    def explain(self, embedding: Embedding, top: int = 3) -> list[tuple[str, float]]:
-        """The words that the embedding's first row is taken for, as far as its bridge has words."""
-        bridge = self.bridge if isinstance(self.bridge, Bridge) else None
-        if bridge is None:
-            kind = "words" if self.bridge in (None, "crops", "identity") else self.bridge
-            space = READING if kind == "words" else self.detector.space
-            bridge = bridge_to(embedding, space, kind, self.detector.templates, self.vocabulary)
-        return bridge.explain(embedding, top)[0] if bridge.words else []
-
     def _masks(self, features: Features, boxes: np.ndarray) -> np.ndarray:
         masker = self.detector.masker
         if not len(boxes):
             return np.zeros((0, *features.picture.size[::-1]), dtype=bool)
-        if not features.masked:
-            features.masked.append(masker.look(features.picture))
-        return masker.masks(features.masked[0], features.picture, boxes)
+        if not features.masked or features.masked[0] is not masker:
+            features.masked[:] = [masker, masker.encode_image(features.picture)]
+        return masker.masks(features.masked[1], features.picture, boxes)
 
     def stream(
         self, images: Iterable, batch_size: int = 1, workers: int = 2
@@ -204,7 +196,7 @@ class Finder:
 
         Args:
             images: as in `PromptedDetector.features`.
-            batch_size: pictures that the host looks at together, where they are of one size.
+            batch_size: images that are encoded together.
             workers: threads that read files ahead.
         """
 
@@ -224,12 +216,12 @@ class Finder:
 
     def _batch(self, batch):
         good = [p for _, p in batch if not isinstance(p, BindplugError)]
-        seen = iter(self.detector.look(good) if good else [])
+        encoded = iter(self.detector.encode_images(good) if good else [])
         for image, picture in batch:
             if isinstance(picture, BindplugError):
                 yield image, picture
             else:
                 try:
-                    yield image, self(Features(next(seen), picture, image_name(image)))
+                    yield image, self(Features(next(encoded), picture, image_name(image)))
                 except BindplugError as err:
                     yield image, err

@@ -1,4 +1,4 @@
-"""What a detector is asked: rows that it scores, and how prompts are read off those scores."""
+"""Queries: the rows that a detector scores regions with, and how logits become scores."""
 
 from __future__ import annotations
 
@@ -7,67 +7,71 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..bridge.bridge import READING, TEMPLATES, Bridge, bridge_to, fitted
-from ..bridge.vocabulary import default_vocabulary
+from ..bridge import Bridge, Target, choose_bridge, to_words
+from ..bridge.bridge import Crossing, top_words
+from ..bridge.fit import background
 from ..embedding.vectors import Embedding, unit
 from ..errors import BindplugError, SpaceMismatch
 
-CONTRASTS = ("words", "prompts", "none")
-SAME = 0.8  # centred cosine of words that mean nearly the same
-SPOKEN = 3  # most words that a prompt is said in, for hosts that read
+COMPETITIONS = ("words", "prompts", "none")
+SAME_MEANING = 0.8  # centred cosine above which two names mean nearly the same
+EXPLAINED = 3  # words for each prompt in results
 
 
 @dataclass(frozen=True)
 class Query:
-    """K rows for a host to score regions with, and C prompts read off the scores.
+    """K rows to score regions with, and C prompts that are read off the K logits.
 
-    How the host's logits become probabilities is the `contrast`:
+    How logits become probabilities is the `competition`:
 
-    - "none": the sigmoid of each prompt's own logit, as the hosts do.
-    - "prompts": a softmax over the prompts, so that they compete.
-    - "words": prompts compete with the words of a vocabulary. A softmax over the words names a
-      region; how well that fits is sum_w P(w | prompt) P(w | region), relative to a region that is
-      surely the prompt's first word, so that a sound which could be several things finds each;
-      words that mean nearly the same as the prompt count fully. The
-      geometric mean of it and of the sigmoid counts: of what examples/bridges compares it ranks
-      objects nearly as the first alone, and scores stay on the scale of the second.
+    - "none": p_c = sigmoid(logit_c), as the detectors do themselves.
+    - "prompts": softmax over the C prompts.
+    - "words": prompts compete with the W words of a vocabulary:
+      p_c = sqrt(sigmoid(logit_c) * sum_w A[c, w] * softmax_w(logits of the words)). A[c, w] is
+      P(word w | prompt c) divided by its largest value over w, so that a sound that could be
+      several things finds each, and 1 for words that mean nearly the same as the prompt. Of the
+      ways compared in docs/bridges.md this ranks best and keeps the scale of the sigmoid.
 
     Attributes:
         labels: one for each prompt that is looked for.
-        vectors: (K, E) unit rows in the host's space: the C prompts, then the words where they
-            are contrasted with; for a host that reads, None.
-        texts: for a host that reads, its K words.
-        weights: (C, words) how far each prompt is each word, or None where there are none.
-        negatives: how many of the C, the last ones, are there only to take regions away.
-        contrast: one of CONTRASTS.
-        about: model, bridge and contrast, for the result.
+        vectors: (K, E) unit rows in the target space: the C prompts, then the W words where they
+            compete; None for a detector that reads text.
+        texts: for a detector that reads text, its K words.
+        word_probabilities: (C, W) float32, A of the formula above; for a detector that reads text
+            the (C, K) shares of its words; else None.
+        negatives: how many of the C prompts, the last ones, only suppress regions.
+        competition: one of COMPETITIONS.
+        heard: for each label its most probable words with their probabilities, best first; empty
+            where the bridge has no words.
+        metadata: model, bridge and competition, for the result.
     """
 
     labels: tuple[str, ...]
     vectors: np.ndarray | None = None
     texts: tuple[str, ...] = ()
-    weights: np.ndarray | None = None
+    word_probabilities: np.ndarray | None = None
     negatives: int = 0
-    contrast: str = "none"
+    competition: str = "none"
+    heard: tuple[tuple[tuple[str, float], ...], ...] = ()
     metadata: dict = field(default_factory=dict)
 
-    def read(self, logits):
+    def to_probabilities(self, logits):
         """(..., K) logits, a tensor, to (..., C) probabilities."""
         import torch
 
-        if self.contrast == "prompts":
+        if self.competition == "prompts":
             return logits.softmax(dim=-1)
-        if self.weights is None:
+        if self.word_probabilities is None:
             return logits.sigmoid()
-        weights = torch.from_numpy(self.weights.T).to(logits)
-        if self.vectors is None:  # a host that reads: words alone
-            return logits.sigmoid() @ weights
+        words = torch.from_numpy(self.word_probabilities.T).to(logits)
+        if self.vectors is None:
+            return logits.sigmoid() @ words
         prompts = len(self.labels) + self.negatives
-        named = logits[..., prompts:].softmax(dim=-1) @ weights
+        named = logits[..., prompts:].softmax(dim=-1) @ words
         return (logits[..., :prompts].sigmoid() * named).sqrt()
 
-    def settle(self, scores):
-        """(n, C) scores to (n, prompts): a region that is more of a negative counts for none."""
+    def suppress_negatives(self, scores):
+        """(n, C) scores, a tensor, to (n, prompts): 0 where a negative scores as high or higher."""
         wanted = scores[:, : len(self.labels)]
         if not self.negatives:
             return wanted
@@ -75,145 +79,129 @@ class Query:
         return wanted * (wanted > best)
 
 
-def ask(
+def build_query(
     embedding: Embedding,
-    space: str,
+    target: Target | str,
     bridge: Bridge | str | None = None,
-    contrast: str | None = None,
+    competition: str | None = None,
     negative: Embedding | None = None,
     vocabulary: Sequence[str] | None = None,
-    templates: Sequence[str] = TEMPLATES,
 ) -> Query:
-    """The query of an embedding, each row a prompt, for a host of a space.
+    """The query of an embedding, each row a prompt, for a detector.
 
     Args:
-        bridge: a fitted bridge, a kind, or None for the default of `bindplug.bridge.cross`.
-        contrast: one of CONTRASTS; None takes "words" where a bridge is crossed and "none" within
-            the host's own space.
+        target: the detector's side (`PromptedDetector.target`), or only its space.
+        bridge: a fitted bridge, a kind, or None for the default of `choose_bridge`.
+        competition: one of COMPETITIONS; None takes "words" where a bridge is crossed and "none"
+            within the detector's own space.
         negative: what regions shall not be, in the embedding's space.
-        vocabulary: words to name prompts and regions with; None takes the shipped ones, and for
-            sounds those of things that sound.
-        templates: how names are worded in the host's space.
+        vocabulary: words to name prompts and regions with; None as in `choose_bridge`.
 
     Raises:
-        BindplugError: an unknown contrast, one prompt to stand against others, or a bridge
-            without words where they are needed.
+        BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
+            bridge without words where they are needed.
         SpaceMismatch: no bridge can be built, or a negative of another space.
     """
+    target = Target(target) if isinstance(target, str) else target
+    if not len(embedding):
+        raise BindplugError("an embedding without rows holds no prompt; give at least one")
     if negative is not None and negative.space != embedding.space:
         raise SpaceMismatch(
             f"the prompt is of {embedding.space!r}, the negative of {negative.space!r}"
         )
-    if contrast not in (None, *CONTRASTS):
-        raise BindplugError(f"no contrast {contrast!r}; choose one of {', '.join(CONTRASTS)}")
-    if contrast is None:
-        same = embedding.space == space and bridge in (None, "identity")
-        contrast = "none" if same else "words"
+    if competition not in (None, *COMPETITIONS):
+        raise BindplugError(
+            f"no competition {competition!r}; choose one of {', '.join(COMPETITIONS)}"
+        )
     parts = [embedding] if negative is None else [embedding, negative]
-    if contrast == "prompts" and sum(map(len, parts)) < 2:
-        raise BindplugError("one prompt has no others to stand against; choose words or none")
-    over = [
-        bridge_to(part, space, bridge, templates, vocabulary, need_words=contrast == "words")
+    if not target.space:
+        return _text_query(parts, bridge, competition, vocabulary)
+    if competition is None:
+        same = embedding.space == target.space and bridge in (None, "identity")
+        competition = "none" if same else "words"
+    if competition == "prompts" and sum(map(len, parts)) < 2:
+        raise BindplugError("one prompt has no others to compete with; choose words or none")
+    bridges = [
+        choose_bridge(part, target, bridge, vocabulary, need_words=competition == "words")
         for part in parts
     ]
-    metadata = {"model": embedding.space, "bridge": str(over[0]), "contrast": contrast}
+    crossings = [b.cross(part) for b, part in zip(bridges, parts, strict=True)]
+    rows = np.concatenate([c.rows.vectors for c in crossings])
     shared = {
         "labels": embedding.labels,
         "negatives": 0 if negative is None else len(negative),
-        "contrast": contrast,
-        "metadata": metadata,
-    }
-    rows = np.concatenate([b(part).vectors for b, part in zip(over, parts, strict=True)])
-    if contrast != "words":
+        "competition": competition,
+        "heard": _explain(crossings[0]),
+        "metadata": {
+            "model": embedding.space, "bridge": str(bridges[0]), "competition": competition
+        },
+    }  # fmt: skip
+    if competition != "words":
         return Query(vectors=rows, **shared)
-    words, names, weights = _named(parts, over)
+    names, name_rows, weights = _vocabulary(crossings)
     if vocabulary is None and not isinstance(bridge, Bridge):
-        names, weights = _widen(words, names, weights, space, templates)
-    weights = np.maximum(weights, _same(rows, names))
-    return Query(vectors=np.concatenate([rows, names]), weights=weights, **shared)
+        # Regions are named with all words, also where prompts are only put into those that sound:
+        # otherwise whatever is in an image would have to be one of these.
+        words, more = background(embedding, target)
+        new = [i for i, word in enumerate(words) if word not in names]
+        name_rows = np.concatenate([name_rows, more[new]])
+        weights = np.pad(weights, ((0, 0), (0, len(new))))
+    weights = np.maximum(weights, _same_meaning(rows, name_rows))
+    return Query(vectors=np.concatenate([rows, name_rows]), word_probabilities=weights, **shared)
 
 
-def _named(parts: list[Embedding], bridges: list[Bridge]):
-    """The union of the bridges' words, (W, E) on the far side, and (C, W) relative weights."""
-    place = {word: i for i, word in enumerate(dict.fromkeys(w for b in bridges for w in b.words))}
-    weights = np.zeros((sum(map(len, parts)), len(place)), dtype=np.float32)
-    rows, start = [None] * len(place), 0
-    for part, bridge in zip(parts, bridges, strict=True):
-        index = [place[w] for w in bridge.words]
-        weights[start : start + len(part), index] = bridge.weights(part)
-        start += len(part)
-        for i, row in zip(index, bridge.to_words, strict=True):
-            rows[i] = row
-    return set(place), np.stack(rows), weights / weights.max(axis=1, keepdims=True)
+def _explain(crossing: Crossing) -> tuple:
+    if crossing.word_probabilities is None:
+        return ()
+    rows = top_words(crossing.words, crossing.word_probabilities, EXPLAINED)
+    return tuple(map(tuple, rows))
 
 
-def _widen(words: set[str], rows, weights, space, templates):
-    """Let regions be named by all of the shipped vocabulary, also where prompts are only taken for
-    things that sound: otherwise whatever is on a picture must be one of those."""
-    background = fitted("identity", space, space, tuple(default_vocabulary()), tuple(templates))
-    more = [i for i, word in enumerate(background.words) if word not in words]
-    pad = np.zeros((len(weights), len(more)), dtype=np.float32)
-    rows = np.concatenate([rows, background.to_words[more]])
-    return rows, np.concatenate([weights, pad], axis=1)
+def _vocabulary(crossings: list[Crossing]) -> tuple[set[str], np.ndarray, np.ndarray]:
+    """The union of the crossings' words, their (W, E) rows, and (C, W) relative probabilities."""
+    if any(c.word_probabilities is None for c in crossings):
+        raise BindplugError("this bridge has no words to compete with; choose another competition")
+    place = {word: i for i, word in enumerate(dict.fromkeys(w for c in crossings for w in c.words))}
+    weights = np.zeros((sum(len(c.rows) for c in crossings), len(place)), dtype=np.float32)
+    rows = np.zeros((len(place), crossings[0].word_rows.shape[1]), dtype=np.float32)
+    start = 0
+    for crossing in crossings:
+        index = [place[w] for w in crossing.words]
+        weights[start : start + len(crossing.rows), index] = crossing.word_probabilities
+        rows[index] = crossing.word_rows
+        start += len(crossing.rows)
+    return set(place), rows, weights / weights.max(axis=1, keepdims=True)
 
 
-def _same(rows: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """(C, W) 1 where a word means nearly the same as a prompt on the far side: a region named
-    "kissing cat" is no evidence against a cat. Cosines from the words' mean, as text spaces are
-    narrow cones."""
+def _same_meaning(rows: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """(C, W) 1 where a word means nearly the same as a prompt: a region named "kissing cat" is no
+    evidence against a cat. Cosines from the words' mean, as text spaces are narrow cones."""
     mean = names.mean(axis=0)
-    return (unit(rows - mean) @ unit(names - mean).T >= SAME).astype(np.float32)
+    return (unit(rows - mean) @ unit(names - mean).T >= SAME_MEANING).astype(np.float32)
 
 
-def ask_in_words(
-    embedding: Embedding,
-    bridge: Bridge | str | None = None,
-    negative: Embedding | None = None,
-    vocabulary: Sequence[str] | None = None,
-) -> Query:
-    """The query of an embedding for a host that reads: a text is its own words, anything else is
-    said in at most three of a vocabulary.
-
-    Raises:
-        BindplugError: another bridge than `words`.
-        SpaceMismatch: no embedder speaks the embedding's space.
-    """
+def _text_query(parts: list[Embedding], bridge, competition, vocabulary) -> Query:
+    """The query for a detector that reads: a text is its own words, anything else is put into at
+    most three of a vocabulary."""
+    if competition not in (None, "none"):
+        raise BindplugError("this detector reads text; its only competition is: none")
     if bridge is not None and getattr(bridge, "kind", bridge) != "words":
-        raise BindplugError("this detector reads words; the only bridge to it is: words")
-    parts = [embedding] if negative is None else [embedding, negative]
-    said = [row for part in parts for row in say(part, bridge, vocabulary)]
-    place = {word: i for i, word in enumerate(dict.fromkeys(w for row in said for w, _ in row))}
-    weights = np.zeros((len(said), len(place)), dtype=np.float32)
-    for row, words in zip(weights, said, strict=True):
+        raise BindplugError("this detector reads text; the only bridge to it is: words")
+    said = [row for part in parts for row in to_words(part, bridge, vocabulary)]
+    texts = tuple(dict.fromkeys(w for row in said for w, _ in row))
+    shares = np.zeros((len(said), len(texts)), dtype=np.float32)
+    for row, words in zip(shares, said, strict=True):
         for word, share in words:
-            row[place[word]] = share
-    spoken = "; ".join(", ".join(w for w, _ in row) for row in said[: len(embedding)])
-    metadata = {"model": embedding.space, "bridge": f"words ({spoken})", "contrast": "none"}
+            row[texts.index(word)] = share
+    heard = tuple(tuple(row) for row in said[: len(parts[0])])
+    spoken = "; ".join(", ".join(w for w, _ in row) for row in heard)
     return Query(
-        labels=embedding.labels,
-        texts=tuple(place),
-        weights=weights,
-        negatives=len(said) - len(embedding),
-        metadata=metadata,
-    )
-
-
-def say(
-    embedding: Embedding,
-    bridge: Bridge | str | None = None,
-    vocabulary: Sequence[str] | None = None,
-) -> list[list[tuple[str, float]]]:
-    """For each row at most three words with their shares; a text that is no sum is its own words.
-
-    Args:
-        bridge: of kind "words", or None. vocabulary: what it says rows in; None as in `cross`.
-    """
-    if embedding.modality == "text" and not any(embedding.parts):
-        return [[(label, 1.0)] for label in embedding.labels]
-    rows = bridge_to(embedding, READING, bridge or "words", TEMPLATES, vocabulary)
-    out = []
-    for row in rows.explain(embedding, SPOKEN):
-        kept = [(w, p) for w, p in row if p >= row[0][1] / 4]  # a word far behind only misleads
-        total = sum(p for _, p in kept)
-        out.append([(w, p / total) for w, p in kept])
-    return out
+        labels=parts[0].labels,
+        texts=texts,
+        word_probabilities=shares,
+        negatives=len(said) - len(parts[0]),
+        heard=heard,
+        metadata={
+            "model": parts[0].space, "bridge": f"words ({spoken})", "competition": "none"
+        },
+    )  # fmt: skip

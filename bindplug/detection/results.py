@@ -137,7 +137,7 @@ def document(results: Iterable[Detections]) -> dict:
 
 def document_head(metadata: dict) -> dict:
     """What the JSON of `bindplug detect` says before its images."""
-    keys = ("model", "detector", "bridge", "contrast")
+    keys = ("model", "detector", "bridge", "competition")
     return {"schema": SCHEMA, **{key: metadata.get(key) for key in keys}}
 
 

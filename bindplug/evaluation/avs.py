@@ -79,7 +79,7 @@ def evaluate_avs(
         has it) in [0, 1], the number of frames, and what could not be read.
     """
     least = options.pop("threshold", None)
-    least = detector.threshold if least is None else least
+    least = detector.score_threshold if least is None else least
     overlaps, fs, errors, metadata = [], [], [], {}
     for clip in tqdm(read_clips(root, split), disable=not progress, unit="video", desc="segment"):
         try:

@@ -70,7 +70,7 @@ def _finders(detector, heard: list[Embedding], options: dict) -> list[tuple[Find
     from ..embedding.vectors import concatenate
 
     asked = {**options, "threshold": LEAST, "top_k": 100, "masks": False}
-    if options.get("contrast") == "prompts":
+    if options.get("competition") == "prompts":
         return [(Finder(detector, concatenate(heard), **asked), list(range(len(heard))))]
     return [(Finder(detector, row, **asked), [i]) for i, row in enumerate(heard)]
 

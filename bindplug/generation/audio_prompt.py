@@ -30,10 +30,10 @@ def listen(embedder, source, window: str = "mean", level: str = "own") -> Embedd
         return embedder.embed(audio=source, level=level)
     if window == "all":
         return embedder.embed(audio=source, clips="all", level=level)
-    from ..bridge.bridge import READING, bridge_to
+    from ..bridge import READING, Target, choose_bridge
 
     clips = embedder.embed(audio=source, clips="all", average=False, level=level)
-    sure = bridge_to(clips, READING, "words").weights(clips).max(axis=1)
+    sure = choose_bridge(clips, Target(READING), "words").word_probabilities(clips).max(axis=1)
     return clips[int(sure.argmax())]
 
 

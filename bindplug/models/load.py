@@ -19,6 +19,7 @@ from .registry import plugin, plugins_of
 
 log = logging.getLogger("bindplug")
 
+
 def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embedder:
     """An embedder by name.
 

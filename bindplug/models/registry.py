@@ -102,7 +102,7 @@ def shipped() -> list[dict]:
     for group in GROUPS:
         for name, entry in plugins_of(group):
             row = {"kind": kind_of(group), "name": name, "about": entry.description, "bytes": None}
-            own = () if entry.checkpoints or entry.hub else (name,)
+            own = (name,) if entry.space and not (entry.checkpoints or entry.hub) else ()
             for weights in entry.weights or own:  # an embedder is its own weights
                 rows.append({**row, "weights": weights, "state": "shipped"})
             for weights in entry.hub:

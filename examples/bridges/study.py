@@ -30,7 +30,7 @@ from evaluate import sounds_of_val, text_queries
 from scenes import compose
 
 import bindplug
-from bindplug.bridge.bridge import fit_bridge
+from bindplug.bridge import fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.detection.crops import Crops
 from bindplug.detection.query import CONTRASTS, ask

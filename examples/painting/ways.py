@@ -6,7 +6,7 @@ import numpy as np
 from data import ROOT, table
 from world import World
 
-from bindplug.bridge.bridge import LinearBridge, softmax, word_vectors
+from bindplug.bridge import LinearBridge, softmax, word_vectors
 from bindplug.embedding.vectors import Embedding, unit
 
 MOST = 8  # candidates

@@ -18,7 +18,7 @@ from sounds import Clips, Sounds
 from torch import Tensor
 from vision_text import SIZES, name_vectors, trained
 
-from bindplug.bridge.bridge import TEMPLATES
+from bindplug.bridge import TEMPLATES
 from bindplug.imagebind import ImageBind, save_imagebind
 from bindplug.training import (
     Run,

@@ -20,7 +20,7 @@ from vision_text import evaluate as evaluate_pictures
 from vision_text import name_vectors
 
 import bindplug
-from bindplug.bridge.bridge import fit_bridge, unit
+from bindplug.bridge import fit_bridge, unit
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.detection.query import Query, ask
 from bindplug.detection.results import Detections

@@ -15,7 +15,7 @@ from data import RUNS, concepts, table
 from safetensors.torch import save_file
 from vision_text import SIZES
 
-from bindplug.bridge.bridge import TEMPLATES
+from bindplug.bridge import TEMPLATES
 from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bindplug.errors import MissingDependency
+
 from .config import DeticConfig
 from .swin import Swin
+
+
+def require_timm() -> None:
+    """
+    Raises:
+        MissingDependency: no timm, or one that is older than 1.0, whose networks differ.
+    """
+    try:
+        found = version("timm")
+    except PackageNotFoundError:
+        found = "0 (none)"
+    if int(found.split(".")[0].split()[0]) < 1:
+        raise MissingDependency(
+            f"native Detic needs timm 1.0 or later, here is {found}; run: pip install 'timm>=1.0', "
+            "or keep it for detectron2's Detic and use bindplug_detic.patched"
+        )
 
 
 class ResNet(nn.Module):
@@ -15,6 +35,7 @@ class ResNet(nn.Module):
 
     def __init__(self, config: DeticConfig):
         super().__init__()
+        require_timm()
         from timm.models import resnet
 
         block = resnet.Bottleneck if config.bottleneck else resnet.BasicBlock
@@ -58,6 +79,7 @@ class ConvNeXt(nn.Module):
 
     def __init__(self, config: DeticConfig):
         super().__init__()
+        require_timm()
         import timm
 
         self.base = timm.create_model(

@@ -1,4 +1,4 @@
-"""bindplug's detector: Detic, prompted by embeddings of any sense."""
+"""bindplug's detector: Detic, prompted by embeddings of any modality."""
 
 from __future__ import annotations
 
@@ -14,56 +14,64 @@ from bindplug.errors import BindplugError
 from bindplug.plugins import Plugin
 from bindplug.storage.checkpoints import read_catalogue
 from bindplug.storage.download import pull
+from bindplug.storage.hashing import file_fingerprint
+
+from .released import RELEASED, own_vocabulary
 
 HERE = Path(__file__).parent
 CATALOGUE = read_catalogue(HERE / "catalogue.json")
 WEIGHTS = ("tiny",)
-# Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
-# that of the authors' demo for custom vocabularies.
-RELEASED = {
-    "space": "openai-clip-vit-b-32",
-    "short_side": 800,
-    "long_side": 1333,
-    "threshold": 0.3,
-    "templates": ["a {}"],  # of the names that made its own classifiers
-}
 
 
 class DeticDetector(PromptedDetector):
-    """Detic with the size of picture that its weights were trained for.
+    """Detic with the image size that its weights were trained for.
 
     Args:
         model: a `Detic`.
         space: of its classifier.
         short_side, long_side: pixels.
-        threshold: least score that is worth showing with these weights.
-        templates: with "{}" for a name, as the classifier's names were worded.
+        threshold: lowest score that is worth showing with these weights.
+        templates: wordings of a name that made its classifier, "{}" for the name.
         name: of the weights, for the result.
+        fingerprint: of the weights.
+        own: whether its classifier's rows are a vocabulary in `space` (`own_vocabulary`).
     """
 
     def __init__(
         self, model, space: str, short_side: int, long_side: int, threshold: float,
-        templates: list[str], name: str,
+        templates: list[str], name: str, fingerprint: str = "", own: bool = False,
     ):  # fmt: skip
         self.model, self.space, self.name = model, space, f"detic/{name}"
-        self.templates = tuple(templates)
-        self.short_side, self.long_side, self.threshold = short_side, long_side, threshold
+        self.templates, self.fingerprint = tuple(templates), fingerprint
+        self.short_side, self.long_side, self.score_threshold = short_side, long_side, threshold
+        if own and model.classifier is not None:
+            rows = model.classifier.T.cpu().numpy()
+            self.words, self.word_rows = own_vocabulary(rows)
 
-    def look(self, pictures: list) -> list:
-        bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in pictures]
+    def encode_images(self, images: list) -> list:
+        bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in images]
         return self.model.batch_features(bgr, self.short_side, self.long_side)
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
+    def find(
+        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
+        max_detections: int, masks: bool,
+    ):  # fmt: skip
         """Detections, with masks."""
-        scores = self.model.scores(seen, query.vectors, query.read)
-        return self.model.select(seen, query.settle(scores), least, top_k=most, masks=masks)
+        scores = self.model.scores(encoded, query.vectors, query.to_probabilities)
+        return self.model.select(
+            encoded,
+            query.suppress_negatives(scores),
+            score_threshold,
+            top_k=max_detections,
+            masks=masks,
+        )
 
-    def propose(self, seen, size: tuple[int, int]) -> Proposals:
-        boxes = self.model.proposals(seen)
-        return Proposals(boxes, seen.scores.cpu().numpy())
+    def propose(self, encoded, size: tuple[int, int]) -> Proposals:
+        boxes = self.model.proposals(encoded)
+        return Proposals(boxes, encoded.scores.cpu().numpy())
 
-    def masks(self, seen, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
-        return self.model.masks(seen, boxes)
+    def masks(self, encoded, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
+        return self.model.masks(encoded, boxes)
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
@@ -87,8 +95,10 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     if path.is_dir():
         metadata = _read_about(path / "config.json")
         path = path / "model.safetensors"
+    own = metadata is RELEASED
+    fingerprint = f"{file_fingerprint(path)} {dtype}" if path.is_file() else ""
     model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
-    return DeticDetector(model, **metadata, name=weights)
+    return DeticDetector(model, **metadata, name=weights, fingerprint=fingerprint, own=own)
 
 
 def _read_about(path: Path) -> dict:

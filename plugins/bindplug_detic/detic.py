@@ -60,7 +60,7 @@ class Detic(nn.Module):
         self.backbone = FPN(config)
         self.proposal_generator = ProposalGenerator(config.fpn_width)
         self.roi_heads = ROIHeads(config)
-        self.classifier: Tensor | None = None  # (D, C) unit columns
+        self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, config: DeticConfig | None = None) -> Detic:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bindplug.bridge.bridge import READING
 from bindplug.detection.detector import PromptedDetector
-from bindplug.detection.query import Query, ask_in_words
+from bindplug.detection.query import Query
 from bindplug.detection.results import Detections
-from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
 from bindplug.plugins import Plugin
@@ -41,25 +39,22 @@ class GroundingDinoDetector(PromptedDetector):
         processor: its `GroundingDinoProcessor`.
     """
 
-    space, threshold = READING, THRESHOLD
+    reads_text, score_threshold = True, THRESHOLD
 
     def __init__(self, model, processor, name: str = "gdino"):
         self.model, self.processor, self.name = model, processor, f"gdino/{name}"
 
-    def ask(self, embedding: Embedding, contrast=None, **options) -> Query:
-        """The words of each prompt: a text's own, else what it is heard or seen as."""
-        if contrast not in (None, "none"):
-            raise BindplugError(f"{self.name} reads words; its only contrast is: none")
-        return ask_in_words(embedding, **options)
-
-    def look(self, pictures: list) -> list:
+    def encode_images(self, images: list) -> list:
         out = []
-        for picture in pictures:
+        for picture in images:
             x = self.processor.image_processor(images=picture, return_tensors="pt")
             out.append(Seen(x["pixel_values"], x["pixel_mask"]))
         return out
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
+    def find(
+        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
+        max_detections: int, masks: bool,
+    ):  # fmt: skip
         """Detections, without masks."""
         import torch
 
@@ -68,17 +63,17 @@ class GroundingDinoDetector(PromptedDetector):
         ids = ids.to(weight.device)
         with torch.inference_mode():
             out = self.model(
-                pixel_values=seen.pixels.to(weight.device, weight.dtype),
-                pixel_mask=seen.mask.to(weight.device),
+                pixel_values=encoded.pixels.to(weight.device, weight.dtype),
+                pixel_mask=encoded.mask.to(weight.device),
                 input_ids=ids,
                 token_type_ids=torch.zeros_like(ids),
                 attention_mask=torch.ones_like(ids),
             )
         logits = out.logits[0].float().cpu()
         words = torch.stack([logits[:, start:end].amax(dim=1) for start, end in spans], dim=1)
-        best, row = query.settle(query.read(words)).max(dim=1)
+        best, row = query.suppress_negatives(query.to_probabilities(words)).max(dim=1)
         order = best.argsort(descending=True, stable=True)
-        order = order[best[order] > least][:most]
+        order = order[best[order] > score_threshold][:max_detections]
         width, height = size
         centre, half = out.pred_boxes[0].float().cpu()[order].split(2, dim=1)
         boxes = torch.cat([centre - half / 2, centre + half / 2], dim=1).numpy()

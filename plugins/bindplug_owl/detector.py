@@ -11,7 +11,6 @@ from bindplug.detection.query import Query
 from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
-from bindplug.models.load import register_speaker
 from bindplug.plugins import Plugin
 
 HUB = {
@@ -33,7 +32,7 @@ class OwlDetector(PromptedDetector):
         space: a name for the space of its text tower.
     """
 
-    threshold, templates = THRESHOLD, TEMPLATES
+    score_threshold, templates = THRESHOLD, TEMPLATES
 
     def __init__(self, model, processor, space: str, name: str = "owl"):
         from bindplug.embedding.embedder import Embedder
@@ -44,31 +43,33 @@ class OwlDetector(PromptedDetector):
         self.space, self.name = space, f"owl/{name}"
         device = str(next(model.parameters()).device)
         self.embedder = Embedder(OwlText(model), space, device, fingerprint=name)
-        register_speaker(self.embedder)
 
-    def look(self, pictures: list) -> list:
+    def encode_images(self, images: list) -> list:
         import torch
 
         weight = next(self.model.parameters())
-        x = self.processor(images=pictures, return_tensors="pt")["pixel_values"]
+        x = self.processor(images=images, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
             maps, _ = self.model.image_embedder(x.to(weight.device, weight.dtype))
             tokens = maps.flatten(1, 2)
             boxes = self.model.box_predictor(tokens, maps)
         return [Seen(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
 
-    def find(self, seen, size: tuple[int, int], query: Query, least: float, most: int, masks: bool):
+    def find(
+        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
+        max_detections: int, masks: bool,
+    ):  # fmt: skip
         """Detections, without masks."""
         import torch
 
-        rows = torch.from_numpy(query.vectors)[None].to(seen.tokens)
+        rows = torch.from_numpy(query.vectors)[None].to(encoded.tokens)
         with torch.inference_mode():
-            logits, _ = self.model.class_predictor(seen.tokens, rows)
-            scores = query.settle(query.read(logits[0].float()))
+            logits, _ = self.model.class_predictor(encoded.tokens, rows)
+            scores = query.suppress_negatives(query.to_probabilities(logits[0].float()))
         best, ids = scores.max(dim=1)
         order = best.argsort(descending=True, stable=True)
-        order = order[best[order] > least][:most]
-        boxes = self._boxes(seen, size)[order.cpu().numpy()]
+        order = order[best[order] > score_threshold][:max_detections]
+        boxes = self._boxes(encoded, size)[order.cpu().numpy()]
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return Detections(
             boxes=boxes[inside],
@@ -79,24 +80,24 @@ class OwlDetector(PromptedDetector):
             width=size[0],
         )
 
-    def propose(self, seen, size: tuple[int, int]) -> Proposals:
+    def propose(self, encoded, size: tuple[int, int]) -> Proposals:
         """The patches' boxes by objectness, which only OWLv2 has."""
         import torch
         from torchvision.ops import nms
 
         if not hasattr(self.model, "objectness_predictor"):
-            return super().propose(seen, size)
+            return super().propose(encoded, size)
         with torch.inference_mode():
-            scores = self.model.objectness_predictor(seen.tokens)[0].float().sigmoid().cpu()
-        boxes = torch.from_numpy(self._boxes(seen, size))
+            scores = self.model.objectness_predictor(encoded.tokens)[0].float().sigmoid().cpu()
+        boxes = torch.from_numpy(self._boxes(encoded, size))
         keep = nms(boxes, scores, 0.5).numpy()
         return Proposals(boxes.numpy()[keep], scores.numpy()[keep])
 
-    def _boxes(self, seen, size: tuple[int, int]) -> np.ndarray:
+    def _boxes(self, encoded, size: tuple[int, int]) -> np.ndarray:
         """(n, 4) xyxy in pixels, clipped; OWLv2's are relative to a square of the longer side."""
         width, height = size
         across, down = (max(size),) * 2 if hasattr(self.model, "owlv2") else size
-        centre, half = seen.boxes[0].float().cpu().numpy().reshape(-1, 2, 2).transpose(1, 0, 2)
+        centre, half = encoded.boxes[0].float().cpu().numpy().reshape(-1, 2, 2).transpose(1, 0, 2)
         boxes = np.concatenate([centre - half / 2, centre + half / 2], axis=1)
         boxes = boxes * np.float32([across, down, across, down])
         return boxes.clip(0, [width, height, width, height]).astype(np.float32)

@@ -31,21 +31,21 @@ class SamMasker:
     def __init__(self, model, processor, name: str = "sam"):
         self.model, self.processor, self.name = model, processor, f"sam/{name}"
 
-    def look(self, picture):
+    def encode_image(self, image):
         """What the image tower makes of a PIL picture, for `masks`."""
         import torch
 
-        x = self.processor(images=picture, return_tensors="pt")
+        x = self.processor(images=image, return_tensors="pt")
         weight = next(self.model.parameters())
         with torch.inference_mode():
             pixels = x["pixel_values"].to(weight.device, weight.dtype)
             return self.model.get_image_embeddings(pixels)
 
-    def masks(self, seen, picture, boxes: np.ndarray) -> np.ndarray:
+    def masks(self, encoded, picture, boxes: np.ndarray) -> np.ndarray:
         """(n, H, W) bool.
 
         Args:
-            seen: what `look` gave for the picture.
+            encoded: what `look` gave for the picture.
             picture: PIL.
             boxes: (n, 4) xyxy in its pixels.
         """
@@ -59,7 +59,7 @@ class SamMasker:
             with torch.inference_mode():
                 found = self.model(
                     input_boxes=x["input_boxes"].to(weight.device, weight.dtype),
-                    image_embeddings=seen,
+                    image_embeddings=encoded,
                     multimask_output=False,
                 ).pred_masks
             sizes = [x["original_sizes"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
-from bindplug.models.load import speaker
+from bindplug.models.load import embedder_of
 
 STRIDE = 1_000_000  # between the seeds of a picture's candidates: pictures of near seeds share none
 
@@ -20,7 +20,7 @@ def eye_of(space: str):
     Raises:
         BindplugError: there is none.
     """
-    embedder = speaker(space)
+    embedder = embedder_of(space)
     if "image" not in embedder.modalities:
         raise BindplugError(
             f"the embedder of {space!r} sees no pictures, so candidates cannot be compared; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bindplug.detection.query import say
+from bindplug.bridge import to_words
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError, SpaceMismatch
 
@@ -80,8 +80,8 @@ def conditioning(
     if len(prompts) != len(embedding):
         raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
     if family is words:
-        said = [words.prompt(row, text)
-                for row, text in zip(say(embedding, **options), prompts, strict=True)]  # fmt: skip
+        rows = zip(to_words(embedding, **options), prompts, strict=True)
+        said = [words.prompt(row, text) for row, text in rows]
         return {"prompt": [text for text in said for _ in range(num_images)]}
     space = pipeline_space(pipe)
     if space is not None and embedding.space != space:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 
-from bindplug.bridge.bridge import cross
+from bindplug.bridge import cross
 from bindplug.device import torch_dtype
 from bindplug.embedding.vectors import Embedding, compose, slerp
 from bindplug.errors import BindplugError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bindplug.bridge.bridge import VocabularyBridge
+from bindplug.bridge import VocabularyBridge
 from bindplug.embedding.vectors import Embedding, by_parts
 from bindplug.errors import BindplugError, SpaceMismatch
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
-from bindplug.bridge.bridge import LinearBridge, VocabularyBridge, cross
+from bindplug.bridge import LinearBridge, VocabularyBridge, cross
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.embedding.vectors import unit
 
@@ -99,7 +99,7 @@ def test_errors(speakers):
         fit_bridge("vocabulary", *speakers, [])
     with pytest.raises(SpaceMismatch, match="leads from 'a'"):
         fit_bridge("vocabulary", *speakers, WORDS)(near(speakers[1], "dog"))
-    with pytest.raises(SpaceMismatch, match="no embedder speaks the space 'a'"):
+    with pytest.raises(SpaceMismatch, match="no installed embedder has the space 'a'"):
         cross(near(speakers[0], "dog"), "nowhere", "vocabulary")
 
 

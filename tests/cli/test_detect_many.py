@@ -67,9 +67,9 @@ def test_what_to_stand_against(run, media):
         return data, [o["score"] for o in data["images"][0]["objects"]]
 
     plain, base = scores()
-    assert plain["contrast"] == "words" and plain["bridge"].startswith("vocabulary")
+    assert plain["competition"] == "words" and plain["bridge"].startswith("vocabulary")
     data, none = scores("--contrast", "none")
-    assert data["contrast"] == "none" and none != base
+    assert data["competition"] == "none" and none != base
     assert scores("--negative-text", "a dog")[1] == []
     assert len(scores("--negative-text", "a cat")[1]) <= len(base)
     data, _ = scores("--vocabulary", "sounding")
@@ -80,13 +80,13 @@ def test_what_to_stand_against(run, media):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--contrast", "loud"], "no contrast 'loud'"),
+        (["--contrast", "loud"], "no competition 'loud'"),
         (["--bridge", "magic"], "no bridge 'magic'"),
         (["--vocabulary", "absent.txt"], "no vocabulary"),
         (["--masks", "sam"], "PLUGIN/NAME"),
         (["--dtype", "int8"], "dtype 'int8'"),
         (["--resume", "--no-overlay"], "--resume goes by"),
-        (["--bridge", "words"], "hosts that read"),
+        (["--bridge", "words"], "target models that read"),
         (["--video", "x.mp4"], "give pictures, or one --video"),
     ],
 )

@@ -13,13 +13,13 @@ from bindplug.detection.detector import PromptedDetector, Proposals
 class Boxes(PromptedDetector):
     """Proposes what it is told to."""
 
-    name, threshold = "boxes", 0.1
+    name, score_threshold = "boxes", 0.1
 
     def __init__(self, boxes):
         self.boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
 
-    def look(self, pictures):
-        return pictures
+    def encode_images(self, images):
+        return images
 
     def propose(self, seen, size):
         return Proposals(self.boxes, np.full(len(self.boxes), 0.9, np.float32))
@@ -37,11 +37,11 @@ def test_the_image_trunk_picks_the_box(tiny, media):
     cat = tiny.embed(audio=str(media / "cat.wav"))
     for contrast in ("none", "words"):
         found = Boxes(GARDEN).detect(
-            str(media / "garden.png"), cat, threshold=0.0, bridge="crops", contrast=contrast
+            str(media / "garden.png"), cat, threshold=0.0, bridge="crops", competition=contrast
         )
         assert len(found) == 3 and found.masks is None  # the one of the whole picture is left out
         assert found.boxes[0].tolist() == GARDEN[2], contrast
-        assert found.metadata["bridge"] == "crops" and found.metadata["contrast"] == contrast
+        assert found.metadata["bridge"] == "crops" and found.metadata["competition"] == contrast
     none = Boxes([]).detect(str(media / "garden.png"), cat, bridge="crops")
     assert len(none) == 0
 
@@ -52,7 +52,7 @@ def test_contrast_none_is_a_softmax_over_the_boxes(tiny, media):
     cut = tiny.embed(image=[picture.crop(tuple(b)) for b in GARDEN[1:]])
     logits = cut.vectors @ cat.vectors[0] / 0.05
     want = np.exp(logits) / np.exp(logits).sum()
-    found = Boxes(GARDEN).detect(picture, cat, threshold=0.0, bridge="crops", contrast="none")
+    found = Boxes(GARDEN).detect(picture, cat, threshold=0.0, bridge="crops", competition="none")
     assert np.allclose(found.scores, np.sort(want)[::-1], atol=1e-4)
 
 
@@ -79,7 +79,7 @@ def test_refusals(tiny, media):
     blind.propose = super(Boxes, blind).propose
     with pytest.raises(BindplugError, match="no proposals without a prompt"):
         blind.detect(str(media / "garden.png"), own.embed(text="x"), bridge="crops")
-    with pytest.raises(BindplugError, match="speaks the space 'lost'"):
+    with pytest.raises(BindplugError, match="has the space 'lost'"):
         Crops(Embedding(np.eye(1, 4), "lost", "audio", ("x",)))
 
 

@@ -6,8 +6,8 @@ import torch
 
 import bindplug
 from bindplug import BindplugError, Embedding, SpaceMismatch
-from bindplug.bridge.bridge import Bridge, VocabularyBridge, WordsBridge
-from bindplug.detection.query import ask, ask_in_words
+from bindplug.bridge import READING, IdentityBridge, Target, VocabularyBridge, WordsBridge
+from bindplug.detection.query import build_query
 from bindplug.embedding.vectors import unit
 
 WORDS = ["dog", "puppy", "car", "rain"]
@@ -25,73 +25,80 @@ def sound(rows, labels=("bark.wav",)):
 
 
 def test_none_is_the_hosts_sigmoid(bridge):
-    query = ask(sound([[1, 0, 0, 0.4, 0, 0]]), "b", bridge, contrast="none")
+    query = build_query(sound([[1, 0, 0, 0.4, 0, 0]]), "b", bridge, competition="none")
     assert np.allclose(query.vectors, bridge(sound([[1, 0, 0, 0.4, 0, 0]])).vectors)
     logits = torch.tensor([[-1.0], [2.0]])
-    assert torch.equal(query.read(logits), logits.sigmoid())
-    assert query.metadata["contrast"] == "none" and query.labels == ("bark.wav",)
+    assert torch.equal(query.to_probabilities(logits), logits.sigmoid())
+    assert query.metadata["competition"] == "none" and query.labels == ("bark.wav",)
 
 
 def test_prompts_compete(bridge):
-    query = ask(sound(np.eye(2, 6), ("x", "y")), "b", bridge, contrast="prompts")
+    query = build_query(sound(np.eye(2, 6), ("x", "y")), "b", bridge, competition="prompts")
     logits = torch.tensor([[3.0, 1.0]])
-    assert torch.allclose(query.read(logits), logits.softmax(1))
+    assert torch.allclose(query.to_probabilities(logits), logits.softmax(1))
 
 
 def test_words_compete_and_synonyms_count(bridge):
     prompt = sound([[0.9, 0.1, 0, 0.4, 0, 0]])
-    query = ask(prompt, "b", bridge, contrast="words")
+    query = build_query(prompt, "b", bridge, competition="words")
     assert query.vectors.shape == (1 + 4, 5)
-    heard = bridge.weights(prompt)[0]
+    heard = bridge.word_probabilities(prompt)[0]
     want = heard / heard.max()
     want[1] = 1.0  # a puppy is nearly a dog
-    assert np.allclose(query.weights[0], want, atol=1e-6)
+    assert np.allclose(query.word_probabilities[0], want, atol=1e-6)
     logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     named = logits[:, 1:].softmax(1) @ torch.tensor(want, dtype=torch.float32)
-    assert torch.allclose(query.read(logits)[:, 0], (logits[:, 0].sigmoid() * named).sqrt())
+    assert torch.allclose(
+        query.to_probabilities(logits)[:, 0], (logits[:, 0].sigmoid() * named).sqrt()
+    )
 
 
 def test_words_is_the_default_only_across_a_bridge(bridge):
     tiny = bindplug.load_embedder("tiny", "cpu")
     own = bindplug.load_embedder("tiny-clip", "cpu")
-    assert ask(own.embed(text="a dog"), "tiny-clip").contrast == "none"
-    query = ask(tiny.embed(text="a dog"), "tiny-clip")
-    assert query.contrast == "words" and query.weights.shape == (1, 1003)
+    assert build_query(own.embed(text="a dog"), "tiny-clip").competition == "none"
+    query = build_query(tiny.embed(text="a dog"), "tiny-clip")
+    assert query.competition == "words" and query.word_probabilities.shape == (1, 1003)
     bark = Embedding(tiny.embed(text="a dog").vectors, "tiny", "audio", ("bark",))
-    query = ask(bark, "tiny-clip")  # heard among 163 words, named among all
-    assert query.weights.shape == (1, 1003) and (query.weights > 0).sum() < 200
-    few = ask(bark, "tiny-clip", vocabulary=["dog", "cat", "rain"])
-    assert few.weights.shape == (1, 3) and few.weights[0, 0] == 1
+    query = build_query(bark, "tiny-clip")  # heard among 163 words, named among all
+    assert (
+        query.word_probabilities.shape == (1, 1003) and (query.word_probabilities > 0).sum() < 200
+    )
+    few = build_query(bark, "tiny-clip", vocabulary=["dog", "cat", "rain"])
+    assert few.word_probabilities.shape == (1, 3) and few.word_probabilities[0, 0] == 1
 
 
 def test_a_negative_takes_regions_away(bridge):
-    query = ask(sound(np.eye(1, 6)), "b", bridge, "none", negative=sound(np.eye(2, 6)[1:]))
+    query = build_query(sound(np.eye(1, 6)), "b", bridge, "none", negative=sound(np.eye(2, 6)[1:]))
     assert query.negatives == 1 and query.vectors.shape == (2, 5)
     scores = torch.tensor([[0.5, 0.2], [0.5, 0.5], [0.1, 0.6]])
-    assert query.settle(scores).tolist() == [[0.5], [0.0], [0.0]]
+    assert query.suppress_negatives(scores).tolist() == [[0.5], [0.0], [0.0]]
     other = Embedding(np.eye(1, 5), "b", "text", ("x",))
     with pytest.raises(SpaceMismatch, match="negative of 'b'"):
-        ask(sound(np.eye(1, 6)), "b", bridge, negative=other)
+        build_query(sound(np.eye(1, 6)), "b", bridge, negative=other)
 
 
 def test_errors(bridge):
     with pytest.raises(BindplugError, match="words, prompts, none"):
-        ask(sound(np.eye(1, 6)), "b", bridge, contrast="loud")
+        build_query(sound(np.eye(1, 6)), "b", bridge, competition="loud")
     with pytest.raises(BindplugError, match="no others"):
-        ask(sound(np.eye(1, 6)), "b", bridge, contrast="prompts")
+        build_query(sound(np.eye(1, 6)), "b", bridge, competition="prompts")
     with pytest.raises(BindplugError, match="no words"):
-        ask(sound(np.eye(1, 6)), "a", Bridge("a", "a"), contrast="words")
-    with pytest.raises(SpaceMismatch, match="hosts that read"):
+        build_query(sound(np.eye(1, 6)), "a", IdentityBridge("a"), competition="words")
+    with pytest.raises(SpaceMismatch, match="target models that read"):
         WordsBridge("a", WORDS, HERE)(sound(np.eye(1, 6)))
 
 
 def test_saying_it_in_words():
     bridge = WordsBridge("a", WORDS, HERE, temperature=0.3)
     prompt = sound([[1, 0.8, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0]], ("bark", "motor"))
-    query = ask_in_words(prompt, bridge)
+    query = build_query(prompt, Target(READING), bridge)
     assert query.texts == ("dog", "puppy", "car") and query.vectors is None
-    assert np.allclose(query.weights.sum(1), 1) and query.weights[0, 0] > query.weights[0, 1] > 0
-    assert query.weights[1].tolist() == [0, 0, 1]
+    assert (
+        np.allclose(query.word_probabilities.sum(1), 1)
+        and query.word_probabilities[0, 0] > query.word_probabilities[0, 1] > 0
+    )
+    assert query.word_probabilities[1].tolist() == [0, 0, 1]
     assert query.metadata["bridge"] == "words (dog, puppy; car)"
     text = Embedding(np.eye(1, 6), "a", "text", ("a red kite",))
-    assert ask_in_words(text).texts == ("a red kite",)
+    assert build_query(text, Target(READING)).texts == ("a red kite",)

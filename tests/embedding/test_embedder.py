@@ -15,6 +15,7 @@ from bindplug import BindplugError, Embedding
 from bindplug.cache import Cache
 from bindplug.embedding.embedder import Embedder
 from bindplug.imagebind import ImageBind, load_imagebind
+from bindplug.models.imagebind import ImageBindNetwork
 
 RATE = 16_000
 TINY = Path(bindplug.__file__).parent / "models" / "tiny"
@@ -37,8 +38,7 @@ def six(golden_config):
     """All six trunks, small and random, with 224-pixel stems as the golden network has."""
     torch.manual_seed(0)
     model = ImageBind(golden_config).eval()
-    modalities = ("image", "video", "text", "audio", "depth", "thermal", "imu")
-    return Embedder(lambda chosen: model, "six", modalities)
+    return Embedder(ImageBindNetwork(golden_config, lambda trunk: model), "six")
 
 
 def test_all_senses(six, make_video):

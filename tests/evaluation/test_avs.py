@@ -40,9 +40,9 @@ def test_boxes(coco, parts, media, tmp_path):
     pytest.importorskip("pycocotools")
     figures, errors = evaluate_boxes(*parts, coco, media, tmp_path / "sounds")
     assert figures["AP50"] == pytest.approx(1.0) and figures["AR"] > 0.7 and not errors
-    assert figures["categories"] == 2 and figures["contrast"] == "words"
-    both, _ = evaluate_boxes(*parts, coco, media, tmp_path / "sounds", contrast="prompts")
-    assert both["contrast"] == "prompts" and 0 < both["AP50"] <= 1
+    assert figures["categories"] == 2 and figures["competition"] == "words"
+    both, _ = evaluate_boxes(*parts, coco, media, tmp_path / "sounds", competition="prompts")
+    assert both["competition"] == "prompts" and 0 < both["AP50"] <= 1
     truth = json.loads(coco.read_text())
     truth["images"].append({"id": 8, "file_name": "absent.png", "width": 9, "height": 9})
     coco.write_text(json.dumps(truth))

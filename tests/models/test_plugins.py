@@ -6,7 +6,7 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError, Embedding, SpaceMismatch
-from bindplug.bridge.bridge import fit_bridge
+from bindplug.bridge import fit_bridge
 from bindplug.device import pick_device
 from bindplug.models.registry import discover, plugin
 
@@ -109,7 +109,7 @@ def test_detector(name, weights, media):
 @pytest.mark.parametrize(("name", "weights"), DETECTORS)
 def test_detector_takes_its_own_space_without_a_bridge(name, weights, media):
     detector = bindplug.load_detector(name, weights, "cpu")
-    own = bindplug.models.load.speaker(detector.space).embed(text="a dog")
+    own = bindplug.models.load.embedder_of(detector.space).embed(text="a dog")
     found = detector.detect(Image.open(media / "garden.png"), own, threshold=0.05)
     assert found.metadata["bridge"] == "identity"
     linear = fit_bridge("linear", "tiny", detector.space)

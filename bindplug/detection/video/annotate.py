@@ -107,7 +107,7 @@ def _listen(detector, embedder, video, name, seconds, options) -> Iterator[Windo
             heard = embedder.embed(audio=(samples, rate))
             heard = replace(heard, labels=(name,))
             window.finder = Finder(detector, heard, **options)
-            window.heard = window.finder.explain(heard)
+            window.heard = list(window.finder.query.heard[0]) if window.finder.query.heard else []
         yield window
 
 
@@ -171,7 +171,7 @@ def annotate_video(
     timeline = {
         "schema": SCHEMA,
         "video": source_name(video, "video"),
-        **{k: metadata.get(k) for k in ("model", "detector", "bridge", "contrast")},
+        **{k: metadata.get(k) for k in ("model", "detector", "bridge", "competition")},
         "seconds": round(end, 3),
         "step": step,
         "windows": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bindplug.bridge.bridge import READING
+from bindplug.bridge import READING
 
 from .common import settings
 

@@ -92,8 +92,8 @@ def test_a_sound_is_said_in_words(detector, picture, media):
 def test_refusals(detector, picture):
     with pytest.raises(BindplugError, match="only bridge to it is: words"):
         detector.detect(picture, prompt(["cat"]), bridge="linear")
-    with pytest.raises(BindplugError, match="only contrast"):
-        detector.detect(picture, prompt(["cat"]), contrast="prompts")
+    with pytest.raises(BindplugError, match="only competition"):
+        detector.detect(picture, prompt(["cat"]), competition="prompts")
     with pytest.raises(BindplugError, match="give fewer prompts"):
         detector.detect(picture, prompt(["cat dog " * 4 + w for w in WORDS]))
     with pytest.raises(BindplugError, match="nothing to read"):

@@ -7,7 +7,7 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
-from bindplug.bridge.bridge import fit_bridge
+from bindplug.bridge import fit_bridge
 from bindplug.embedding.embedder import Embedder
 from bindplug_openclip import OpenCLIPNetwork
 

@@ -70,7 +70,7 @@ def test_the_hosts_own_masks(masker, picture, monkeypatch):
         own = masker.model(**x, multimask_output=False)
     [want] = masker.processor.image_processor.post_process_masks(own.pred_masks, *sizes)
     monkeypatch.setattr("bindplug_sam.masker.BATCH", 2)
-    found = masker.masks(masker.look(picture), picture, BOXES)
+    found = masker.masks(masker.encode_image(picture), picture, BOXES)
     assert found.shape == (3, 60, 100) and found.dtype == bool
     assert 0 < found.mean() < 1 and (found != want[:, 0].numpy()).mean() < 1e-3
 
@@ -84,7 +84,7 @@ def test_masks_for_any_detector(masker, media):
     found = detector.detect(seen, prompt, threshold=0.05)
     assert np.array_equal(found.boxes, before.boxes) and len(found)
     assert not np.array_equal(found.masks, before.masks)
-    want = masker.masks(masker.look(seen.picture), seen.picture, found.boxes)
+    want = masker.masks(masker.encode_image(seen.picture), seen.picture, found.boxes)
     assert np.array_equal(found.masks, want)
     none = detector.detect(seen, prompt, threshold=1.0)
     assert none.masks.shape == (0, 270, 360)
@@ -94,7 +94,7 @@ def test_from_a_folder(tmp_path, masker, picture):
     masker.model.save_pretrained(tmp_path)
     masker.processor.save_pretrained(tmp_path)
     there = bindplug.load_masker("sam", f"local:{tmp_path}", "cpu")
-    a, b = (m.masks(m.look(picture), picture, BOXES) for m in (there, masker))
+    a, b = (m.masks(m.encode_image(picture), picture, BOXES) for m in (there, masker))
     assert np.array_equal(a, b)
     with pytest.raises(BindplugError, match="no such folder"):
         bindplug.load_masker("sam", "local:absent", "cpu")

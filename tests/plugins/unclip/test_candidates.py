@@ -7,7 +7,6 @@ import pytest
 
 import bindplug
 from bindplug import BindplugError, Embedding
-from bindplug.models.load import register_speaker
 from bindplug_unclip.candidates import STRIDE
 from bindplug_unclip.generator import PipelineGenerator
 
@@ -69,7 +68,6 @@ class Eye:
 
     def __init__(self, row: Embedding, modalities=("image", "text")):
         self.space, self.modalities, self.row, self.seen = row.space, modalities, row, []
-        register_speaker(self)
 
     def embed(self, image):
         self.seen += image
