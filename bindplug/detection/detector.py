@@ -46,6 +46,10 @@ class Proposals:
     boxes: np.ndarray
     scores: np.ndarray
 
+    def __post_init__(self):
+        for name in ("boxes", "scores"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float32))
+
 
 class PromptedDetector(Detector):
     """A detector that scores regions with rows of its space; a plugin defines `encode_images` and

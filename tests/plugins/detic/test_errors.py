@@ -103,7 +103,7 @@ def test_a_folder_of_ones_own(tmp_path):
     metadata = json.loads(config.read_text())
     config.write_text(json.dumps({**metadata, "threshold": 0.4, "short_side": 64}))
     detector = load(f"local:{tmp_path / 'mine'}", "cpu")
-    assert (detector.space, detector.short_side, detector.threshold) == ("tiny-clip", 64, 0.4)
+    assert (detector.space, detector.short_side, detector.score_threshold) == ("tiny-clip", 64, 0.4)
     config.write_text("{}")
     with pytest.raises(BindplugError, match=r"config.json.*space"):
         load(f"local:{tmp_path / 'mine'}", "cpu")
