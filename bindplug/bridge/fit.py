@@ -197,9 +197,9 @@ def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], n
     """
     if target.word_rows is not None:
         return target.words, unit(target.word_rows)
-    words = default_vocabulary()
-    target_embedder = _target_embedder(target, _source(embedding, target))
-    return tuple(words), word_vectors(target_embedder, words, target.templates)
+    embedder = _target_embedder(target, _source(embedding, target))
+    bridge = _kept("identity", embedder, embedder, default_vocabulary(), target.templates)
+    return bridge.words, bridge.to_words
 
 
 def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
@@ -226,13 +226,18 @@ def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
             source.space, target.space, words, word_vectors(source, words), rows
         )
     other = source if kind == "words" else _target_embedder(target, source)
-    key = (kind, source.space, source.fingerprint, other.space, other.fingerprint,
-           tuple(words), tuple(target.templates))  # fmt: skip
-    if not (source.fingerprint and other.fingerprint):
-        return fit_bridge(kind, source, other, words, target.templates)
+    return _kept(kind, source, other, words, target.templates)
+
+
+def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[str]) -> Bridge:
+    """`fit_bridge`, kept by what decides its result: fingerprints, words and templates."""
+    key = (kind, source.space, source.fingerprint, target.space, target.fingerprint,
+           tuple(words), tuple(templates))  # fmt: skip
+    if not (source.fingerprint and target.fingerprint):
+        return fit_bridge(kind, source, target, words, templates)
     with _lock:
         if key not in _fitted:
-            _fitted[key] = fit_bridge(kind, source, other, words, target.templates)
+            _fitted[key] = fit_bridge(kind, source, target, words, templates)
             while len(_fitted) > KEPT:
                 _fitted.popitem(last=False)
         _fitted.move_to_end(key)
