@@ -1,5 +1,7 @@
 """How a query reads a host's logits, against figures worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,48 @@ def test_saying_it_in_words():
     assert query.metadata["bridge"] == "words (dog, puppy; car)"
     text = Embedding(np.eye(1, 6), "a", "text", ("a red kite",))
     assert build_query(text, Target(READING)).texts == ("a red kite",)
+
+
+def test_a_fitted_bridge_has_its_own_vocabulary(bridge):
+    with pytest.raises(BindplugError, match="vocabulary of its own"):
+        build_query(sound(np.eye(1, 6)), "b", bridge, vocabulary=["dog"])
+
+
+def test_bridges_are_kept_by_fingerprint_not_by_the_spaces_name():
+    """Two embedders of one space's name give two bridges; one embedder gives one."""
+
+    def embedder(seed, fingerprint):
+        def embed(text):
+            rows = [np.random.default_rng([seed, *t.encode()]).normal(size=8) for t in text]
+            return Embedding(np.array(rows), "made", "text", tuple(text))
+
+        return SimpleNamespace(space="made", modalities=("text",), device="cpu", embed=embed,
+                               fingerprint=fingerprint, stream=None)  # fmt: skip
+
+    def heard_by(one, words=("dog", "cat")):
+        prompt = Embedding(np.ones((1, 8)), "made", "image", ("x",), embedder=one)
+        query = build_query(prompt, "tiny-clip", vocabulary=words, competition="none")
+        return query.vectors
+
+    assert not np.allclose(heard_by(embedder(0, "")), heard_by(embedder(1, "")))
+    assert np.array_equal(heard_by(embedder(0, "")), heard_by(embedder(0, "")))
+
+
+def test_masks_are_of_the_masker_that_is_asked(media):
+    class Whole:
+        def __init__(self, value):
+            self.value = value
+
+        def encode_image(self, image):
+            return self.value
+
+        def masks(self, encoded, image, boxes):
+            return np.full((len(boxes), image.height, image.width), encoded)
+
+    detector = bindplug.load_detector("detic", "tiny", "cpu")
+    seen = detector.features(str(media / "garden.png"))
+    cat = bindplug.load_embedder("tiny", "cpu").embed(text="a cat")
+    for value in (True, False, True):
+        detector.masker = Whole(value)
+        found = detector.detect(seen, cat, threshold=0.05)
+        assert len(found) and found.masks.all() == value

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from bindplug import BindplugError
+from bindplug.errors import MissingDependency
 from bindplug_detic import Detic
 from bindplug_detic.detector import HERE, load
 
@@ -110,3 +111,16 @@ def test_a_folder_of_ones_own(tmp_path):
     config.unlink()
     with pytest.raises(BindplugError, match=r"config.json"):
         load(f"local:{tmp_path / 'mine'}", "cpu")
+
+
+def test_the_classifier_moves_along_and_is_in_no_state_dict():
+    model = Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
+    model.set_classifier(np.eye(2, model.config.embed_dim, dtype=np.float32))
+    assert "classifier" in dict(model.named_buffers()) and "classifier" not in model.state_dict()
+    assert model.to("meta").classifier.device.type == "meta"
+
+
+def test_an_old_timm_is_named(monkeypatch):
+    monkeypatch.setattr("bindplug_detic.backbone.version", lambda name: "0.5.4")
+    with pytest.raises(MissingDependency, match=r"timm 1.0 or later, here is 0\.5\.4"):
+        Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")

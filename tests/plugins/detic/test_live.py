@@ -1,5 +1,7 @@
 """The adapter for a detectron2 Detic, on a stand-in with its attributes, kinds and habits."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from torch import nn
 
 import bindplug
 from bindplug import BindplugError, Embedding, SpaceMismatch
+from bindplug.bridge.vocabulary import read_vocabulary
+from bindplug.detection.query import build_query
 from bindplug_detic import patched
 
 WIDTH, CLASSES = 512, 7
@@ -147,3 +151,69 @@ def test_a_sound_crosses(model, prompt, media):
     with patched(model, cat, bridge=bridge) as taken:
         assert np.allclose(taken.vectors, bridge(cat).vectors)
         assert model(torch.randn(2, 16)).shape == (2, 1)
+
+
+class Metadata(SimpleNamespace):
+    """As detectron2's: attributes may be set once."""
+
+
+@pytest.fixture
+def predictor(model):
+    metadata = Metadata(name="lvis", thing_classes=["old"] * CLASSES, thing_colors=[(0, 0, 0)])
+    return SimpleNamespace(model=model, metadata=metadata)
+
+
+def test_a_predictors_names_are_the_prompts_inside(predictor, prompt):
+    before = predictor.metadata
+    named = Embedding(prompt.vectors, prompt.space, "audio", ("sounds/dog.wav", "cat.flac"))
+    with patched(predictor, named) as taken:
+        assert taken.labels == ("dog", "cat")
+        assert predictor.metadata.thing_classes == ["dog", "cat"]
+        assert type(predictor.metadata) is Metadata
+        assert not hasattr(predictor.metadata, "thing_colors")
+    assert predictor.metadata is before
+    demo = SimpleNamespace(predictor=predictor, metadata=before)
+    with patched(demo, prompt):
+        assert demo.metadata.thing_classes == ["dog", "cat"]
+    with patched(nn.DataParallel(predictor.model), prompt):
+        assert predictor.model.roi_heads.num_classes == 2
+
+
+def test_an_embedding_without_rows_is_refused(model, prompt):
+    before = state_of(model)
+    with pytest.raises(BindplugError, match="without rows"), patched(model, prompt[[]]):
+        pass
+    assert state_of(model) == before
+
+
+def test_prompts_compete_and_negatives_suppress_as_in_native_detection(model, prompt):
+    query = build_query(prompt[:1], prompt.space, competition="prompts", negative=prompt[1:])
+    x = torch.randn(5, 16)
+    with torch.no_grad():
+        stages = model.roi_heads.box_predictor
+        logits = [
+            50 * nn.functional.normalize(s.cls_score.linear(x), dim=1)
+            @ torch.from_numpy(prompt.vectors).T
+            for s in stages
+        ]  # fmt: skip
+        want = [query.suppress_negatives(query.to_probabilities(v)) for v in logits]
+        with patched(model, prompt[:1], competition="prompts", negative=prompt[1:]):
+            found = [s.cls_score(x)[:, :-1].sigmoid() for s in stages]
+            assert model.roi_heads.num_classes == 1
+        for a, b in zip(found, want, strict=True):
+            assert torch.allclose(a, b, atol=2e-6)
+    assert all("forward" not in s.cls_score.__dict__ for s in model.roi_heads.box_predictor)
+
+
+def test_its_own_vocabulary_needs_no_text_encoder(model, media, monkeypatch):
+    """A classifier of LVIS's 1,203 names gives the rows that a bridge needs."""
+    monkeypatch.setattr("bindplug.models.load.embedder_of", None)  # would fail if called
+    names = read_vocabulary("lvis")
+    rows = torch.nn.functional.normalize(torch.randn(len(names), WIDTH), dim=1)
+    weight = torch.cat([rows.T, torch.zeros(WIDTH, 1)], dim=1)
+    for stage in model.roi_heads.box_predictor:
+        del stage.cls_score.zs_weight
+        stage.cls_score.zs_weight = weight
+    tiny = bindplug.load_embedder("tiny", "cpu")
+    with patched(model, tiny.embed(text="a cat")) as taken:
+        assert names[int((rows.numpy() @ taken.vectors[0]).argmax())] == "cat"
