@@ -219,7 +219,7 @@ def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
             "the identity bridge joins only a space with itself; choose vocabulary or linear"
         )
     if own:
-        rows = target.word_rows[chosen]
+        rows = np.asarray(target.word_rows)[chosen]
         if kind == "identity":
             return IdentityBridge(target.space, words, rows)
         return VocabularyBridge(

@@ -1,5 +1,7 @@
 """The adapter for a detectron2 Detic, on a stand-in with its attributes, kinds and habits."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -217,3 +219,18 @@ def test_its_own_vocabulary_needs_no_text_encoder(model, media, monkeypatch):
     tiny = bindplug.load_embedder("tiny", "cpu")
     with patched(model, tiny.embed(text="a cat")) as taken:
         assert names[int((rows.numpy() @ taken.vectors[0]).argmax())] == "cat"
+
+
+def test_neither_it_nor_the_core_needs_timm(media):
+    """In a process where timm cannot be imported."""
+    code = """
+import sys
+sys.modules["timm"] = sys.modules["detectron2"] = None
+import bindplug
+from bindplug_detic import patched
+from bindplug.bridge import Target, cross
+embedding = bindplug.load_embedder("tiny", "cpu").embed(audio=sys.argv[1])
+cross(embedding, Target("x", words=("cat", "dog"), word_rows=[[1.0, 0.0], [0.0, 1.0]]))
+"""
+    command = [sys.executable, "-c", code, str(media / "cat.wav")]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
