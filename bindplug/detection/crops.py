@@ -1,8 +1,8 @@
 """A detector's boxes, cut out and embedded by ImageBind's own image trunk: no space is crossed.
 
 The rule is OWOD-BIND's (arXiv 2309.06728): boxes that hold something, whatever it is; each is cut
-out with its background blanked and embedded as a picture; a softmax over the boxes of the cosines
-to the prompt; boxes that cover more than 98 % of the picture are left out. Here the prompts or the
+out with its background blanked and embedded as an image; a softmax over the boxes of the cosines
+to the prompt; boxes that cover more than 98 % of the image are left out. Here the prompts or the
 words of a vocabulary can compete for each box instead, as in `bindplug.query`.
 """
 
@@ -19,14 +19,14 @@ from ..errors import BindplugError
 from .query import build_query
 from .results import Detections
 
-BOXES = 64  # of a picture, the best
-LARGEST = 0.98  # share of the picture
+BOXES = 64  # of an image, the best
+LARGEST = 0.98  # share of the image
 BLANK = 127  # gray
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A picture's boxes (n, 4) with their objectness (n,), masks (n, H, W) or None, and the
+    """An image's boxes (n, 4) with their objectness (n,), masks (n, H, W) or None, and the
     vectors (n, D) of what is in them."""
 
     boxes: np.ndarray
@@ -36,7 +36,7 @@ class Cut:
 
 
 class Crops:
-    """Prompts of a space that also embeds pictures.
+    """Prompts of a space that also embeds images.
 
     Args:
         embedding: each row a prompt.
@@ -53,7 +53,7 @@ class Crops:
 
         self.embedder = embedding.embedder or embedder_of(embedding.space)
         if "image" not in self.embedder.modalities:
-            raise BindplugError(f"{embedding.space!r} does not embed pictures, so no crops")
+            raise BindplugError(f"{embedding.space!r} does not embed images, so no crops")
         target = Target(embedding.space, embedder=self.embedder)
         self.query = build_query(embedding, target, competition=competition or "words",
                                  negative=negative, vocabulary=vocabulary)  # fmt: skip
@@ -61,7 +61,7 @@ class Crops:
 
     def embed(self, detector, features) -> Cut:
         """The detector's best boxes, cut out and embedded."""
-        picture, size = features.picture, features.picture.size
+        image, size = features.image, features.image.size
         proposals = detector.propose(features.encoded, size)
         area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
         kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
@@ -70,8 +70,7 @@ class Crops:
             return Cut(boxes, proposals.scores[kept], None, self.query.vectors[:0])
         masks = detector.masks(features.encoded, size, boxes)
         cut = [
-            cut_out(picture, box, None if masks is None else masks[i])
-            for i, box in enumerate(boxes)
+            cut_out(image, box, None if masks is None else masks[i]) for i, box in enumerate(boxes)
         ]
         return Cut(boxes, proposals.scores[kept], masks, self.embedder.embed(image=cut).vectors)
 
@@ -104,18 +103,18 @@ class Crops:
             scores=best[rows].numpy(),
             class_ids=ids[rows].numpy(),
             masks=None if cut.masks is None else cut.masks[rows.numpy()],
-            height=features.picture.height,
-            width=features.picture.width,
+            height=features.image.height,
+            width=features.image.width,
         )
 
 
-def cut_out(picture, box: np.ndarray, mask: np.ndarray | None):
-    """The box of a PIL picture, gray where the mask (H, W) is not."""
+def cut_out(image, box: np.ndarray, mask: np.ndarray | None):
+    """The box of a PIL image, gray where the mask (H, W) is not."""
     from PIL import Image
 
     x0, y0 = np.floor(box[:2]).astype(int)
     x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
-    cut = picture.crop((x0, y0, x1, y1))
+    cut = image.crop((x0, y0, x1, y1))
     if mask is None or not mask.any():
         return cut
     inside = Image.fromarray(mask).crop((x0, y0, x1, y1))

@@ -23,13 +23,13 @@ class Features:
 
     Attributes:
         encoded: the detector's own image features.
-        picture: RGB, PIL.
+        image: RGB, PIL.
         name: where the image came from.
         masked: a masker and its features of the image, once it was needed.
     """
 
     encoded: object
-    picture: object
+    image: object
     name: str
     masked: list = field(default_factory=list)
 
@@ -98,10 +98,10 @@ class PromptedDetector(Detector):
                 applied.
 
         Raises:
-            BindplugError: a picture that cannot be read.
+            BindplugError: an image that cannot be read.
         """
-        picture = load_image(image, upright=True)
-        return Features(self.encode_images([picture])[0], picture, image_name(image))
+        rgb = load_image(image, upright=True)
+        return Features(self.encode_images([rgb])[0], rgb, image_name(image))
 
     def build_query(self, embedding: Embedding, **options) -> Query:
         """The query that `detect` makes of an embedding; options as there."""
@@ -167,7 +167,7 @@ class Finder:
             self.query = detector.build_query(embedding, bridge=bridge, **options)
 
     def __call__(self, features: Features) -> Detections:
-        detector, size = self.detector, features.picture.size
+        detector, size = self.detector, features.image.size
         if self.crops is not None:
             found = self.crops.find(detector, features, self.score_threshold, self.top_k)
         else:
@@ -181,17 +181,17 @@ class Finder:
             found,
             names=self.query.labels,
             image=features.name,
-            picture=features.picture,
+            picture=features.image,
             metadata={**self.query.metadata, "detector": detector.name},
         )
 
     def _masks(self, features: Features, boxes: np.ndarray) -> np.ndarray:
         masker = self.detector.masker
         if not len(boxes):
-            return np.zeros((0, *features.picture.size[::-1]), dtype=bool)
+            return np.zeros((0, *features.image.size[::-1]), dtype=bool)
         if not features.masked or features.masked[0] is not masker:
-            features.masked[:] = [masker, masker.encode_image(features.picture)]
-        return masker.masks(features.masked[1], features.picture, boxes)
+            features.masked[:] = [masker, masker.encode_image(features.image)]
+        return masker.masks(features.masked[1], features.image, boxes)
 
     def stream(
         self, images: Iterable, batch_size: int = 1, workers: int = 2
@@ -221,11 +221,11 @@ class Finder:
     def _batch(self, batch):
         good = [p for _, p in batch if not isinstance(p, BindplugError)]
         encoded = iter(self.detector.encode_images(good) if good else [])
-        for image, picture in batch:
-            if isinstance(picture, BindplugError):
-                yield image, picture
+        for source, rgb in batch:
+            if isinstance(rgb, BindplugError):
+                yield source, rgb
             else:
                 try:
-                    yield image, self(Features(next(encoded), picture, image_name(image)))
+                    yield source, self(Features(next(encoded), rgb, image_name(source)))
                 except BindplugError as err:
-                    yield image, err
+                    yield source, err

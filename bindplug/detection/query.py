@@ -187,21 +187,21 @@ def _text_query(parts: list[Embedding], bridge, competition, vocabulary) -> Quer
         raise BindplugError("this detector reads text; its only competition is: none")
     if bridge is not None and getattr(bridge, "kind", bridge) != "words":
         raise BindplugError("this detector reads text; the only bridge to it is: words")
-    said = [row for part in parts for row in to_words(part, bridge, vocabulary)]
-    texts = tuple(dict.fromkeys(w for row in said for w, _ in row))
-    shares = np.zeros((len(said), len(texts)), dtype=np.float32)
-    for row, words in zip(shares, said, strict=True):
+    rows = [row for part in parts for row in to_words(part, bridge, vocabulary)]
+    texts = tuple(dict.fromkeys(w for row in rows for w, _ in row))
+    shares = np.zeros((len(rows), len(texts)), dtype=np.float32)
+    for row, words in zip(shares, rows, strict=True):
         for word, share in words:
             row[texts.index(word)] = share
-    heard = tuple(tuple(row) for row in said[: len(parts[0])])
-    spoken = "; ".join(", ".join(w for w, _ in row) for row in heard)
+    heard = tuple(tuple(row) for row in rows[: len(parts[0])])
+    summary = "; ".join(", ".join(w for w, _ in row) for row in heard)
     return Query(
         labels=parts[0].labels,
         texts=texts,
         word_probabilities=shares,
-        negatives=len(said) - len(parts[0]),
+        negatives=len(rows) - len(parts[0]),
         heard=heard,
         metadata={
-            "model": parts[0].space, "bridge": f"words ({spoken})", "competition": "none"
+            "model": parts[0].space, "bridge": f"words ({summary})", "competition": "none"
         },
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Embedder: inputs of one sense to an Embedding, decoded by threads while the network works."""
+"""Embedder: inputs of one modality to an Embedding, decoded by threads while the network works."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Embedder:
         """Rows one after another, in order, holding only a few inputs at a time.
 
         Args:
-            modality: a sense; `items` its inputs; `average` and `options` as in `embed`.
+            modality: the kind of input; `items` its inputs; `average` and `options` as in `embed`.
 
         Yields:
             A Row for each input, with `error` set where it cannot be read.

@@ -1,4 +1,4 @@
-"""Work done by threads a few items ahead of whoever needs it."""
+"""Items computed by threads a few steps before they are needed."""
 
 from __future__ import annotations
 

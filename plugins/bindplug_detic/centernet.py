@@ -53,7 +53,7 @@ class ProposalGenerator(nn.Module):
 
 
 def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[Tensor, Tensor]:
-    """Candidates of one level of one picture: boxes (n, 4) xyxy unclipped, probabilities (n,)."""
+    """Candidates of one level of one image: boxes (n, 4) xyxy unclipped, probabilities (n,)."""
     probability = heat.sigmoid().flatten()
     index = torch.nonzero(probability > MIN_PROBABILITY)[:, 0]
     if len(index) > most:
@@ -69,14 +69,14 @@ def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[T
 def select_proposals(
     heat: list[Tensor], reach: list[Tensor], per_level=PER_LEVEL, kept=KEPT
 ) -> tuple[Tensor, Tensor]:
-    """Proposals of one picture, best first.
+    """Proposals of one image, best first.
 
     Args:
         heat: for each level (1, h, w) logits.
         reach: for each level (4, h, w), in strides.
 
     Returns:
-        Boxes (n, 4) xyxy in network pixels, not clipped to the picture, and scores (n,), the
+        Boxes (n, 4) xyxy in network pixels, not clipped to the image, and scores (n,), the
         square root of the heat map's probability.
     """
     from torchvision.ops import nms

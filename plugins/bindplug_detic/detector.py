@@ -80,7 +80,7 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     A released one is fetched on first use.
 
     The path is a released checkpoint, or a folder like the tiny one's: `model.safetensors`, and
-    `config.json` with the classifier's space, the picture size and the threshold.
+    `config.json` with the classifier's space, the image size and the threshold.
     """
     from .detic import Detic
 

@@ -13,19 +13,18 @@ from torch import Tensor, nn
 
 from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
-from bindplug.storage.state_dict import read_state
 
 from . import images
 from .backbone import FPN, ResNet
 from .centernet import ProposalGenerator, select_proposals
-from .config import DeticConfig, config_from_state
+from .checkpoint import read_checkpoint, select
+from .config import DeticConfig
 from .roi_heads import ROIHeads, StageOutput, clip, score_matrix, select_detections
-from .swin import relative_position_index
 
 
 @dataclass
-class PictureFeatures:
-    """What one picture gives to any number of classifiers.
+class ImageFeatures:
+    """What one image gives to any number of classifiers.
 
     Attributes:
         maps: p3 ... p7, each (1, C, h, w) float32.
@@ -76,31 +75,10 @@ class Detic(nn.Module):
         Raises:
             BindplugError: not a Detic checkpoint; the first wrong key is named.
         """
-        state = _model_state(path)
-        try:
-            config = config or config_from_state(state)
-        except BindplugError as err:
-            raise BindplugError(f"{path}: {err}") from err
+        config, state = read_checkpoint(path, config)
         with torch.device("meta"):
             model = cls(config)
-        chosen = {}
-        for key, wanted in model.state_dict().items():
-            if key.endswith("num_batches_tracked"):
-                chosen[key] = torch.zeros((), dtype=torch.long)
-                continue
-            if key not in state:
-                raise BindplugError(f"{path}: not this Detic's checkpoint: no tensor {key!r}")
-            if state[key].shape != wanted.shape:
-                raise BindplugError(
-                    f"{path}: not this Detic's checkpoint: {key!r} has shape "
-                    f"{tuple(state[key].shape)}, not {tuple(wanted.shape)}"
-                )
-            if key.endswith("relative_position_index"):
-                if not torch.equal(state[key], relative_position_index()):
-                    raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
-                chosen[key] = state[key]
-            else:
-                chosen[key] = state[key].float()
+        chosen = select(path, state, model.state_dict())
         model.load_state_dict(chosen, strict=True, assign=True)
         vocabulary = state.get("roi_heads.box_predictor.0.cls_score.zs_weight")
         if vocabulary is not None:
@@ -143,7 +121,7 @@ class Detic(nn.Module):
     @torch.inference_mode()
     def features(
         self, image_bgr: np.ndarray, short_side: int = 800, long_side: int = 1333
-    ) -> PictureFeatures:
+    ) -> ImageFeatures:
         """The part of `predict` that no classifier changes.
 
         Args:
@@ -153,21 +131,18 @@ class Detic(nn.Module):
 
     @torch.inference_mode()
     def batch_features(
-        self, pictures_bgr: list[np.ndarray], short_side: int = 800, long_side: int = 1333
-    ) -> list[PictureFeatures]:
-        """`features` of several pictures; those of one size share a pass through the backbone."""
-        groups, out = {}, [None] * len(pictures_bgr)
-        for i, picture in enumerate(pictures_bgr):
-            _check_image(picture)
-            size = images.network_size(*picture.shape[:2], short_side, long_side)
+        self, images_bgr: list[np.ndarray], short_side: int = 800, long_side: int = 1333
+    ) -> list[ImageFeatures]:
+        """`features` of several images; those of one size share a pass through the backbone."""
+        groups, out = {}, [None] * len(images_bgr)
+        for i, image in enumerate(images_bgr):
+            _check_image(image)
+            size = images.network_size(*image.shape[:2], short_side, long_side)
             groups.setdefault(size, []).append(i)
         weight = self.backbone.top_block.p6.weight
         for size, members in groups.items():
             x = torch.cat(
-                [
-                    images.to_tensor(images.resize(pictures_bgr[i][:, :, ::-1], *size))
-                    for i in members
-                ]
+                [images.to_tensor(images.resize(images_bgr[i][:, :, ::-1], *size)) for i in members]
             )
             x = x.to(weight).contiguous(memory_format=torch.channels_last)
             maps = self.backbone(x)
@@ -178,20 +153,20 @@ class Detic(nn.Module):
                 )
                 own = [m[row : row + 1].float() for m in maps]
                 stages = self.roi_heads.cascade(own, boxes, size)
-                original = pictures_bgr[i].shape[:2]
-                out[i] = PictureFeatures(own, boxes, scores, stages, size, original)
+                original = images_bgr[i].shape[:2]
+                out[i] = ImageFeatures(own, boxes, scores, stages, size, original)
         return out
 
     @torch.inference_mode()
     def classify(
         self,
-        features: PictureFeatures,
+        features: ImageFeatures,
         *,
         score_threshold: float = 0.5,
         one_class_per_proposal: bool = True,
         top_k: int = 300,
     ) -> Detections:
-        """Detections of the present classifier on a picture's features, in original pixels."""
+        """Detections of the present classifier on an image's features, in original pixels."""
         if self.classifier is None:
             raise BindplugError("this Detic has no classifier; call set_classifier first")
         scores = score_matrix(features.stages, self.classifier, features.scores)
@@ -200,11 +175,11 @@ class Detic(nn.Module):
     @torch.inference_mode()
     def scores(
         self,
-        features: PictureFeatures,
+        features: ImageFeatures,
         rows: np.ndarray,
         read: Callable[[Tensor], Tensor] = torch.sigmoid,
     ) -> Tensor:
-        """(n, C) scores of a picture's proposals.
+        """(n, C) scores of an image's proposals.
 
         Args:
             rows: (K, D) to compare with, in the model's text space.
@@ -213,7 +188,7 @@ class Detic(nn.Module):
         return score_matrix(features.stages, self._columns(rows), features.scores, read)
 
     @torch.inference_mode()
-    def proposals(self, features: PictureFeatures) -> np.ndarray:
+    def proposals(self, features: ImageFeatures) -> np.ndarray:
         """(n, 4) xyxy boxes of the proposals after the cascade, in original pixels."""
         boxes = clip(features.stages[-1].decoded, *features.network_size)
         return (boxes * boxes.new_tensor(features.ratio)).cpu().numpy()
@@ -221,17 +196,17 @@ class Detic(nn.Module):
     @torch.inference_mode()
     def select(
         self,
-        features: PictureFeatures,
+        features: ImageFeatures,
         scores: Tensor,
         score_threshold: float,
         one_class_per_proposal: bool = True,
         top_k: int = 300,
         masks: bool = True,
     ) -> Detections:
-        """Detections by the (n, C) scores of a picture's proposals, in original pixels.
+        """Detections by the (n, C) scores of an image's proposals, in original pixels.
 
         Raises:
-            BindplugError: more masks on a larger picture than memory should hold.
+            BindplugError: more masks on a larger image than memory should hold.
         """
         size = features.network_size
         boxes = clip(features.stages[-1].decoded, *size)
@@ -253,7 +228,7 @@ class Detic(nn.Module):
         )
 
     @torch.inference_mode()
-    def masks(self, features: PictureFeatures, boxes: np.ndarray) -> np.ndarray:
+    def masks(self, features: ImageFeatures, boxes: np.ndarray) -> np.ndarray:
         """(n, H, W) bool of what is in (n, 4) xyxy boxes, in original pixels."""
         boxes = torch.from_numpy(boxes).to(features.scores)
         inside = self.roi_heads.masks(features.maps, boxes / boxes.new_tensor(features.ratio))
@@ -269,14 +244,14 @@ class Detic(nn.Module):
         short_side: int = 800,
         long_side: int = 1333,
     ) -> Detections:
-        """Detect on one picture, as Detic's demo does with these defaults.
+        """Detect on one image, as Detic's demo does with these defaults.
 
         Args:
             image_bgr_uint8: (H, W, 3).
             score_threshold: in [0, 1], on the final score.
             one_class_per_proposal: keep only each proposal's best class.
             top_k: most detections.
-            short_side, long_side: pixels the picture is resized to and limited by.
+            short_side, long_side: pixels the image is resized to and limited by.
         """
         return self.classify(
             self.features(image_bgr_uint8, short_side, long_side),
@@ -289,17 +264,6 @@ class Detic(nn.Module):
 def _check_image(image) -> None:
     shape = getattr(image, "shape", None)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or len(shape) != 3:
-        raise BindplugError("give the picture as an (H, W, 3) uint8 array in BGR order")
+        raise BindplugError("give the image as an (H, W, 3) uint8 array in BGR order")
     if shape[2] != 3 or 0 in shape:
-        raise BindplugError(f"picture of shape {shape}; give (H, W, 3) uint8 in BGR order")
-
-
-def _model_state(path: str | Path) -> dict[str, Tensor]:
-    state = read_state(path)
-    state = state.get("model", state)
-    if not isinstance(state, dict):
-        raise BindplugError(f"{path}: `model` is no state dict")
-    state = {k: torch.as_tensor(v) for k, v in state.items()}
-    if state and all(k.startswith("module.") for k in state):
-        state = {k.removeprefix("module."): v for k, v in state.items()}
-    return state
+        raise BindplugError(f"image of shape {shape}; give (H, W, 3) uint8 in BGR order")

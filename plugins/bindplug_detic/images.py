@@ -1,4 +1,4 @@
-"""Pictures in and masks out, in Detic's conventions."""
+"""Images in and masks out, in Detic's conventions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, height: int, width: int) -> np.nda
         raise BindplugError(
             f"the masks of {len(masks)} objects on {width} x {height} pixels would take "
             f"{len(masks) * height * width / 1e9:.0f} GB; ask for fewer objects, raise the "
-            "threshold or shrink the picture"
+            "threshold or shrink the image"
         )
     out = np.zeros((len(masks), height, width), dtype=bool)
     for i, (mask, box) in enumerate(zip(masks.float().cpu(), boxes.float().cpu(), strict=True)):

@@ -70,7 +70,7 @@ def patched(
     query, prompt = _query(embedding, weights, bridge, competition, negative, vocabulary)
     heads = model.roi_heads
     with _marked(model):
-        classes, least = heads.num_classes, [s.test_score_thresh for s in stages]
+        classes, thresholds = heads.num_classes, [s.test_score_thresh for s in stages]
         metadata = getattr(holder, "metadata", None)
         before = []
         try:
@@ -87,7 +87,7 @@ def patched(
                 holder.metadata = _named(metadata, prompt.labels)
             yield prompt
         finally:
-            for stage, (kind, value), score in zip(stages, before, least, strict=False):
+            for stage, (kind, value), score in zip(stages, before, thresholds, strict=False):
                 stage.cls_score.__dict__.pop("forward", None)
                 _take(stage.cls_score)
                 _put(stage.cls_score, kind, value)

@@ -24,18 +24,18 @@ def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
     Args:
         maps: at least p3, p4, p5, each (B, C, h, w), float32: in half precision a box's edge
             would be off by up to half a pixel.
-        boxes: for each picture (n, 4) xyxy in network pixels.
+        boxes: for each image (n, 4) xyxy in network pixels.
 
     Returns:
         (sum of n, C, size, size).
     """
     from torchvision.ops import roi_align
 
-    picture = torch.cat([b.new_full((len(b), 1), i) for i, b in enumerate(boxes)])
+    index = torch.cat([b.new_full((len(b), 1), i) for i, b in enumerate(boxes)])
     flat = torch.cat(boxes)
     side = ((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1])).sqrt()
     level = torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(3, 5)
-    rois = torch.cat([picture, flat], dim=1)
+    rois = torch.cat([index, flat], dim=1)
     out = maps[0].new_zeros(len(flat), maps[0].shape[1], size, size)
     for i, x in enumerate(maps[:3]):
         chosen = torch.nonzero(level == 3 + i)[:, 0]
@@ -112,7 +112,7 @@ class MaskHead(nn.Module):
 
 @dataclass
 class StageOutput:
-    """What one stage of the cascade saw and said for n boxes of one picture.
+    """What one stage of the cascade gives for n boxes of one image.
 
     Boxes move without regard to class, so none of this depends on the classifier.
 
@@ -145,10 +145,10 @@ class ROIHeads(nn.Module):
     def cascade(
         self, maps: list[Tensor], boxes: Tensor, size: tuple[int, int]
     ) -> list[StageOutput]:
-        """Three stages on one picture; boxes are clipped between them, not before the first.
+        """Three stages on one image; boxes are clipped between them, not before the first.
 
         Args:
-            size: height and width of the picture without padding.
+            size: height and width of the image without padding.
         """
         stages = []
         for stage in range(len(STAGE_WEIGHTS)):

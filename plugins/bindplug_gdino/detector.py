@@ -1,4 +1,4 @@
-"""Grounding DINO (Liu et al., ECCV 2024): it reads, so a sound is said to it in words."""
+"""Grounding DINO (Liu et al., ECCV 2024): it reads text, so a sound is put into words for it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ THRESHOLD = 0.25  # transformers' own default for these models
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One picture, ready for the network; it reads the caption while it looks."""
+class Encoded:
+    """One image as the network takes it: image and caption are encoded together, in `find`."""
 
     pixels: object
     mask: object
@@ -46,9 +46,9 @@ class GroundingDinoDetector(PromptedDetector):
 
     def encode_images(self, images: list) -> list:
         out = []
-        for picture in images:
-            x = self.processor.image_processor(images=picture, return_tensors="pt")
-            out.append(Seen(x["pixel_values"], x["pixel_mask"]))
+        for image in images:
+            x = self.processor.image_processor(images=image, return_tensors="pt")
+            out.append(Encoded(x["pixel_values"], x["pixel_mask"]))
         return out
 
     def find(

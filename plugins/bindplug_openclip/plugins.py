@@ -1,4 +1,4 @@
-"""The spaces that hosts of bindplug live in, as embedders."""
+"""The spaces that target models of bindplug live in, as embedders."""
 
 from __future__ import annotations
 

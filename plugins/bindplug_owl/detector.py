@@ -53,7 +53,7 @@ class OwlDetector(PromptedDetector):
             maps, _ = self.model.image_embedder(x.to(weight.device, weight.dtype))
             tokens = maps.flatten(1, 2)
             boxes = self.model.box_predictor(tokens, maps)
-        return [Seen(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
+        return [Encoded(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
 
     def find(
         self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
@@ -104,8 +104,8 @@ class OwlDetector(PromptedDetector):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One picture's patches: tokens (1, n, width), boxes (1, n, 4) as relative cx, cy, w, h."""
+class Encoded:
+    """One image's patches: tokens (1, n, width), boxes (1, n, 4) as relative cx, cy, w, h."""
 
     tokens: object
     boxes: object

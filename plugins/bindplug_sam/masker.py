@@ -21,7 +21,7 @@ BATCH = 32  # boxes at once
 
 
 class SamMasker:
-    """A SAM or SAM 2 that is asked about boxes.
+    """A SAM or SAM 2 that segments the objects in boxes.
 
     Args:
         model: a `SamModel` or `Sam2Model`, in evaluation mode.
@@ -32,7 +32,7 @@ class SamMasker:
         self.model, self.processor, self.name = model, processor, f"sam/{name}"
 
     def encode_image(self, image):
-        """What the image tower makes of a PIL picture, for `masks`."""
+        """The image encoder's features of a PIL image, for `masks`."""
         import torch
 
         x = self.processor(images=image, return_tensors="pt")
@@ -41,20 +41,20 @@ class SamMasker:
             pixels = x["pixel_values"].to(weight.device, weight.dtype)
             return self.model.get_image_embeddings(pixels)
 
-    def masks(self, encoded, picture, boxes: np.ndarray) -> np.ndarray:
+    def masks(self, encoded, image, boxes: np.ndarray) -> np.ndarray:
         """(n, H, W) bool.
 
         Args:
-            encoded: what `look` gave for the picture.
-            picture: PIL.
+            encoded: what `encode_image` returned for the image.
+            image: PIL.
             boxes: (n, 4) xyxy in its pixels.
         """
         import torch
 
-        out = [np.zeros((0, picture.height, picture.width), dtype=bool)]
+        out = [np.zeros((0, image.height, image.width), dtype=bool)]
         for start in range(0, len(boxes), BATCH):
             own = [boxes[start : start + BATCH].tolist()]
-            x = self.processor(images=picture, input_boxes=own, return_tensors="pt")
+            x = self.processor(images=image, input_boxes=own, return_tensors="pt")
             weight = next(self.model.parameters())
             with torch.inference_mode():
                 found = self.model(
@@ -63,7 +63,7 @@ class SamMasker:
                     multimask_output=False,
                 ).pred_masks
             sizes = [x["original_sizes"]]
-            if "reshaped_input_sizes" in x:  # the first SAM pads its pictures
+            if "reshaped_input_sizes" in x:  # the first SAM pads its images
                 sizes.append(x["reshaped_input_sizes"])
             processor = self.processor.image_processor
             [masks] = processor.post_process_masks(found.float().cpu(), *sizes)
