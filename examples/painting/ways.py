@@ -14,7 +14,7 @@ MOST = 8  # candidates
 
 def regions(world: World) -> dict[str, np.ndarray]:
     """The sounds' rows by each way."""
-    embedder, memory, heard = world.embedder, world.generator.memory, world.heard
+    embedder, memory, heard = world.embedder, world.generator.bank, world.heard
     x, names = heard.vectors, memory.names[: memory.sounding]
     pictures = memory.vectors[: memory.sounding]
     train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
