@@ -25,7 +25,7 @@ WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the 
 )
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")
-@click.option("--prompt", "text", default="", help="Text beside the embedding, for models that "
+@click.option("--prompt", "beside", default="", help="Text beside the embedding, for models that "
               "read.")  # fmt: skip
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
 @click.option("--init-image", metavar="FILE", help="Start from this image.")
@@ -84,6 +84,7 @@ def generate(
         _make_room([(recipe, [path])], [like], folder, overwrite)
         _generate(session, recipe, [path])
         return
+    asked["text"] = asked.pop("beside")  # --text is a prompt, and a parameter of that name
     asked["normalize"] = "none" if asked.pop("keep_loudness") else "peak"
     models = [asked.pop(name) for name in ("model", "generator", "weights")]
     options = {name: asked.pop(name) for name in ("dtype", "offload", "bank")}

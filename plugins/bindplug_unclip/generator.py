@@ -228,10 +228,9 @@ def load(
     if offload and not on_gpu:
         raise BindplugError("offload moves parts to a GPU when they work; here is none")
     dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
-    pipe = open_pipeline(weights, folder)
+    pipe = open_pipeline(weights, folder, dtype)
     metadata = _metadata(folder)
     pipe.bindplug_space = metadata.pop("space", None)
-    pipe = pipe.to(dtype)
     if offload:
         pipe.enable_model_cpu_offload(device=device)
     else:
@@ -244,9 +243,7 @@ def load(
         elif folder is not None:
             generator.bank = shipped_bank(folder, generator.space)
     elif bank is not None:
-        raise BindplugError(
-            f"{weights} was trained on texts' embeddings; a bank is of no use to it"
-        )
+        raise BindplugError(f"{weights} was trained on text embeddings: it needs no bank")
     return generator
 
 

@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 HUB = json.loads((HERE / "hub.json").read_text())
 
 
-def open_pipeline(weights: str, folder: Path | None):
-    """A pipeline of a folder, or of the catalogue by name.
+def open_pipeline(weights: str, folder: Path | None, dtype):
+    """A pipeline of a folder, or of the catalogue by name, in a torch dtype.
 
     Licences are the makers', see hub.json; nothing is unpickled that has a safetensors twin.
 
@@ -45,12 +45,12 @@ def open_pipeline(weights: str, folder: Path | None):
                     image_encoder_folder=None,  # the embedding takes its place
                     local_files_only=is_offline(),
                 )
+            return pipe.to(dtype)
     except Exception as err:  # diffusers and the hub raise many kinds
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise BindplugError(
             f"{folder or weights}: cannot be loaded as a pipeline: {reason}"
         ) from err
-    return pipe
 
 
 @contextmanager

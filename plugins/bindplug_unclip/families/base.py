@@ -129,9 +129,8 @@ class Family(ABC):
             raise BindplugError(f"{name} has no negative prompt")
         values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
         values |= {k: self.size for k in ("height", "width") if k in values} | own
-        return replace(
-            settings, **{k: v for k, v in values.items() if getattr(settings, k) is None}
-        )
+        missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
+        return replace(settings, **missing)
 
     def settings(self, settings: GenerationSettings) -> dict:
         """Steps, guidance and size as the pipeline's keyword arguments."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from .base import Family, one_row
@@ -10,7 +12,7 @@ from .base import Family, one_row
 class CascadePrior(Family):
     """StableCascadePriorPipeline; its decoder is the user's."""
 
-    spaces = {768: "openai-clip-vit-l-14"}
+    spaces: ClassVar = {768: "openai-clip-vit-l-14"}
 
     @classmethod
     def width_of(cls, pipe) -> int | None:

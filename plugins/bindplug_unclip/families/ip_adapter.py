@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from .base import Family, negative_rows, one_row
 class IPAdapter(Family):
     """Any pipeline with one plain IP-Adapter in its UNet."""
 
-    spaces = {1024: "openclip-vit-h-14/laion2b", 1280: "openclip-vit-bigg-14/laion2b"}
+    spaces: ClassVar = {1024: "openclip-vit-h-14/laion2b", 1280: "openclip-vit-bigg-14/laion2b"}
     options = ("guidance", "negative")
 
     @classmethod
@@ -59,9 +61,7 @@ class IPAdapter(Family):
             BindplugError: rows that differ. diffusers repeats the whole tensor for each prompt and
                 then splits the tokens evenly, so every image would see the tokens of all rows.
         """
-        why = (
-            "a pipeline with an IP-Adapter takes one embedding a call (diffusers would mix several)"
-        )
+        why = "an IP-Adapter takes one embedding a call (diffusers would mix several)"
         row = one_row(rows, why)
         halves = [negative_rows(negative, row, self.norm), row] if guidance else [row]
         rows = torch.stack(halves).to(device=self.pipe.device, dtype=self.pipe.unet.dtype)

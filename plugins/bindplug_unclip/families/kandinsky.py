@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from bindplug.embedding.vectors import Embedding
@@ -12,7 +14,7 @@ from .base import Family, negative_rows, no_prompt
 class Kandinsky(Family):
     """KandinskyV22Pipeline. The norm hardly matters: two linear layers with a LayerNorm follow."""
 
-    spaces = {1280: "openclip-vit-bigg-14/laion2b"}
+    spaces: ClassVar = {1280: "openclip-vit-bigg-14/laion2b"}
     options = ("negative",)
 
     @classmethod

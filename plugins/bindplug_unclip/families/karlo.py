@@ -3,6 +3,8 @@ place before the prior, as in the ImageBind paper; the prior makes the image emb
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,9 +14,9 @@ from .base import Family
 class Karlo(Family):
     """UnCLIPPipeline. Its size is its super-resolution network's."""
 
-    spaces = {768: "openai-clip-vit-l-14"}
+    spaces: ClassVar = {768: "openai-clip-vit-l-14"}
     region = "text"
-    setting_names = {"steps": "decoder_num_inference_steps",
+    setting_names: ClassVar = {"steps": "decoder_num_inference_steps",
                      "guidance_scale": "decoder_guidance_scale"}  # fmt: skip
 
     @classmethod

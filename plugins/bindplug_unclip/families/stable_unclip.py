@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from bindplug.generation.settings import whole_number
@@ -12,7 +14,7 @@ from .base import Family
 class StableUnCLIP(Family):
     """StableUnCLIPImg2ImgPipeline."""
 
-    spaces = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
+    spaces: ClassVar = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
     options = ("noise_level",)
 
     @classmethod
