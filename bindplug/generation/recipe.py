@@ -15,9 +15,9 @@ from .settings import MAX_SEED, GenerationSettings, whole_number
 KEY = "bindplug:job"  # of the PNG's iTXt chunk
 FILES = ("negative_audio", "init_image", "bank")  # fields with a path, beside the prompts
 MODELS = ("model", "weights")  # fields that may be "local:PATH"
-STRINGS = (*FILES, "text", "negative_text", "window", "normalize", "model", "generator", "weights",
-           "device", "dtype", "space", "embedder_fingerprint",
-           "generator_fingerprint")  # fmt: skip
+OPTIONAL = (*FILES, "device", "dtype")  # strings, or None
+STRINGS = ("text", "negative_text", "window", "normalize", "model", "generator", "weights", "space",
+           "embedder_fingerprint", "generator_fingerprint")  # fmt: skip
 LOCAL = "local:"
 
 
@@ -88,7 +88,8 @@ class Recipe:
             if modality not in MODALITIES or not isinstance(value, (str, os.PathLike)):
                 raise BindplugError(f"prompt {(modality, value)!r}; give (modality, path or text)")
         strings = [getattr(self, name) for name in STRINGS]
-        if not prompts or any(not isinstance(s, (str, os.PathLike, type(None))) for s in strings):
+        strings += [value for name in OPTIONAL if (value := getattr(self, name)) is not None]
+        if not prompts or not all(isinstance(value, (str, os.PathLike)) for value in strings):
             raise BindplugError("a recipe without prompts, or with a name that is no string")
         seed = whole_number("seed", self.seed, 0, MAX_SEED)
         prompts = tuple((modality, os.fspath(value)) for modality, value in prompts)
@@ -148,19 +149,22 @@ def write_image(path: Path, image, recipe: Recipe) -> None:
     from .. import __version__
     from ..storage.atomic import write_file, write_json
 
-    folder = Path(path).resolve().parent
+    path = Path(path)
+    folder = path.resolve().parent
     relative = recipe.renamed(lambda name: os.path.relpath(Path(name).resolve(), folder))
-    metadata = {"bindplug": __version__, **asdict(relative)}
     info = PngInfo()
+    metadata = {"bindplug": __version__, **asdict(relative)}
     info.add_itxt(KEY, json.dumps(metadata))
     write_file(path, lambda f: image.save(f, format="PNG", pnginfo=info))
     write_json(path.with_suffix(".json"), metadata)
 
 
 def read_recipe(png: str | Path) -> Recipe:
-    """The recipe in a PNG that `write_image` wrote, or an earlier version of bindplug. Its files
-    are looked for from the PNG's folder, then from the current one, and last by their names alone
-    in these two; they must have the contents that the image was made from.
+    """The recipe in a PNG that `write_image` wrote, or an earlier version of bindplug.
+
+    Its files must have the contents that the image was made from. They are looked for from the
+    PNG's folder and the current one, then from the folders above these, where the PNG was moved,
+    and last by their names alone.
 
     Raises:
         BindplugError: no PNG with a recipe, or a file that is gone or has changed.
@@ -186,14 +190,16 @@ def read_recipe(png: str | Path) -> Recipe:
         recipe = Recipe(**metadata)
     except BindplugError as err:
         raise BindplugError(f"{none} ({err})") from err
-    folders = [Path(png).resolve().parent, Path()]
+    folders = [Path(png).resolve().parent, Path.cwd()]
     return recipe.renamed(lambda name: _find(name, folders, recipe.sha256, png))
 
 
 def _find(name: str, folders: list[Path], digests: dict[str, str], png) -> str:
     """The place of a file of a recipe, with the contents that it had."""
-    places = [folder / part for part in (name, Path(name).name) for folder in folders]
-    there = [place for place in places if place.exists()]
+    tail = Path(*(part for part in Path(name).parts if part != os.pardir))
+    above = [parent / tail for folder in folders for parent in (folder, *folder.parents)]
+    places = [f / name for f in folders] + above + [f / tail.name for f in folders]
+    there = [place for place in places if "\0" not in name and place.exists()]
     if not there:
         raise BindplugError(f"{name}: is gone; {png} was made from it")
     for place in there:
