@@ -15,9 +15,6 @@ from .settings import MAX_SEED, GenerationSettings, whole_number
 KEY = "bindplug:job"  # of the PNG's iTXt chunk
 FILES = ("negative_audio", "init_image", "bank")  # fields with a path, beside the prompts
 MODELS = ("model", "weights")  # fields that may be "local:PATH"
-OPTIONAL = (*FILES, "device", "dtype")  # strings, or None
-STRINGS = ("text", "negative_text", "window", "normalize", "model", "generator", "weights", "space",
-           "embedder_fingerprint", "generator_fingerprint")  # fmt: skip
 LOCAL = "local:"
 
 
@@ -79,20 +76,22 @@ class Recipe:
 
     def __post_init__(self):
         try:
-            prompts = tuple((modality, value) for modality, value in self.prompts)
+            prompts = tuple((modality, os.fspath(value)) for modality, value in self.prompts)
             mix = tuple(float(weight) for weight in self.mix or ())
         except (TypeError, ValueError) as err:
-            raise BindplugError("a recipe's prompts are (modality, value) pairs, its mix numbers") \
-                from err  # fmt: skip
-        for modality, value in prompts:
-            if modality not in MODALITIES or not isinstance(value, (str, os.PathLike)):
-                raise BindplugError(f"prompt {(modality, value)!r}; give (modality, path or text)")
-        strings = [getattr(self, name) for name in STRINGS]
-        strings += [value for name in OPTIONAL if (value := getattr(self, name)) is not None]
-        if not prompts or not all(isinstance(value, (str, os.PathLike)) for value in strings):
-            raise BindplugError("a recipe without prompts, or with a name that is no string")
+            raise BindplugError("prompts are (modality, path or text), and mix numbers") from err
+        for modality, _ in prompts:
+            if modality not in MODALITIES:
+                raise BindplugError(f"no modality {modality!r}; choose {', '.join(MODALITIES)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.type == "str" and not isinstance(value, str):
+                raise BindplugError(f"{f.name} {value!r}; give a string")
+            if f.type == "str | None" and not isinstance(value, (str, os.PathLike, type(None))):
+                raise BindplugError(f"{f.name} {value!r}; give a string or None")
+        if not prompts:
+            raise BindplugError("a recipe needs a prompt")
         seed = whole_number("seed", self.seed, 0, MAX_SEED)
-        prompts = tuple((modality, os.fspath(value)) for modality, value in prompts)
         for name, value in (("prompts", prompts), ("mix", mix), ("seed", seed)):
             object.__setattr__(self, name, value)
         if self.candidates is not None:
@@ -114,12 +113,8 @@ class Recipe:
         return own + [getattr(self, name) for name in FILES if getattr(self, name)]
 
     def hashed(self) -> Recipe:
-        """With the sha256 of its files.
-
-        Raises:
-            BindplugError: a file that cannot be read.
-        """
-        return replace(self, sha256={path: _hash(path) for path in self.files()})
+        """With the sha256 of its files."""
+        return replace(self, sha256={path: hash_file(Path(path)) for path in self.files()})
 
     def renamed(self, rename) -> Recipe:
         """With `rename` of every path in it."""
@@ -203,7 +198,7 @@ def _find(name: str, folders: list[Path], digests: dict[str, str], png) -> str:
     if not there:
         raise BindplugError(f"{name}: is gone; {png} was made from it")
     for place in there:
-        if name not in digests or (place.is_file() and _hash(place) == digests[name]):
+        if name not in digests or (place.is_file() and hash_file(place) == digests[name]):
             return str(place)
     raise BindplugError(f"{there[0]}: has changed since {png} was made from it")
 
@@ -221,10 +216,3 @@ def _current(metadata: dict) -> dict:
     if metadata.get("device") == "auto":
         metadata["device"] = None
     return metadata
-
-
-def _hash(path) -> str:
-    try:
-        return hash_file(Path(path))
-    except OSError as err:
-        raise BindplugError(f"{path}: cannot be read ({err.strerror or err})") from err

@@ -24,6 +24,7 @@ class Family(ABC):
         pipe: the pipeline.
         width: D of the embedding that it takes; 0 for one that reads words.
         spaces: the spaces of the family's released models by width.
+        released_norm: the length that those models expect of an embedding; None as for others.
         region: "image" or "text": which embeddings of that space it was trained on.
         options: what `arguments` takes beside rows and prompts; `negative` among them where the
             pipeline can be steered away from an embedding.
@@ -32,6 +33,7 @@ class Family(ABC):
     """
 
     spaces: ClassVar[dict[int, str]] = {}
+    released_norm: ClassVar[float | None] = None
     region: ClassVar[str] = "image"
     options: ClassVar[tuple[str, ...]] = ()
     setting_names: ClassVar[dict[str, str]] = {
@@ -62,8 +64,9 @@ class Family(ABC):
 
     @property
     def norm(self) -> float:
-        """The length that unit rows are scaled to; by default that of a standard normal vector."""
-        return self.width**0.5
+        """The length that unit rows are scaled to: for models that are not released ones that of a
+        standard normal vector, sqrt(width)."""
+        return (self.width in self.spaces and self.released_norm) or self.width**0.5
 
     @property
     def size(self) -> int:

@@ -13,16 +13,13 @@ class CascadePrior(Family):
     """StableCascadePriorPipeline; its decoder is the user's."""
 
     spaces: ClassVar = {768: "openai-clip-vit-l-14"}
+    # About the length of CLIP ViT-L/14's image embeddings before normalisation.
+    released_norm = 10.0
 
     @classmethod
     def width_of(cls, pipe) -> int | None:
         config = getattr(getattr(pipe, "prior", None), "config", {})
         return config.get("clip_image_in_channels") if hasattr(config, "get") else None
-
-    @property
-    def norm(self) -> float:
-        """About the length of CLIP ViT-L/14's image embeddings before normalisation."""
-        return 10.0 if self.width in self.spaces else super().norm
 
     def arguments(self, rows: Tensor, prompts: list[str]) -> dict:
         """

@@ -15,6 +15,8 @@ class Karlo(Family):
     """UnCLIPPipeline. Its size is its super-resolution network's."""
 
     spaces: ClassVar = {768: "openai-clip-vit-l-14"}
+    # About the length of CLIP ViT-L/14's embeddings before normalisation.
+    released_norm = 10.0
     region = "text"
     setting_names: ClassVar = {"steps": "decoder_num_inference_steps",
                      "guidance_scale": "decoder_guidance_scale"}  # fmt: skip
@@ -24,11 +26,6 @@ class Karlo(Family):
         if not (hasattr(pipe, "prior") and hasattr(pipe, "super_res_first")):
             return None
         return pipe.text_encoder.config.projection_dim
-
-    @property
-    def norm(self) -> float:
-        """About the length of CLIP ViT-L/14's embeddings before normalisation."""
-        return 10.0 if self.width in self.spaces else super().norm
 
     @property
     def size(self) -> int:

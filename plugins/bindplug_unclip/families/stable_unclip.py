@@ -15,19 +15,16 @@ class StableUnCLIP(Family):
     """StableUnCLIPImg2ImgPipeline."""
 
     spaces: ClassVar = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
+    # 20 for released weights: the logit scale that ImageBind's audio embeddings were
+    # multiplied by when the public demos conditioned stable unCLIP with them. OpenCLIP's own
+    # image embeddings are not normalised either: noise would drown a unit vector.
+    released_norm = 20.0
     options = ("noise_level",)
 
     @classmethod
     def width_of(cls, pipe) -> int | None:
         normalizer = getattr(pipe, "image_normalizer", None)
         return None if normalizer is None else normalizer.mean.shape[-1]
-
-    @property
-    def norm(self) -> float:
-        """20 for released weights: the logit scale that ImageBind's audio embeddings were
-        multiplied by when the public demos conditioned stable unCLIP with them. OpenCLIP's own
-        image embeddings are not normalised either: noise would drown a unit vector."""
-        return 20.0 if self.width in self.spaces else super().norm
 
     def arguments(self, rows: Tensor, prompts: list[str], noise_level: int = 0) -> dict:
         """
