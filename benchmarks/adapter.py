@@ -31,7 +31,7 @@ def share(rounds: int = 5) -> None:
         conditioning(generator.pipe, prompt)
         adapter.append(time.perf_counter() - start)
         start = time.perf_counter()
-        generator.paint(prompt, 0)
+        generator.generate_batch(prompt, [0])
         run.append(time.perf_counter() - start)
     print(f"adapter {min(adapter) * 1e3:.2f} ms of {min(run):.2f} s = "
           f"{min(adapter) / min(run):.3%} (asked 1 %)")  # fmt: skip

@@ -8,13 +8,14 @@ from world import World
 
 from bindplug.bridge import LinearBridge, softmax, word_vectors
 from bindplug.embedding.vectors import Embedding, unit
+from bindplug.generation.settings import GenerationSettings
 
 MOST = 8  # candidates
 
 
 def regions(world: World) -> dict[str, np.ndarray]:
     """The sounds' rows by each way."""
-    embedder, memory, heard = world.embedder, world.generator.memory, world.heard
+    embedder, memory, heard = world.embedder, world.generator.bank, world.heard
     x, names = heard.vectors, memory.names[: memory.sounding]
     pictures = memory.vectors[: memory.sounding]
     train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
@@ -43,7 +44,7 @@ def regions(world: World) -> dict[str, np.ndarray]:
 def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> list[float]:
     """Top-1 and top-5 of pictures of rows that already are where the decoder wants them."""
     pictures = [
-        world.generator.paint(prompt[i], seed, **settings)
+        world.generator.generate_batch(prompt[i], [seed], GenerationSettings(**settings))[0]
         for i in range(len(prompt)) for seed in range(seeds)
     ]  # fmt: skip
     hit = world.likeliest(pictures) == np.repeat(wanted, seeds)[:, None]
@@ -83,7 +84,7 @@ def candidates(world: World, seeds: int) -> dict:
         hits, cosines = [], []
         for i, label in enumerate(wanted):
             prompt = world.generator.prepare(rows[i])
-            pictures = world.generator.paint_batch(prompt, list(range(MOST)))
+            pictures = world.generator.generate_batch(prompt, list(range(MOST)))
             hits.append(world.likeliest(pictures) == label)
             cosines.append(world.embedder.embed(image=pictures).vectors @ prompt.vectors[0])
         hits, cosines = np.stack(hits), np.stack(cosines)  # (rows, MOST, 5), (rows, MOST)

@@ -167,10 +167,10 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     train = Pictures("pictures.csv", "train", 64, names)
 
     def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False, **how) -> dict:
-        memory = generator.memory
-        generator.memory = None if direct else memory
+        memory = generator.bank
+        generator.bank = None if direct else memory
         pictures = generator.generate(prompt, num_images=per_sound, seed=0, **how)
-        generator.memory = memory
+        generator.bank = memory
         hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
         side = 16
         sheet = Image.new("RGB", (side * 64, -(-len(pictures) // side) * 64), "white")
