@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import BindplugError
+from ..storage.text import read_text
 
 
 def default_vocabulary(modality: str | None = None) -> list[str]:
@@ -46,11 +47,10 @@ def read_vocabulary(name: str) -> list[str]:
     if name in IMAGENET:
         words = _imagenet(name)
     else:
-        try:
-            words = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as err:
+        if not Path(name).is_file():
             known = ", ".join([*SHIPPED, *IMAGENET])
-            raise BindplugError(f"no vocabulary {name!r}; choose {known}, or a text file") from err
+            raise BindplugError(f"no vocabulary {name!r}; choose {known}, or a text file")
+        words = [line.strip() for line in read_text(name).splitlines()]
     words = list(dict.fromkeys(w for w in words if w))
     if not words:
         raise BindplugError(f"{name}: holds no words")

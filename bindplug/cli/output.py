@@ -73,7 +73,7 @@ def _told(err: BaseException) -> tuple[str, int]:
     if isinstance(err, KeyboardInterrupt):
         return "Interrupted", INTERRUPTED
     if isinstance(err, FileExists):
-        return f"Error: {err}; add --overwrite or choose another --output", err.exit_code
+        return f"Error: {err}; add --overwrite or write elsewhere", err.exit_code
     if isinstance(err, BindplugError):
         return f"Error: {err}", err.exit_code
     if isinstance(err, click.ClickException):

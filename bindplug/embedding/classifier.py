@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency, SpaceMismatch
+from ..storage.text import read_text
 from .vectors import Embedding, unit
 
 
@@ -43,7 +44,7 @@ def read_labels(text: str) -> dict[str, list[str]]:
         is_file = path.is_file()
     except OSError:  # too long for a path
         is_file = False
-    lines = path.read_text("utf-8").splitlines() if is_file else text.split(",")
+    lines = read_text(path).splitlines() if is_file else text.split(",")
     out: dict[str, list[str]] = {}
     for line in (line.strip() for line in lines):
         if not line:

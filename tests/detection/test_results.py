@@ -64,7 +64,7 @@ def test_json(found, tmp_path):
 
 def test_nothing_is_overwritten_unasked(found, tmp_path):
     found.save(tmp_path)
-    with pytest.raises(BindplugError, match="--overwrite"):
+    with pytest.raises(BindplugError, match="exists"):
         found.save(tmp_path)
     found.save(tmp_path, overwrite=True)
 
