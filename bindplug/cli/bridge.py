@@ -16,7 +16,11 @@ from .output import put_json, say
 from .prompts import embed_prompt, need_prompts, prompt_options
 
 to_option = click.option(
-    "--to", "target", default="tiny-clip", show_default=True, help="Embedder of the target model's space."
+    "--to",
+    "target",
+    default="tiny-clip",
+    show_default=True,
+    help="Embedder of the target model's space.",
 )
 vocabulary_option = click.option(
     "--vocabulary",

@@ -111,7 +111,7 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
 
     failures, embedder = Failures(), open_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, **question)
+    asked = read_question(embedder, failures, question, {})
     del asked["threshold"], asked["top_k"]
     figures, errors = evaluate_boxes(
         finder, embedder, annotations, images, sounds, progress=True, **asked
@@ -146,7 +146,7 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
 
     failures, embedder = Failures(), open_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, **question)
+    asked = read_question(embedder, failures, question, {})
     figures, errors = evaluate_avs(
         finder, embedder, root, split, seconds or None, progress=True, **asked
     )

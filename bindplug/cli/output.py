@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -103,10 +104,8 @@ def _on_terminate(handler):
 
 def _drop_stdout() -> None:
     """Let what is still buffered go nowhere: Python would fail on it once more at its end."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 class Failures:

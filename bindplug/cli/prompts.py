@@ -1,4 +1,4 @@
-"""Prompts on the command line: one flag for each modality, in the order given, and their mixture."""
+"""Prompt flags of the command line, one for each modality, in the order given, and `--mix`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ class PromptOption(click.Option):
         option.process = process_in_order
 
 
+def _old_mixture(given: str) -> BindplugError:
+    return BindplugError(
+        f"--weights {given}: --weights names a checkpoint; mix the prompts with --mix 0.7,0.3"
+    )
+
+
+def _refuse_weights(ctx, param, value):
+    if value is not None:
+        raise _old_mixture(value)
+
+
 class Weights(click.ParamType):
     """Comma-separated finite numbers, to a tuple of floats."""
 
@@ -65,10 +76,7 @@ class MixOption(click.Option):
     def handle_parse_result(self, ctx, opts, args):
         given = opts.get("weights")
         if isinstance(given, str) and _is_number(given.partition(",")[0]):
-            raise BindplugError(
-                f"--weights {given}: --weights names a checkpoint; mix the prompts with "
-                "--mix 0.7,0.3"
-            )
+            raise _old_mixture(given)
         return super().handle_parse_result(ctx, opts, args)
 
 
@@ -106,6 +114,11 @@ def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
         return wrapped
 
     return apply
+
+
+no_weights_option = click.option(  # of commands that load no target model
+    "--weights", hidden=True, expose_value=False, callback=_refuse_weights
+)
 
 
 prompt_options = prompts_of(FLAGS, mixed=False)

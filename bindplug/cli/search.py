@@ -14,13 +14,13 @@ from .options import (
     transform_option,
 )
 from .output import put_json, say
-from .prompts import FLAGS, mix_prompts, need_prompts, prompts_of
+from .prompts import FLAGS, mix_prompts, need_prompts, no_weights_option, prompts_of
 
 
 @click.command()
 @click.argument("folder", metavar="DIR")
 @prompts_of(FLAGS)
-@click.option("--weights", hidden=True, expose_value=False)  # answered by --mix
+@no_weights_option
 @modality_option("Of the files to find.", default="image")
 @click.option("--top-k", default=10, show_default=True, type=click.IntRange(1))
 @json_options
