@@ -83,6 +83,8 @@ class ZeroShot:
             labels = {name: [name] for name in labels}
         if templates is None:
             templates = getattr(embedder, "templates", None) or clip_templates()
+        if not all("{}" in template for template in templates):
+            raise BindplugError('a template holds "{}" for the name, as "a {}"')
         self.embedder, self.labels = embedder, tuple(labels)
         names = [(i, n) for i, of in enumerate(labels.values()) for n in of]
         texts = [t.replace("{}", n) for _, n in names for t in templates]
