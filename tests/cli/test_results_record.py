@@ -69,7 +69,7 @@ def test_no_overlay_writes_no_folder_unasked(run, things):
         ((*BASE, "--negative-text", "a cat"), "negatives"),
         ((*BASE, "--competition", "none"), "competition"),
         ((*BASE, "--vocabulary", "v.txt"), "vocabulary"),
-        ((*BASE, "--option", "clips=all"), "options"),
+        ((*BASE, "--option", "clips=all"), "clips"),
         ((*BASE, "--bridge", "crops"), "bridge"),
         ((*BASE, "--dtype", "bfloat16"), "dtype"),
     ],
