@@ -91,7 +91,11 @@ def detect(
     failures, negatives = Failures(keep_going), negatives_of(question)
     options = read_options(transform_options, {m for m, _ in prompts + negatives})
     images = find_images(images)
-    inputs = [*images, *(value for m, value in prompts + negatives if m != "text")]
+    inputs = [
+        *images,
+        *([video] * bool(video)),
+        *(value for m, value in prompts + negatives if m != "text"),
+    ]
     job = Job(images, inputs, output if writes else None, overlay, overwrite, resume)
     refuse_inputs([Path(f) for f in (json_file, coco) if f not in (None, "-")], inputs)
     embedder = open_embedder(model, device)
@@ -108,7 +112,7 @@ def detect(
     if video:
         if prompt is not None:
             asked["prompt"] = prompt
-        _detect_video(finder, embedder, video, asked, output, overwrite, json_file, coco)
+        _detect_video(finder, embedder, video, inputs, asked, output, overwrite, json_file, coco)
         failures.finish()
         return
     made_from = describe_job(
@@ -124,16 +128,20 @@ def detect(
     failures.finish()
 
 
-def _detect_video(detector, embedder, video, asked, output, overwrite, json_file, coco) -> None:
+def _detect_video(
+    detector, embedder, video, inputs, asked, output, overwrite, json_file, coco
+) -> None:
     from ..detection.video.annotate import annotate_video
     from ..storage.atomic import make_folder
 
     if coco:
         raise BindplugError("--coco is for images; a video's timeline is JSON")
-    hold_folder(make_folder(output))
+    folder, stem = make_folder(output), Path(video).stem
+    hold_folder(folder)
+    refuse_inputs([folder / f"{stem}{e}" for e in (".mp4", ".json", ".png")], inputs)
     timeline = annotate_video(detector, embedder, video, output, overwrite, progress=True, **asked)
     put_json(json_file, timeline, overwrite)
     for track in sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:10]:
         spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
         say(f"{track['label']} {track['score']:.2f}  {spans}")
-    say(f"{len(timeline['tracks'])} tracks -> {output}/{Path(video).stem}.mp4, .json, .png")
+    say(f"{len(timeline['tracks'])} tracks -> {output}/{stem}.mp4, .json, .png")

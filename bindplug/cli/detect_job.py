@@ -163,9 +163,11 @@ class Job:
         Raises:
             BindplugError: the result is of something else, and is not to be overwritten.
         """
+        from ..detection.results import result_paths
         from ..storage.hashing import content_hash
 
-        file = self.output / f"{stem}.json"
+        paths = result_paths(self.output, stem, self.overlay)
+        file = paths[-1]
         if not file.exists():
             return False
         try:
@@ -183,7 +185,7 @@ class Job:
                 f"{file}: was made from other prompts, models or settings "
                 f"({', '.join(differences)}); choose another --output, or add --overwrite"
             )
-        return same_image and not differences
+        return same_image and not differences and all(path.exists() for path in paths)
 
     def _entries(self, finder, batch_size, failures) -> Iterator[tuple[int, dict]]:
         """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""

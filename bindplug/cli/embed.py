@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import BindplugError
 from .options import (
     device_option,
     modality_option,
@@ -79,9 +80,16 @@ def embed(
 
 def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:
     from ..embedding.inputs import read_list
-    from ..storage.text import read_text
+    from ..storage.text_file import read_text
 
-    return [] if listed is None else read_list(read_text(listed).split("\n"), modality)
+    if listed is None:
+        return []
+    try:
+        stdin = click.get_text_stream("stdin", encoding="utf-8-sig")
+        text = stdin.read() if listed == "-" else read_text(listed)
+    except UnicodeDecodeError as err:
+        raise BindplugError("the list on standard input is no UTF-8") from err
+    return read_list(text.split("\n"), modality)
 
 
 def _to_stdout(embedder, items, options, failures: Failures) -> None:

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import bindplug
+from bindplug.cli import main
 from bindplug.cli.options import read_options
 from bindplug.errors import BindplugError
-from bindplug.storage.text import read_text
+from bindplug.storage.text_file import read_text
 
 
 @pytest.mark.parametrize("name", ["search", "detect", "generate"])
@@ -109,17 +111,24 @@ def test_byte_order_marks(run, media, tmp_path):
     assert "2 words" in json.loads(result.stdout)["bridge"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-16-be", "latin-1"])
 def test_other_encodings_are_one_line(encoding, refused, media, tmp_path):
-    path = tmp_path / "l.txt"
+    path, words = tmp_path / "l.txt", "l.txt: is no text in UTF-8"
     path.write_bytes("café\ndog\n".encode(encoding))
-    words = "l.txt: is UTF-16 text" if encoding == "utf-16" else "l.txt: is no UTF-8 text"
     refused("classify", "--labels", "l.txt", media / "dog.wav", words=words)
     refused("embed", "--list", "l.txt", words=words)
     refused("detect", "--text", "a", media / "farm.png", "--no-overlay", "--vocabulary", "l.txt",
             words=words)  # fmt: skip
     with pytest.raises(BindplugError, match="save it as UTF-8"):
         read_text(path)
+
+
+def test_a_list_on_standard_input(media, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for data, code in ((b"\xef\xbb\xbf" + str(media / "dog.wav").encode(), 0), (b"\xff\xe9", 2)):
+        result = CliRunner().invoke(main, ["embed", "--list", "-"], input=data)
+        assert result.exit_code == code, result.output
+        assert ("dog.wav" in result.stdout) if code == 0 else ("no UTF-8" in result.stderr)
 
 
 def test_lone_surrogates_are_embedded_as_by_the_library(run, tmp_path):

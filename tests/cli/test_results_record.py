@@ -118,6 +118,12 @@ def test_resume_searches_a_changed_image_again(run, refused, things):
     refused("detect", "sub/a.png", *BASE[2:], "--threshold", 0, "--resume", words="image a.png")
 
 
+def test_resume_makes_the_overlay_that_is_missing(run, things):
+    assert run(*BASE, "--no-overlay").exit_code == 0
+    assert run(*BASE, "--resume").exit_code == 0
+    assert (things / "r" / "a.png").exists()
+
+
 def test_one_result_for_each_input(run, things):
     paths = ["p/a.png", "p/q/a.png", "p/a_2.png"]
     for i, path in enumerate(paths):
