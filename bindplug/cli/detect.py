@@ -91,11 +91,8 @@ def detect(
     failures, negatives = Failures(keep_going), negatives_of(question)
     options = read_options(transform_options, {m for m, _ in prompts + negatives})
     images = find_images(images)
-    inputs = [
-        *images,
-        *([video] * bool(video)),
-        *(value for m, value in prompts + negatives if m != "text"),
-    ]
+    inputs = [value for modality, value in prompts + negatives if modality != "text"]
+    inputs += [video] if video else images
     job = Job(images, inputs, output if writes else None, overlay, overwrite, resume)
     refuse_inputs([Path(f) for f in (json_file, coco) if f not in (None, "-")], inputs)
     embedder = open_embedder(model, device)

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -167,23 +165,6 @@ def test_own_results_are_no_inputs(run, refused, things):
     assert [i["image"] for i in json.loads(result.stdout)["images"]] == ["a.png"]
     refused("detect", "--audio", "dog.wav", "r", words="only images that bindplug wrote")
     assert run("detect", "--audio", "dog.wav", "r/a.png", "--no-overlay").exit_code == 0
-
-
-def test_two_runs_into_one_folder_do_not_mix(things):
-    """Both at once, of different prompts: one of them is refused or waits, and every JSON of the
-    folder has the same prompts."""
-    calls = [
-        subprocess.Popen(
-            [sys.executable, "-m", "bindplug", "detect", "--audio", f"{name}.wav", "a.png",
-             "other.png", "--threshold", "0", "-o", "r", "--overwrite"],
-            cwd=things, stderr=subprocess.PIPE,
-        )
-        for name in ("dog", "cat")
-    ]  # fmt: skip
-    errors = [call.communicate(timeout=120)[1] for call in calls]
-    assert [call.returncode for call in calls] == [0, 0], errors
-    data = [json.loads((things / "r" / f"{n}.json").read_text()) for n in ("a", "other")]
-    assert data[0]["made_from"] == data[1]["made_from"]
 
 
 def test_an_unreadable_prompt_of_a_video_is_told(run, make_video, things):
