@@ -41,28 +41,9 @@ from .prompts import FLAGS, embed_prompts, mix_prompts, need_prompts, prompts_of
 @keep_going_option
 @output_options
 @device_option
-def detect(
-    images,
-    prompts,
-    mix,
-    video,
-    transform_options,
-    model,
-    detector,
-    weights,
-    masks,
-    dtype,
-    json_file,
-    coco,
-    overlay,
-    batch_size,
-    resume,
-    keep_going,
-    output,
-    overwrite,
-    device,
-    **question,
-):
+def detect(images, prompts, mix, video, transform_options, model, detector, weights, masks, dtype,
+           json_file, coco, overlay, batch_size, resume, keep_going, output, overwrite, device,
+           **question):  # fmt: skip
     """Find in each IMAGE what a sound, text or image means.
 
     A folder or a pattern stands for its images. Without a prompt, all words of --vocabulary are
