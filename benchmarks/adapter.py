@@ -44,7 +44,7 @@ def again(count: int) -> None:
         for i in range(count):
             call = ["generate", "--audio", str(sounds[i % len(sounds)]), "--seed", str(i)]
             if i % 3 == 1:
-                call += ["--text", "a tree", "--weights", "0.6", "0.4"]
+                call += ["--text", "a tree", "--mix", "0.6,0.4"]
             if i % 3 == 2:
                 call += ["--init-image", str(MEDIA / "farm.png"), "--strength", "0.7"]
             first, second = (Path(scratch, f"{n}{i}") for n in "ab")

@@ -101,7 +101,7 @@ def _describe(embedder, items, options) -> dict:
     """A job's identity: inputs with size and time of their files, network and settings."""
     digest = hashlib.sha256()
     for modality, value in items:
-        digest.update(f"{modality}\n{value}\n".encode())
+        digest.update(f"{modality}\n{value}\n".encode("utf-8", "surrogatepass"))
         if modality != "text" and os.path.isfile(value):
             stat = os.stat(value)
             digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())

@@ -12,23 +12,27 @@ import torch
 
 from ..errors import BindplugError
 from ..storage.state_dict import check_state, read_state
+from . import split as parts
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
-from .split import modality_of_key, ready, split
+from .split import modality_of_key, ready
 
 log = logging.getLogger("bindplug")
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
-def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> ImageBind:
+def load_imagebind(
+    path: str | Path, modalities: list[str] | None = None, split: bool = True
+) -> ImageBind:
     """An ImageBind in evaluation mode, float32 on the CPU.
 
     Args:
         path: a folder with `model.safetensors` and `config.json`, or a `.pth` / `.safetensors`
-            file that holds imagebind_huge's state dict; that is split by sense on its first use,
-            into the cache (`bindplug.weights.home`), and only the parts that are needed are read.
-        senses: build and load only these; None loads all.
+            file that holds imagebind_huge's state dict.
+        modalities: build and load only these; None loads all.
+        split: on a file's first use write its tensors to the cache, one file a modality, of which
+            later uses read only those they need; False maps the file itself.
 
     Raises:
         BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
@@ -40,10 +44,10 @@ def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> Ima
         state = read_state(path / WEIGHTS)
     else:
         config = imagebind_huge()
-        state = _released_state(path, config, modalities)
+        state = _released_state(path, config, modalities, split)
     with torch.device("meta"):
         model = ImageBind(config, modalities)
-    if modalities is not None:  # the senses that were not asked for are no error
+    if modalities is not None:  # the modalities that were not asked for are no error
         others = set(config.modalities) - set(modalities)
         state = {k: v for k, v in state.items() if modality_of_key(k) not in others}
     check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
@@ -51,8 +55,10 @@ def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> Ima
     return model.eval()
 
 
-def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] | None) -> dict:
-    """The tensors of a file of the released model; on its first use it is split by sense."""
+def _released_state(
+    path: Path, config: ImageBindConfig, modalities: list[str] | None, split: bool
+) -> dict:
+    """The tensors of a file of the released model; `split` as in `load_imagebind`."""
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")
     modalities = list(config.modalities) if modalities is None else modalities
@@ -62,9 +68,11 @@ def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] |
         with torch.device("meta"):
             shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
         check_state(path, state, shapes)
-        log.info("%s: splitting it by sense, once", path)
+        if not split:
+            return state
+        log.info("%s: splitting it by modality, once", path)
         try:
-            split(path, state)
+            parts.split(path, state)
         except BindplugError as err:  # a full disk is no reason not to answer
             log.warning("%s; reading the whole file instead", err)
             return state

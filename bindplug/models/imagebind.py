@@ -73,10 +73,11 @@ class ImageBindNetwork(Network):
         return self._trunks[name]
 
 
-def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
+def open_local(path: str | Path, device: str = "cpu", split: bool = True, **settings) -> Embedder:
     """An embedder from a folder with `config.json`, or from a file of the released model.
 
     Args:
+        split: as in `bindplug.imagebind.checkpoint.load_imagebind`.
         settings: as in `Embedder`.
 
     Raises:
@@ -96,7 +97,7 @@ def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
         config, space, weights, templates = imagebind_huge(), HUGE_SPACE, path, None
     fingerprint = file_fingerprint(weights) if weights.exists() else ""
     return Embedder(
-        ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk])),
+        ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk], split)),
         space,
         device,
         fingerprint=fingerprint,

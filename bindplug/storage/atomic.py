@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import BindplugError
+from ..errors import BindplugError, FileExists
 
 
 def make_folder(folder: str | Path) -> Path:
@@ -27,7 +27,7 @@ def make_folder(folder: str | Path) -> Path:
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     for path in paths:
         if path.exists() and not overwrite:
-            raise BindplugError(f"{path}: exists; add --overwrite or choose another --output")
+            raise FileExists(f"{path}: exists")
 
 
 def write_file(path: Path, write) -> None:

@@ -18,6 +18,17 @@ def hash_file(path: Path, progress: bool = False) -> str:
     return digest.hexdigest()
 
 
+def content_hash(value: str, is_text: bool = False) -> str | None:
+    """sha256, hex, of a text or of what a file holds; None where no such file can be read."""
+    if is_text:
+        return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    path = Path(value)
+    try:
+        return hash_file(path) if path.is_file() else None  # a pipe would be used up
+    except OSError:
+        return None
+
+
 def file_fingerprint(path: Path) -> str:
     """A short name of a file by its place, size and time, which costs no reading."""
     stat = path.stat()

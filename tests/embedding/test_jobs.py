@@ -91,7 +91,7 @@ def test_what_is_done_is_not_done_again(tiny, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "stream", None)
     report = embed_files(tiny, items, path)
     assert report.was_done and report.rows == 79 and "040.wav" in report.errors[0]
-    with pytest.raises(BindplugError, match="--overwrite"):
+    with pytest.raises(BindplugError, match="exists"):
         embed_files(tiny, items[:5], path)
 
 

@@ -105,3 +105,23 @@ def test_nothing_is_unpickled(released):
     torch.save(ImageBind, released)  # a class, which weights_only refuses
     with pytest.raises(BindplugError, match="cannot be read as weights"):
         load_imagebind(released)
+
+
+def test_unsplit_the_file_is_read_as_it_is(released):
+    from bindplug import load_embedder
+
+    plain = load_embedder(f"local:{released}", "cpu", split=False).embed(text="a dog")
+    assert not derived_folder(released).exists() and not verify_parts(released)
+    split = load_embedder(f"local:{released}", "cpu").embed(text="a dog")
+    assert verify_parts(released) and (split.vectors == plain.vectors).all()
+
+
+def test_unsplit_on_the_command_line(released):
+    from click.testing import CliRunner
+
+    from bindplug.cli import main
+
+    arguments = ["embed", "--text", "a dog", "--model", f"local:{released}", "--no-split"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert not verify_parts(released)

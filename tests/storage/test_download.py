@@ -192,7 +192,7 @@ def test_commands(server, checkpoint, monkeypatch):
 
     assert "not here" in call("list").stdout
     refused = call("path", "w")
-    assert refused.exit_code == 2 and "models pull w" in refused.stderr
+    assert refused.exit_code == 3 and "models pull w" in refused.stderr
     refused = call("pull", "w", "--offline")
     assert refused.exit_code == 2 and "offline" in refused.stderr
     for name in ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE"):

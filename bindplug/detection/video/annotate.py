@@ -73,7 +73,7 @@ def detect_video(
         embedder: hears the soundtrack; with a prompt it may be None.
         video: a path.
         prompt: what to look for all the time; None takes the soundtrack, `seconds` at a time.
-        options: as in `PromptedDetector.detect`: threshold, top_k, bridge, contrast, negative,
+        options: as in `PromptedDetector.detect`: threshold, top_k, bridge, competition, negative,
             vocabulary.
 
     Raises:
