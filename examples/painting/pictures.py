@@ -9,7 +9,7 @@ from data import ROOT, table
 from PIL import Image, ImageDraw, ImageFont
 from world import World
 
-from bindplug.evaluation.pictures import evaluate_pictures
+from bindplug.evaluation.images import evaluate_images
 
 SEEDS, SIDE, LEFT, BLOCKS = 8, 64, 110, 3
 
@@ -53,10 +53,10 @@ def likeness(world: World, seeds: int) -> dict:
             _on_white(ROOT / row["file"]).save(own / f"{n:03d}.png")
         labels = Path(folder) / "labels.txt"
         labels.write_text("\n".join(world.names) + "\n")
-        figures, _ = evaluate_pictures(world.other, painted, references=real, labels=labels)
-        ceiling, _ = evaluate_pictures(world.other, real, labels=labels)
-    kept = ("judge", "files", "top-1", "top-5", "picture similarity, own",
-            "picture similarity, other", "diversity")  # fmt: skip
+        figures, _ = evaluate_images(world.other, painted, references=real, labels=labels)
+        ceiling, _ = evaluate_images(world.other, real, labels=labels)
+    kept = ("judge", "files", "top-1", "top-5", "image similarity, own",
+            "image similarity, other", "diversity")  # fmt: skip
     out = {name: figures[name] for name in kept}
     return out | {"real pictures": {k: ceiling[k] for k in ("top-1", "top-5", "diversity")}}
 
