@@ -48,7 +48,7 @@ def evaluate_boxes(
         MissingDependency: pycocotools is not installed.
     """
     path = Path(annotations)
-    truth = _read(path)
+    truth = read_coco(path)
     root = path.parent if images is None else Path(images)
     categories = sorted(truth["categories"], key=lambda c: str(c["id"]))
     prompts = [embedder.embed(audio=str(_sound(c, path, sounds))) for c in categories]
@@ -80,7 +80,12 @@ def _finders(detector, prompts: list[Embedding], options: dict) -> list[tuple[Fi
     return [(Finder(detector, row, **asked), [i]) for i, row in enumerate(prompts)]
 
 
-def _read(path: Path) -> dict:
+def read_coco(path: Path) -> dict:
+    """A COCO file with the defaults of `complete`, and what `evaluate_boxes` needs besides.
+
+    Raises:
+        BindplugError: no COCO file, no category, or an image without `file_name`.
+    """
     try:
         truth = json.loads(read_text(path))
     except (ValueError, RecursionError) as err:
