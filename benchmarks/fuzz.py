@@ -15,6 +15,7 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -38,6 +39,9 @@ EXTREMES = (b"\0", b"\1", b"\x7f", b"\x80", b"\xff")
 TEXTS = ("json", "csv", "txt", "jsonl", "safetensors", "index")  # wholly or in part
 TOKENS = (b"\0", b"\xff", b"\xef\xbb\xbf", b'"', b",", b"\n", b"{", b"]", b"NaN", b"-1", b"1e999",
           b"null", b'"\\ud800"', b"[" * 3000, b"9" * 5000, b"..", b"/", b"true")  # fmt: skip
+VALUE = re.compile(rb'"[^"\n]*"|-?[0-9][0-9.]*')
+VALUES = (b"null", b"[]", b"{}", b"[1]", b"-1", b"0", b"1e999", b"NaN", b"true", b'""', b'"x"',
+          b"7", b"1.5", b"99999999999999999999")  # fmt: skip
 
 
 class TooSlow(BaseException):
@@ -204,6 +208,8 @@ def mutate(data: bytes, rng: np.random.Generator, is_text: bool) -> bytes:
             out[to : to + int(rng.integers(0, span + 1))] = piece if rng.random() < 0.7 else b""
         elif kind == 3 and is_text:
             out[at:at] = TOKENS[rng.integers(0, len(TOKENS))]
+        elif kind == 4 and is_text and (found := VALUE.search(out, at)):  # another value
+            out[found.start() : found.end()] = VALUES[rng.integers(0, len(VALUES))]
         else:  # an extreme or random number, most often in the header
             at = int(rng.integers(0, min(size, 256 if rng.random() < 0.8 else size)))
             width = 1 << int(rng.integers(0, 4))
