@@ -134,8 +134,8 @@ class ImageBind(nn.Module):
 
         Args:
             inputs: floating-point but for `text`: `vision` (B, 3, H, W), (B, S, 3, H, W) or
-                (B, S, 3, T, H, W); `text` (B, 77) int64; `audio` (B, 1, 128, 204) or (B, S, 1, 128, 204); `depth` and
-                `thermal` (B, 1, H, W); `imu` (B, 6, 2000).
+                (B, S, 3, T, H, W); `text` (B, 77) int64; `audio` (B, 1, 128, 204) or
+                (B, S, 1, 128, 204); `depth` and `thermal` (B, 1, H, W); `imu` (B, 6, 2000).
 
         Returns:
             (B, embed_dim) for each modality: unit vectors times its logit scale (vision: 1),

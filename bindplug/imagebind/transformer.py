@@ -65,7 +65,7 @@ class MLP(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): drop the residual branch of whole samples in training."""
+    """Stochastic depth (arXiv 1603.09382): drop whole samples' residual branch in training."""
 
     def __init__(self, rate: float):
         super().__init__()

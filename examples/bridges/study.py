@@ -6,7 +6,7 @@ TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--embedd
 The ear, an embedder of sounds in the detector's own space that needs no bridge, is what
 examples/tiny/audio.py --space tiny-clip makes.
 
-Each seed composes scenes of pictures in a style that no model saw, and draws one unseen recording
+Each seed composes scenes of images in a style that no model saw, and draws one unseen recording
 for each of the concepts that has one. All rows of a seed see the same scenes and recordings.
 """
 

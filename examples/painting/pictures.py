@@ -1,4 +1,4 @@
-"""The pictures themselves: a sheet to look at, and likeness to real ones by another encoder."""
+"""The images themselves: a sheet to look at, and likeness to real ones by another encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def first_of_each(world: World) -> list[int]:
 
 
 def sheet(world: World, seeds: int, path: Path) -> dict:
-    """One row a concept, painted from its first unseen recording with the seeds 0 to 7, each as
+    """One row a concept, generated from its first unseen recording with the seeds 0 to 7, each as
     it comes: one candidate."""
     rows = first_of_each(world)
     high, block = -(-len(rows) // BLOCKS), LEFT + SEEDS * SIDE + 20
@@ -38,7 +38,7 @@ def sheet(world: World, seeds: int, path: Path) -> dict:
 
 def likeness(world: World, seeds: int) -> dict:
     """`bindplug evaluate generate`, judged by the space that did not condition, beside real
-    pictures of a style that no model saw."""
+    images of a style that no model saw."""
     with TemporaryDirectory() as folder:
         painted, real = Path(folder) / "painted", Path(folder) / "real"
         for i, name in enumerate(world.concept):

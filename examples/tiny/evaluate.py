@@ -144,7 +144,7 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
 
 
 def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
-    """One row a name: the mean embedding of its training pictures."""
+    """One row a name: the mean embedding of its training images."""
     from PIL import Image
 
     rows = []

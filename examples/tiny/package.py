@@ -23,7 +23,7 @@ REPO = Path(__file__).parents[2]
 TINY = Path("bindplug", "tiny")
 DETIC = Path("plugins", "bindplug_detic", "tiny")
 UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
-CANDIDATES = 8  # painted for each picture: examples/painting/study.py
+CANDIDATES = 8  # generated for each image: examples/painting/study.py
 
 
 def save_encoder(space: str, run: Path, folder: Path) -> None:
