@@ -14,6 +14,8 @@ from .datasets import Item, read_classified
 from .metrics import rounded
 from .zero_shot import class_figures, embed_good, read_classes
 
+FINGERPRINTS = ("fingerprint", "embedder_fingerprint")  # in the recipe of a generated image
+
 
 def evaluate_images(
     judge,
@@ -96,23 +98,28 @@ def _refuse_own(judge, name: str, items: list[Item]) -> None:
     Raises:
         BindplugError: the recipe beside an image names the judge.
     """
-    fingerprint = getattr(judge, "fingerprint", "")
-    own = {name, judge.space, fingerprint, fingerprint.partition(" ")[0]} - {""}
+    own = {name, judge.space, _weights(getattr(judge, "fingerprint", ""))} - {""}
     for item in items:
         beside = Path(item.path).with_suffix(".json")
         try:
             recipe = json.loads(beside.read_text("utf-8-sig"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if not isinstance(recipe, dict):
             continue
-        given = [recipe[k] for k in ("model", "space", "fingerprint") if recipe.get(k)]
-        given = [str(value) for value in given]
-        if own & {*given, *map(_space_of, given)}:
+        given = [str(recipe[key]) for key in ("model", "space") if recipe.get(key)]
+        given += map(_space_of, given[:1])
+        given += [_weights(str(recipe.get(key))) for key in FINGERPRINTS if recipe.get(key)]
+        if own & set(given):
             raise BindplugError(
                 f"{item.path}: was conditioned by {given[0]!r}, which cannot judge itself; choose "
                 "another --judge, or --circular"
             )
+
+
+def _weights(fingerprint: str) -> str:
+    """A fingerprint without the precision: the weights are the same in another one."""
+    return fingerprint.partition(" ")[0]
 
 
 def _space_of(model: str) -> str:

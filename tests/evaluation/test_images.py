@@ -59,12 +59,12 @@ def test_sounds_and_circles(painted):
         evaluate_images(tiny, painted / "painted", sounds=painted / "sounds", circular=True)
 
 
-@pytest.mark.parametrize("key", ["model", "space", "fingerprint"])
+@pytest.mark.parametrize("key", ["model", "space", "embedder_fingerprint"])
 def test_a_judge_is_known_by_name_space_or_fingerprint(painted, key):
     tiny = bindplug.load_embedder("tiny", "cpu")
     tiny.space = "another space than its name"
     tiny.fingerprint = "abc float32"
-    own = {"model": "mine", "space": tiny.space, "fingerprint": "abc"}[key]
+    own = {"model": "mine", "space": tiny.space, "embedder_fingerprint": "abc bfloat16"}[key]
     (painted / "painted" / "cat" / "0.json").write_text(json.dumps({key: own}))
     with pytest.raises(BindplugError, match="cannot judge itself"):
         evaluate_images(tiny, painted / "painted", judge_name="mine")
