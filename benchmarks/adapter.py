@@ -1,6 +1,6 @@
-"""What the adapter adds to a generator's run of 20 steps, and whether --like makes pictures again.
+"""What the adapter adds to a generator's run of 20 steps, and whether --like makes images again.
 
-python benchmarks/adapter.py [--pictures 20]
+python benchmarks/adapter.py [--images 20]
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def again(count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--images", type=int, default=20)
     args = parser.parse_args()
     share()
-    again(args.pictures)
+    again(args.images)
 
 
 if __name__ == "__main__":

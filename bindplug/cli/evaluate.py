@@ -173,12 +173,12 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
     \b
       bindplug evaluate generate generated/ --judge openai-clip-vit-b-32 --references real/
     """
-    from ..evaluation.pictures import evaluate_pictures
+    from ..evaluation.images import evaluate_images
     from ..models.load import load_embedder
 
-    figures, errors = evaluate_pictures(
+    figures, errors = evaluate_images(
         load_embedder(judge, device), data, references, sounds, labels, templates or None,
-        circular, progress=True,
+        circular, progress=True, judge_name=judge,
     )  # fmt: skip
     _report(figures, errors, Failures(), json_file, overwrite)
 
@@ -187,10 +187,13 @@ def _report(figures: dict, errors: list, failures: Failures, json_file, overwrit
     failures.add_all(errors)
     if json_file != "-":
         for name, value in figures.items():
-            if name in SHARES:
+            if name in SHARES and value is not None:
                 value = f"{value:.2%}"
             if isinstance(value, dict):
+                value = None if value["value"] is None else value
+            if isinstance(value, dict):
                 value = f"{value['value']:.2%}  ({value['low']:.2%} to {value['high']:.2%})"
+            value = "undefined" if value is None else value
             click.echo(f"{name:<24} {value}")
     put_json(json_file, figures, overwrite)
     failures.finish()

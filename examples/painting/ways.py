@@ -1,4 +1,4 @@
-"""Ways of a sound's embedding into the region that a decoder of pictures knows."""
+"""Ways of a sound's embedding into the region that a decoder of images knows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def regions(world: World) -> dict[str, np.ndarray]:
 
 
 def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> list[float]:
-    """Top-1 and top-5 of pictures of rows that already are where the decoder wants them."""
+    """Top-1 and top-5 of images of rows that already are where the decoder wants them."""
     pictures = [
         world.generator.generate_batch(prompt[i], [seed], GenerationSettings(**settings))[0]
         for i in range(len(prompt)) for seed in range(seeds)
@@ -52,7 +52,7 @@ def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> li
 
 
 def settings(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 of concepts' mean pictures by guidance and steps: decided without any
+    """Top-1 and top-5 of concepts' mean images by guidance and steps: decided without any
     recording."""
     everyone = range(len(world.names))
     tried = [{"guidance_scale": g} for g in (2.0, 3.0, 5.0, 8.0)] + [{"steps": n} for n in (10, 40)]
@@ -65,7 +65,7 @@ def settings(world: World, seeds: int) -> dict:
 
 
 def ways(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 of pictures from the unseen recordings by each way."""
+    """Top-1 and top-5 of images from the unseen recordings by each way."""
     out = {}
     for name, rows in regions(world).items():
         prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
@@ -75,7 +75,7 @@ def ways(world: World, seeds: int) -> dict:
 
 
 def candidates(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 by how many pictures are painted for each that is kept: the same eight of a
+    """Top-1 and top-5 by how many images are generated for each that is kept: the same eight of a
     row, in groups of so many."""
     prompts = {"means": (world.means, range(len(world.names))),
                "sounds": (world.heard, world.wanted)}  # fmt: skip

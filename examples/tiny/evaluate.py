@@ -22,7 +22,7 @@ from vision_text import name_vectors
 import bindplug
 from bindplug.bridge import fit_bridge, unit
 from bindplug.bridge.vocabulary import default_vocabulary
-from bindplug.detection.query import Query, ask
+from bindplug.detection.query import Query
 from bindplug.detection.results import Detections
 from bindplug.embedding.vectors import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
@@ -81,7 +81,7 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
     ]
 
     def ap50(query: Query | Embedding, classes: list[int]) -> float:
-        """Of a query, or of rows in the detector's own space without any contrast."""
+        """Of a query, or of rows in the detector's own space without any competition."""
         if isinstance(query, Embedding):
             query = Query(query.labels, query.vectors)
         kept = [np.isin(la, classes) for la in labels]
@@ -124,9 +124,9 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
         for _ in range(3)
     ]
 
-    def both(bridge, contrast: str | None) -> dict:
+    def both(bridge, competition: str | None) -> dict:
         text, *sounds = (
-            ap50(ask(rows, own.space, bridge, contrast), classes)
+            ap50(build_query(rows, own.space, bridge, competition), classes)
             for rows, classes in [
                 (texts, list(range(66))), *((heard[d], sounded) for d in draws)
             ]
@@ -137,14 +137,14 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
     for kind in ("vocabulary", "linear"):
         for label, words in vocabularies.items():
             bridge = fit_bridge(kind, embedder, own, words)
-            for contrast in ("none", "words"):
-                name = f"{kind}, {label} ({len(words)} words), contrast {contrast}"
-                out[name] = both(bridge, contrast)
+            for competition in ("none", "words"):
+                name = f"{kind}, {label} ({len(words)} words), competition {competition}"
+                out[name] = both(bridge, competition)
     return out
 
 
 def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
-    """One row a name: the mean embedding of its training pictures."""
+    """One row a name: the mean embedding of its training images."""
     from PIL import Image
 
     rows = []

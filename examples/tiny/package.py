@@ -20,7 +20,7 @@ from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]
 # Where the weights lie below the repository, or below another folder of the same layout.
-TINY = Path("bindplug", "tiny")
+TINY = Path("bindplug", "models", "tiny")
 DETIC = Path("plugins", "bindplug_detic", "tiny")
 UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
 SETTINGS = {"candidates": 8, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
