@@ -131,8 +131,8 @@ class Prompts:
             asked["sound, own space"] = self.near[picks]
         for competition in COMPETITIONS:
             for name, prompt in asked.items():
-                yield (f"{name}, {competition}",
-                       partial(scenes.asked, build_query(prompt, space, None, competition)))  # fmt: skip
+                query = build_query(prompt, space, None, competition)
+                yield f"{name}, {competition}", partial(scenes.asked, query)
             yield f"sound, crops, {competition}", partial(scenes.cropped, sounds, competition)
             yield f"text, crops, {competition}", partial(scenes.cropped, texts, competition)
         for label, words in self.lists.items():

@@ -20,10 +20,11 @@ from vision_text import evaluate as evaluate_pictures
 from vision_text import name_vectors
 
 import bindplug
-from bindplug.bridge import fit_bridge, unit
+from bindplug.bridge import fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.detection.query import Query
 from bindplug.detection.results import Detections
+from bindplug.embedding import unit
 from bindplug.embedding.vectors import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.training import step_generator
