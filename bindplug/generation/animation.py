@@ -9,7 +9,7 @@ import numpy as np
 
 from ..storage.atomic import write_file
 from ..transforms.audio import load_audio, resample
-from ..transforms.media import writing
+from ..transforms.media_writer import writing
 
 RATE = 16_000  # Hz
 PER_SECOND = 8

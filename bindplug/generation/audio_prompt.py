@@ -26,13 +26,16 @@ def listen(embedder, source, window: str = "mean", level: str = "own") -> Embedd
     """
     if window not in WINDOWS:
         raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
+    if level not in ("own", "peak"):
+        raise BindplugError(f"level {level!r}; choose own or peak")
+    normalize = "none" if level == "own" else level
     if window == "mean":
-        return embedder.embed(audio=source, level=level)
+        return embedder.embed(audio=source, normalize=normalize)
     if window == "all":
-        return embedder.embed(audio=source, clips="all", level=level)
+        return embedder.embed(audio=source, clips="all", normalize=normalize)
     from ..bridge.bridge import READING, bridge_to
 
-    clips = embedder.embed(audio=source, clips="all", average=False, level=level)
+    clips = embedder.embed(audio=source, clips="all", average=False, normalize=normalize)
     sure = bridge_to(clips, READING, "words").weights(clips).max(axis=1)
     return clips[int(sure.argmax())]
 
