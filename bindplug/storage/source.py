@@ -106,7 +106,7 @@ def reopenable(source, name: str, what: str):
         check_file(source, name, what)
         if is_regular(source):
             return source
-    elif getattr(source, "seekable", lambda: False)():
+    elif not getattr(source, "closed", True) and source.seekable():
         return source
     with open_source(source, name, what) as file:
         return io.BytesIO(file.read())

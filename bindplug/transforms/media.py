@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import BindplugError
 from ..storage.source import decoding, open_source, source_name
 
+GAP = 0.02  # seconds of missing sound that silence fills
 DAMAGED = "is cut short or damaged; fetch or export it again"
 
 
@@ -58,18 +59,24 @@ def _decoded(container, stream, name: str) -> Iterator:
 def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds, (H, W, 3) uint8 RGB) of each frame, upright.
 
-    Seconds count from the start of the file's earliest stream. H and W may change on the way.
+    Seconds count from the start of the file's earliest stream and never go back: where a joined
+    file starts anew, they go on. H and W may change on the way.
 
     Raises:
         BindplugError: no video, or a damaged one.
     """
     with open_media(source, "video") as (container, stream, origin):
         rate = float(stream.average_rate or stream.guessed_rate or 25)
+        shift, last = -origin, 0.0
         for i, frame in enumerate(_decoded(container, stream, name)):
+            time = i / rate + origin if frame.time is None else frame.time
+            if time + shift < last:
+                shift = last + 1 / rate - time
+            last = time + shift
             pixels = frame.to_ndarray(format="rgb24")
             turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise
             yield (
-                i / rate if frame.time is None else frame.time - origin,
+                last,
                 np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels,
             )
 
@@ -82,10 +89,10 @@ def frame_rate(source) -> Fraction:
 
 def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
     """The soundtrack in windows ((C, n) float32, rate in Hz) of some seconds from the start of the
-    file's earliest stream, with silence before the sound starts; the last may be shorter.
+    file's earliest stream, with silence where the sound has not started or pauses; the last may be shorter.
     """
     held, count = [], 0
-    for block, rate in _with_silence(sound_blocks(source, name), sound_start(source, name) or 0.0):
+    for block, rate in sound_blocks(source, name, 0.0):
         held.append(block)
         count += block.shape[1]
         size = max(1, round(seconds * rate))
@@ -146,38 +153,38 @@ def sound_start(source, name: str) -> float | None:
         return None
 
 
-def _with_silence(blocks: Iterator, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Blocks of sound after some seconds of silence."""
-    for block, rate in blocks:
-        missing, seconds = round(seconds * rate), 0.0
-        while missing:
-            size = min(missing, rate)
-            yield np.zeros((len(block), size), np.float32), rate
-            missing -= size
-        yield block, rate
-
-
-def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
+def sound_blocks(source, name: str, start: float | None = None) -> Iterator[tuple[np.ndarray, int]]:
     """The first audio stream as ((C, n) float32, rate in Hz) of whatever length it comes in.
 
     Rate and channels are those of its first frame; where they change, the rest is resampled and
     mixed to them.
+
+    Args:
+        start: seconds from the start of the file's earliest stream, from which on the blocks keep
+            to the file's clock: where it has no sound, there is silence. None joins all sound.
 
     Raises:
         BindplugError: no media file, no sound in it, or cut short.
     """
     import av
 
-    with open_media(source, "audio") as (container, stream, _):
+    with open_media(source, "audio") as (container, stream, origin):
         resampler = before = first = None
+        due = None if start is None else origin + start
         for frame in chain(_decoded(container, stream, name), [None]):  # None: what is held back
-            now = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
-            if first is None:
-                first = frame
-            if frame and now != before:
-                yield from _resampled(resampler, None, name)
-                before = now
-                resampler = av.AudioResampler("fltp", first.layout, first.sample_rate)
+            if frame:
+                first = first or frame
+                now = (frame.format.name, frame.layout.name, frame.sample_rate)
+                if now != before:
+                    yield from _resampled(resampler, None, name)
+                    before = now
+                    resampler = av.AudioResampler("fltp", first.layout, first.sample_rate)
+                if due is not None and frame.time is not None:
+                    rate, channels = first.sample_rate, first.layout.nb_channels
+                    missing = round((frame.time - due) * rate)
+                    for at in range(0, missing if missing > GAP * rate else 0, rate):
+                        yield np.zeros((channels, min(rate, missing - at)), np.float32), rate
+                    due = frame.time + frame.samples / frame.sample_rate
             yield from _resampled(resampler, frame, name)
 
 

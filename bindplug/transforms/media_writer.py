@@ -38,8 +38,10 @@ class VideoWriter:
             rate = self.hz if self.hz in AAC_RATES else 48_000
             self.audio = self.container.add_stream("aac", rate=rate, layout=self.layout)
             self.resampler = av.AudioResampler("fltp", self.layout, rate)
-            self.heard = round(start * self.hz)  # samples of the film's time
-            self._hear(first)
+            # Players skip AAC's first packet only at 0: a short delay is filled with silence.
+            silence = round(start * self.hz) if start < 1 else 0
+            self.heard = round(start * self.hz) - silence  # samples of the film's time
+            self._hear(np.pad(first, ((0, 0), (silence, 0))))
 
     def write(self, seconds: float, pixels: np.ndarray) -> None:
         """A frame, and the sound up to it."""

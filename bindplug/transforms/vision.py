@@ -31,6 +31,10 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # of EXIF's orientations
 
+# For the whole process, since images are read in threads and `catch_warnings` is not safe there;
+# twice as many pixels still raise an error.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 
 def image_name(source) -> str:
     """What an image is called in messages and results."""
@@ -73,12 +77,7 @@ def open_image(source, name: str) -> Image.Image:
         BindplugError: absent, not an image, damaged, or of more than about 179 Mpx.
     """
     problem = "cannot be read as a picture; it may be cut short or not a picture"
-    with (
-        open_source(source, name, "picture") as file,
-        decoding(name, problem),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with open_source(source, name, "picture") as file, decoding(name, problem):
         try:
             image = Image.open(file)
             image.load()

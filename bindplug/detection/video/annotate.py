@@ -161,7 +161,7 @@ def annotate_video(
     tracker, window, windows, metadata, end = Tracker(step), None, [], {}, 0.0
     height, width = first.pixels.shape[:2]
     start = media.sound_start(video, name)
-    sound = None if start is None else media.sound_blocks(video, name)
+    sound = None if start is None else media.sound_blocks(video, name, start)
     with writing(paths[0], media.frame_rate(video), (width, height), sound, start or 0) as out:
         shown, until = None, 0.0
         bar = tqdm(chain([first], all_frames), unit="frame", disable=not progress, desc=stem)
@@ -174,7 +174,8 @@ def annotate_video(
                 tracker.add(frame.time, frame.found)
                 shown, until = frame.found, frame.time + step
             pixels = frame.pixels
-            if shown is not None and frame.time < until and len(shown):
+            fits = shown is not None and (shown.height, shown.width) == pixels.shape[:2]
+            if fits and frame.time < until and len(shown):
                 pixels = np.asarray(overlay(replace(shown, picture=Image.fromarray(pixels))))
             out.write(frame.time, pixels)
             end = frame.time
