@@ -88,8 +88,8 @@ def frame_rate(source) -> Fraction:
 
 
 def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """The soundtrack in windows ((C, n) float32, rate in Hz) of some seconds from the start of the
-    file's earliest stream, with silence where the sound has not started or pauses; the last may be shorter.
+    """The soundtrack in windows ((C, n) float32, rate in Hz) of some seconds, on the file's clock:
+    with silence before the sound starts and where it pauses. The last may be shorter.
     """
     held, count = [], 0
     for block, rate in sound_blocks(source, name, 0.0):
