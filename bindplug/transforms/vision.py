@@ -66,7 +66,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
         image = open_image(source, name)
     if 0 in image.size:
         raise BindplugError(f"{name}: holds no pixels; is it an empty crop?")
-    with decoding(name, "the picture is cut short or damaged; fetch or save it again"):
+    with decoding(name, "the image is cut short or damaged; fetch or save it again"):
         return _to_rgb(_turn_upright(image) if upright else image, name)
 
 
@@ -76,17 +76,17 @@ def open_image(source, name: str) -> Image.Image:
     Raises:
         BindplugError: absent, not an image, damaged, or of more than about 179 Mpx.
     """
-    problem = "cannot be read as a picture; it may be cut short or not a picture"
-    with open_source(source, name, "picture") as file, decoding(name, problem):
+    problem = "cannot be read as an image; it may be cut short or not an image"
+    with open_source(source, name, "image") as file, decoding(name, problem):
         try:
             image = Image.open(file)
             image.load()
             return image
         except Image.DecompressionBombError as err:
-            problem = "too many pixels to open safely; shrink the picture"
+            problem = "too many pixels to open safely; shrink the image"
             raise BindplugError(f"{name}: {problem}") from err
         except UnidentifiedImageError as err:
-            problem = "is not a picture; give a png, jpeg, webp or gif"
+            problem = "is not an image; give a png, jpeg, webp or gif"
             raise BindplugError(f"{name}: {problem}") from err
 
 

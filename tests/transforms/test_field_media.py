@@ -119,6 +119,26 @@ def test_a_size_that_changes(tmp_path):
     assert transform_video(str(tmp_path / "x.ts"), SMALL)[0].shape == (15, 3, 2, 64, 64)
 
 
+def test_a_phone_held_upright(tmp_path):
+    """Embedded as stored, as the reference does; shown and searched upright."""
+    data = bytearray(film(tmp_path / "x.mp4", 10).read_bytes())
+    at = data.find(b"tkhd") + 40  # the display matrix: a quarter turn
+    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(data)
+    plain, turned = str(tmp_path / "x.mp4"), str(tmp_path / "turned.mp4")
+    assert torch.equal(transform_video(turned, SMALL)[0], transform_video(plain, SMALL)[0])
+    assert {p.shape for _, p in media.frames(turned, "x")} == {(64, 48, 3)}
+
+
+def test_a_chained_ogg_is_read_to_the_end_of_its_first_part():
+    file = io.BytesIO()
+    for hz in (440, 900):
+        part = io.BytesIO()
+        soundfile.write(part, tone(2, hz), RATE, format="OGG")
+        file.write(part.getvalue())
+    assert load_audio(file)[0].shape[1] == 2 * RATE
+
+
 def adts(path, rate, layout, hz):
     wave = np.tile(tone(3, hz, rate)[None], (2 if layout == "stereo" else 1, 1))
     with av.open(str(path), "w", format="adts") as out:
@@ -302,7 +322,7 @@ def test_damaged_images_of_any_format(kind):
     data = bytearray(file.getvalue())
     at = data.find(b"mdat") + 4 if kind == "AVIF" else 84  # the pixels; the format's name
     data[at : at + 16] = b"\xff" * 16
-    with pytest.raises(BindplugError, match=r"^image: .+ picture"):
+    with pytest.raises(BindplugError, match=r"^image: .+ image"):
         load_image(io.BytesIO(bytes(data)))
 
 
