@@ -9,7 +9,7 @@ import numpy as np
 
 from ..storage.atomic import write_file
 from ..transforms.audio import load_audio, resample
-from ..transforms.media import writing
+from ..transforms.media_writer import writing
 
 SAMPLE_RATE = 16_000  # Hz
 FRAME_RATE = 8  # images a second

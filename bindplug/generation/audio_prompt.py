@@ -10,7 +10,6 @@ from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 
 WINDOWS = ("mean", "all", "most_confident")
-NORMALIZE = {"none": "own", "peak": "peak"}  # to the names of the audio transform's option
 
 
 def embed_audio_prompt(
@@ -35,9 +34,7 @@ def embed_audio_prompt(
     window = str(window).replace("-", "_")
     if window not in WINDOWS:
         raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
-    if normalize not in NORMALIZE:
-        raise BindplugError(f"normalize {normalize!r}; choose none or peak")
-    options = {"audio": source, "level": NORMALIZE[normalize]}
+    options = {"audio": source, "normalize": normalize}
     if window == "mean":
         return embedder.embed(**options)
     if window == "all":

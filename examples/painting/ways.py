@@ -6,7 +6,8 @@ import numpy as np
 from data import ROOT, table
 from world import World
 
-from bindplug.bridge import LinearBridge, softmax, word_vectors
+from bindplug.bridge import LinearBridge, word_vectors
+from bindplug.bridge.bridge import softmax
 from bindplug.embedding.vectors import Embedding, unit
 from bindplug.generation.settings import GenerationSettings
 

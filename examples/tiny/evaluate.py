@@ -22,7 +22,7 @@ from vision_text import name_vectors
 import bindplug
 from bindplug.bridge import fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
-from bindplug.detection.query import Query
+from bindplug.detection.query import Query, build_query
 from bindplug.detection.results import Detections
 from bindplug.embedding import unit
 from bindplug.embedding.vectors import Embedding

@@ -86,7 +86,7 @@ def picture(kind, folder, media):
 BAD_PICTURES = {
     "absent": "no such file",
     "truncated": "cut short",
-    "not_picture": "not a picture",
+    "not_picture": "not an image",
     "empty": "empty file",
     "folder": "is a folder",
     "huge": "too many pixels",

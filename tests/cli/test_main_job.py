@@ -72,7 +72,7 @@ def test_generate(run, media, tmp_path, pipeline_folder):
     picture = Image.open(out / "rain_0001.png")
     assert json.loads(picture.text["bindplug:job"]) == metadata
     tiny = bindplug.load_embedder("tiny", "cpu")
-    prompt = tiny.embed(audio=str(media / "rain.wav"), level="peak")
+    prompt = tiny.embed(audio=str(media / "rain.wav"), normalize="peak")
     again = bindplug.load_generator("unclip", weights, "cpu").generate(prompt, seed=6, steps=2)
     assert np.array_equal(np.asarray(picture), np.asarray(again[0]))
 
