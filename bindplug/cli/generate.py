@@ -62,7 +62,7 @@ def generate(
       bindplug generate --audio rain.wav
       bindplug generate --audio rain.wav --num-images 4 --seed 7
       bindplug generate --audio rain.wav --candidates 16
-      bindplug generate --audio rain.wav --text "a tree" --weights 0.5 0.5
+      bindplug generate --audio rain.wav --text "a tree" --mix 0.5,0.5
       bindplug generate --audio rain.wav --init-image street.png --strength 0.5
       bindplug generate --morph cat.wav dog.wav --frames 24
       bindplug generate --like bindplug-out/rain_0000.png -o again

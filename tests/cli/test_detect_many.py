@@ -87,7 +87,6 @@ def test_what_to_stand_against(run, media):
         (["--masks", "sam"], "PLUGIN/NAME"),
         (["--dtype", "int8"], "dtype 'int8'"),
         (["--resume", "--no-overlay"], "--resume goes by"),
-        (["--bridge", "words"], "target models that read"),
         (["--video", "x.mp4"], "give images, or one --video"),
     ],
 )
@@ -97,7 +96,7 @@ def test_refusals(refused, media, arguments, words):
 
 def test_a_bridge_to_another_kind_of_detector(refused, media):
     refused("detect", "--text", "x", media / "garden.png", "--bridge", "words",
-            words="hosts that read", code=4)  # fmt: skip
+            words="target models that read", code=4)  # fmt: skip
 
 
 def test_video(run, make_video, media, tmp_path):

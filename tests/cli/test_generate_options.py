@@ -17,7 +17,7 @@ def pixels(path):
 
 
 def test_like_makes_it_again(run, media, tmp_path):
-    prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--weights", 0.7, 0.3)
+    prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--mix", "0.7,0.3")
     start = ("--init-image", media / "farm.png", "--strength", 0.7)
     result = run("generate", *prompts, *start, "--negative-audio", media / "dog.wav",
                  "--num-images", 2, "--seed", 4, "--steps", 3, "--candidates", 3)  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_morph_is_a_film_with_sound(run, media, tmp_path):
 def test_two_sounds_at_once_or_added(run, media, tmp_path):
     two = ("--audio", media / "cat.wav", "--audio", media / "rain.wav")
     assert run("generate", *two, "--together", *FEW, "-o", "a").exit_code == 0
-    assert run("generate", *two, "--weights", 0.5, 0.5, *FEW, "-o", "b").exit_code == 0
+    assert run("generate", *two, "--mix", "0.5,0.5", *FEW, "-o", "b").exit_code == 0
     a, b = (tmp_path / f / "cat+rain_0000.png" for f in "ab")
     assert not np.array_equal(pixels(a), pixels(b))
     assert json.loads(a.with_suffix(".json").read_text())["together"] is True
