@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -102,18 +102,14 @@ class JsonStream:
     """
 
     def __init__(self, target: str, name: str | None, overwrite: bool):
-        from ..storage.atomic import make_folder, refuse_existing
+        from ..storage.atomic import PendingFile, check_target
 
         self.target, self.name, self.count = target, name, 0
         if target == "-":
             self.file = click.get_text_stream("stdout")
             return
-        self.path = Path(target)
-        make_folder(self.path.parent)
-        refuse_existing([self.path], overwrite)
-        self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-            "w", dir=self.path.parent, prefix=".", suffix=".part", delete=False
-        )
+        self.pending = PendingFile(check_target(target, overwrite))
+        self.file = io.TextIOWrapper(self.pending.file, "utf-8")
 
     def add(self, entry: dict, head: dict) -> None:
         """One entry; the first also writes the document's head."""
@@ -126,15 +122,16 @@ class JsonStream:
             self.file.write(self._opening(head))
         self.file.write("]}\n" if self.name else "]\n")
         if self.target != "-":
-            self.file.close()
-            os.chmod(self.file.name, 0o644)
-            os.replace(self.file.name, self.path)
+            from ..storage.atomic import explain
+
+            with explain(self.pending.path):
+                self.file.flush()
+            self.pending.commit()
 
     def discard(self) -> None:
         """Leave nothing, after an error."""
-        if self.target != "-" and not self.file.closed:
-            self.file.close()
-            os.unlink(self.file.name)
+        if self.target != "-":
+            self.pending.discard()
 
     def _opening(self, head: dict) -> str:
         if self.name is None:
@@ -149,9 +146,6 @@ def put_json(target: str | None, data, overwrite: bool) -> None:
     if target == "-":
         click.echo(json.dumps(data))
         return
-    from ..storage.atomic import make_folder, refuse_existing, write_json
+    from ..storage.atomic import check_target, write_json
 
-    path = Path(target)
-    make_folder(path.parent)
-    refuse_existing([path], overwrite)
-    write_json(path, data)
+    write_json(check_target(target, overwrite), data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError
+from ..storage.atomic import writing as write_whole
 from ..storage.source import check_file, source_name
 
 
@@ -129,22 +129,15 @@ def writing(path: Path, rate: Fraction, size: tuple[int, int], sound: Iterator |
     import av
 
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        os.close(handle)
-        try:
-            writer = VideoWriter(scratch, rate, size, sound)
+        with write_whole(path) as file:
+            writer = VideoWriter(file.name, rate, size, sound)
             try:
                 yield writer
             except BaseException:
                 writer.container.close()
                 raise
             writer.close()
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except (OSError, av.error.FFmpegError) as err:
+    except av.error.FFmpegError as err:
         raise BindplugError(f"{path}: the video cannot be written ({err})") from err
 
 
