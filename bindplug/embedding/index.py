@@ -14,7 +14,7 @@ from ..storage.cache_dir import cache_folder
 from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata, write_vectors
 from .inputs import expand
-from .jobs import file_state, embed_files
+from .jobs import embed_files, file_state
 from .vectors import Embedding
 
 log = logging.getLogger("bindplug")
