@@ -63,3 +63,6 @@ def main() -> None:
       bindplug detect --audio dog.wav image.jpg
       bindplug generate --audio rain.wav
     """
+    from ..storage.atomic import exit_on_sigterm
+
+    exit_on_sigterm()

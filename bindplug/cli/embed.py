@@ -56,7 +56,7 @@ def embed(
       find . -name '*.flac' | bindplug embed --list - -o x.parquet --shard 0/4
     """
     from ..embedding.inputs import expand
-    from ..embedding.jobs import embed_files, shard_of
+    from ..embedding.jobs import embed_files, part_size, shard_of
     from ..storage.vector_file import check_format
 
     path = None if output is None else Path(output)
@@ -67,7 +67,7 @@ def embed(
     need_prompts(items)
     options = read_options(transform_options, {s for s, _ in items})
     embedder, failures = open_embedder(model, device, **speed), Failures()
-    items = shard_of(items, shard)
+    items = shard_of(items, shard, part_size(embedder))
     if path is None:
         _to_stdout(embedder, items, options, failures)
     else:

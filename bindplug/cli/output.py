@@ -6,13 +6,12 @@ import contextlib
 import errno
 import functools
 import hashlib
+import io
 import json
 import math
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -206,21 +205,6 @@ def _finite(data):
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def make_ready(target: str, overwrite: bool) -> Path:
-    """The path of a file to be written, its folder made; a device or pipe is written into.
-
-    Raises:
-        FileExists: it is there and not to be replaced.
-    """
-    from ..storage.atomic import make_folder, refuse_existing
-
-    path = Path(target)
-    if not path.exists() or path.is_file() or path.is_dir():
-        make_folder(path.parent)
-        refuse_existing([path], overwrite)
-    return path
-
-
 class JsonStream:
     """A JSON document with one long list, written entry by entry: to a scratch file that becomes
     the target when all is there, or to stdout for "-".
@@ -232,11 +216,14 @@ class JsonStream:
 
     def __init__(self, target: str, name: str | None, overwrite: bool):
         self.name, self.count = name, 0
-        self.path = None if target == "-" else make_ready(target, overwrite)
-        if self.path is None:
+        self.pending = None
+        if target == "-":
             self.file = click.get_text_stream("stdout")
-        else:
-            self.file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+            return
+        from ..storage.atomic import PendingFile, check_target
+
+        self.pending = PendingFile(check_target(target, overwrite))
+        self.file = io.TextIOWrapper(self.pending.file, "utf-8")
 
     def add(self, entry: dict, head: dict) -> None:
         """One entry; the first also writes the document's head."""
@@ -246,21 +233,23 @@ class JsonStream:
 
     def close(self, head: dict) -> None:
         """Write the end, and the target."""
-        from ..storage.atomic import write_file
 
         if not self.count:
             self.file.write(self._opening(head))
         self.file.write("]}\n" if self.name else "]\n")
-        self.file.flush()
-        if self.path is not None:
-            self.file.seek(0)
-            write_file(self.path, lambda f: shutil.copyfileobj(self.file.buffer, f))
-            self.file.close()
+        if self.pending is None:
+            self.file.flush()
+            return
+        from ..storage.atomic import explain
+
+        with explain(self.pending.path):
+            self.file.flush()
+        self.pending.commit()
 
     def discard(self) -> None:
         """Leave nothing, after an error."""
-        if self.path is not None:
-            self.file.close()
+        if self.pending is not None:
+            self.pending.discard()
 
     def _opening(self, head: dict) -> str:
         if self.name is None:
@@ -273,7 +262,7 @@ def put_json(target: str | None, data, overwrite: bool) -> None:
     if target == "-":
         click.echo(to_json(data))
     elif target is not None:
-        from ..storage.atomic import write_file
+        from ..storage.atomic import check_target, write_file
 
-        path, text = make_ready(target, overwrite), to_json(data, indent=1) + "\n"
+        path, text = check_target(target, overwrite), to_json(data, indent=1) + "\n"
         write_file(path, lambda f: f.write(text.encode()))

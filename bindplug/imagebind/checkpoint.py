@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import BindplugError
+from ..storage.cache_dir import cache_dir
 from ..storage.state_dict import check_state, read_state
-from . import split as parts
+from . import split as splitting
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
 from .split import modality_of_key, ready
@@ -30,9 +32,9 @@ def load_imagebind(
     Args:
         path: a folder with `model.safetensors` and `config.json`, or a `.pth` / `.safetensors`
             file that holds imagebind_huge's state dict.
-        modalities: build and load only these; None loads all.
-        split: on a file's first use write its tensors to the cache, one file a modality, of which
-            later uses read only those they need; False maps the file itself.
+        modalities: build and load only these trunks; None loads all.
+        split: copy such a file on its first use to the cache folder (`cache_dir`), one file a
+            trunk, and read only the parts that are needed; False reads it memory-mapped as it is.
 
     Raises:
         BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
@@ -47,7 +49,7 @@ def load_imagebind(
         state = _released_state(path, config, modalities, split)
     with torch.device("meta"):
         model = ImageBind(config, modalities)
-    if modalities is not None:  # the modalities that were not asked for are no error
+    if modalities is not None:  # the trunks that were not asked for are no error
         others = set(config.modalities) - set(modalities)
         state = {k: v for k, v in state.items() if modality_of_key(k) not in others}
     check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
@@ -56,28 +58,40 @@ def load_imagebind(
 
 
 def _released_state(
-    path: Path, config: ImageBindConfig, modalities: list[str] | None, split: bool
+    path: Path, config: ImageBindConfig, modalities: list[str] | None, may_split: bool
 ) -> dict:
-    """The tensors of a file of the released model; `split` as in `load_imagebind`."""
+    """The tensors of a file of the released model; on its first use it is split by trunk."""
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")
     modalities = list(config.modalities) if modalities is None else modalities
-    files = ready(path, modalities)
+    files = ready(path, modalities) if may_split else None
     if files is None:
         state = read_state(path)
         with torch.device("meta"):
             shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
         check_state(path, state, shapes)
-        if not split:
+        if not may_split:
             return state
-        log.info("%s: splitting it by modality, once", path)
+        _announce(path)
         try:
-            parts.split(path, state)
+            splitting.split(path, state)
         except BindplugError as err:  # a full disk is no reason not to answer
             log.warning("%s; reading the whole file instead", err)
             return state
         files = ready(path, modalities)
     return {k: v for f in files for k, v in read_state(f).items()}
+
+
+def _announce(path: Path) -> None:
+    """Say, before it is written, how large the copy is and how much room there is."""
+    folder = cache_dir()
+    while not folder.exists():
+        folder = folder.parent
+    log.warning(
+        "%s: its first use writes a copy of %.1f GB, split by modality, to %s (%.1f GB free); "
+        "split=False, or --no-split, reads the file as it is",
+        path, path.stat().st_size / 1e9, cache_dir(), shutil.disk_usage(folder).free / 1e9,
+    )  # fmt: skip
 
 
 def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:

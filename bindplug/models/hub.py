@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BindplugError
-from ..storage.cache_dir import is_offline
+from ..storage.atomic import write_file
+from ..storage.cache_dir import cache_dir, is_offline
+
+
+def _commit_record(repo: str) -> Path:
+    return cache_dir() / "commits" / repo.replace("/", "--")
+
+
+def recorded_commit(repo: str) -> str | None:
+    """The commit of a repository that was first used on this machine; None before that."""
+    record = _commit_record(repo)
+    return record.read_text().strip() if record.is_file() else None
+
+
+def record_commit(repo: str, commit: str | None) -> None:
+    """Keep it, so that later calls use the same; a cache folder that cannot be written keeps
+    nothing."""
+    if commit and recorded_commit(repo) is None:
+        with suppress(OSError, BindplugError):
+            _commit_record(repo).parent.mkdir(parents=True, exist_ok=True)
+            write_file(_commit_record(repo), lambda f: f.write(commit.encode()))
 
 
 def open_pretrained(
@@ -30,9 +51,13 @@ def open_pretrained(
     if weights not in hub and not Path(path).is_dir():
         raise BindplugError(f"{path}: no such folder; give one that transformers saved a model to")
     try:
-        offline = is_offline()
-        model = model_class.from_pretrained(path, local_files_only=offline)
-        processor = processor_class.from_pretrained(path, local_files_only=offline)
+        of = {"local_files_only": is_offline()}
+        if weights in hub and (commit := recorded_commit(path)):
+            of["revision"] = commit
+        model = model_class.from_pretrained(path, **of)
+        if weights in hub:
+            record_commit(path, getattr(model.config, "_commit_hash", None))
+        processor = processor_class.from_pretrained(path, **of)
     except Exception as err:  # transformers and the hub raise many kinds
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise BindplugError(f"{weights}: cannot be loaded as {kind}: {reason}") from err

@@ -1,4 +1,4 @@
-""" """
+"""Checkpoints of a catalogue: where they are kept, and whether they are whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BindplugError
+from .atomic import write_file
 from .cache_dir import cache_dir, derived_folder
 from .hashing import hash_file
 
@@ -50,11 +51,30 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
     return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
 
 
+def _hash_record(checkpoint: Checkpoint) -> Path:
+    return cache_dir() / "hashes" / f"{checkpoint.name}.sha256"
+
+
+def known_hash(checkpoint: Checkpoint) -> str:
+    """The published sha256, else the one of the first download on this machine, else ""."""
+    record = _hash_record(checkpoint)
+    if checkpoint.sha256 or not record.is_file():
+        return checkpoint.sha256
+    return record.read_text().strip()
+
+
+def record_hash(checkpoint: Checkpoint, digest: str) -> None:
+    """Keep the sha256 of a first download; it outlives `remove`."""
+    _hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    write_file(_hash_record(checkpoint), lambda f: f.write(digest.encode()))
+
+
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
     """Check size and sha256 of a checkpoint that is here.
 
     Raises:
-        BindplugError: it is absent, or not what its makers published.
+        BindplugError: it is absent, or neither what its makers published nor what was first
+            downloaded.
     """
     path = checkpoint.path
     if not path.is_file():
@@ -66,7 +86,8 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
             f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"
         )
-    if checkpoint.sha256 and hash_file(path, progress) != checkpoint.sha256:
+    known = known_hash(checkpoint)
+    if known and hash_file(path, progress) != known:
         raise BindplugError(
             f"{path}: is damaged (sha256 differs); run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ..errors import BindplugError
+from .atomic import reason
 from .cache_dir import is_offline
-from .checkpoints import Checkpoint, _is_whole
+from .checkpoints import Checkpoint, _is_whole, known_hash, record_hash
 from .hashing import BLOCK, _bar, hash_file
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 TRIES = 5  # connections in a row that bring nothing
+LONGEST = 300  # seconds of a pause, whatever a server asks for
+sleep = time.sleep
 
 
 def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     """The path of a checkpoint, fetched if it is not here.
 
     An interrupted download goes on where it stopped. Several processes may ask at once: one
-    fetches, the others wait. The file appears under its name only when size and sha256 are right.
+    fetches, the others wait. The file appears under its name only when size and sha256 are right;
+    where no sha256 is published, that of the first download on this machine counts.
 
     Raises:
         BindplugError: offline, too little disk, no connection, or not the file it should be.
@@ -42,7 +49,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
                 _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
     except OSError as err:
         raise BindplugError(
-            f"{path}: cannot be written ({err.strerror or err}); free some room, or set "
+            f"{path}: cannot be written ({reason(err)}); free some room, or set "
             "BINDPLUG_HOME to another folder; what was fetched is kept"
         ) from err
     return path
@@ -58,13 +65,38 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
         _need_room(checkpoint, total - have, part.parent)
     with _bar(total, checkpoint.name, progress, have) as bar:
         _Download(checkpoint, part, bar).run()
-    if checkpoint.sha256 and hash_file(part, progress) != checkpoint.sha256:
+    digest, known = hash_file(part, progress), known_hash(checkpoint)
+    if known and digest != known:
         part.unlink()
+        than = "published" if checkpoint.sha256 else "at its first download on this machine"
         raise BindplugError(
-            f"{checkpoint.url}: sent other bytes than published (sha256 differs), so they were "
+            f"{checkpoint.url}: sent other bytes than {than} (sha256 differs), so they were "
             "thrown away; try again, and if it stays so, get the file elsewhere and use local:PATH"
         )
+    if not known:
+        record_hash(checkpoint, digest)
     os.replace(part, checkpoint.path)
+    _validator(part).unlink(missing_ok=True)
+
+
+def _validator(part: Path) -> Path:
+    """Where the ETag or date is kept of the release that a part is the beginning of."""
+    return part.with_name(part.name + ".etag")
+
+
+def _pause(tries: int, asked: str | None) -> float:
+    """Seconds to wait before the next request: what Retry-After asks for (a number or a date), else
+    2^tries with a jitter of a half, so that many clients do not come back together."""
+    seconds = random.uniform(0.5, 1.5) * 2 ** (tries - 1) if tries else 0.0
+    if asked:
+        try:
+            wanted = float(asked) if asked.isdigit() else (
+                parsedate_to_datetime(asked).timestamp() - time.time()
+            )  # fmt: skip
+            seconds = max(seconds, wanted)
+        except (TypeError, ValueError):
+            pass
+    return min(seconds, LONGEST)
 
 
 def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
@@ -84,21 +116,23 @@ class _Download:
         self.total = checkpoint.bytes  # or what the server says, where nobody has published it
 
     def run(self) -> None:
-        tries, reason = 0, ""
+        tries, why = 0, ""
         while self._size() != self.total:
             if tries == TRIES:
                 raise BindplugError(
-                    f"{self.checkpoint.url}: cannot be fetched ({reason}); what came is kept, "
+                    f"{self.checkpoint.url}: cannot be fetched ({why}); what came is kept, "
                     "run the same command again to go on"
                 )
-            before = self._size()
+            before, asked = self._size(), None
             try:
                 self.receive(before)
             except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
                 if getattr(err, "errno", None) in DISK_ERRORS:
                     raise
-                reason = str(err) or type(err).__name__
+                why, asked = reason(err), getattr(err, "retry_after", None)
             tries = 0 if self._size() > before else tries + 1
+            if self._size() != self.total and tries < TRIES:
+                sleep(_pause(tries, asked))
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -111,14 +145,20 @@ class _Download:
 
         url = self.checkpoint.url
         headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
+        validator = _validator(self.part)
         if have:
             headers["Range"] = f"bytes={have}-"
+            if validator.exists():  # a server with another release now sends all of it
+                headers["If-Range"] = validator.read_text()
         try:
             with urlopen(Request(url, headers=headers), timeout=60) as answer:
-                if have and answer.status != 206:  # ranges refused: from the start
+                if have and answer.status != 206:  # ranges refused, or changed: from the start
                     have = 0
+                    self.total = self.checkpoint.bytes
                     self.bar.reset(self.total)
-                self._look_at(answer.headers.get("Content-Length"), have)
+                if not have:
+                    self._keep_validator(answer.headers)
+                self._check_length(answer.headers.get("Content-Length"), have)
                 with self.part.open("r+b" if have else "wb") as file:
                     file.seek(have)
                     while block := answer.read(min(BLOCK, self.total - have)):
@@ -133,11 +173,21 @@ class _Download:
                     f"{url}: answers {err.code} {err.reason}; "
                     "get the file elsewhere and use local:PATH"
                 ) from err
-            raise ConnectionError(f"{err.code} {err.reason}") from err
+            again = ConnectionError(f"{err.code} {err.reason}")
+            again.retry_after = err.headers.get("Retry-After")
+            raise again from err
         except HTTPException as err:
             raise ConnectionError(f"connection cut: {type(err).__name__}") from err
 
-    def _look_at(self, length: str | None, have: int) -> None:
+    def _keep_validator(self, headers) -> None:
+        tag = headers.get("ETag") or ""
+        tag = headers.get("Last-Modified") if not tag or tag.startswith("W/") else tag
+        if tag:
+            _validator(self.part).write_text(tag)
+        else:
+            _validator(self.part).unlink(missing_ok=True)
+
+    def _check_length(self, length: str | None, have: int) -> None:
         """Compare the length that the server announces with the one published."""
         if length is None:
             if self.total is None:

@@ -1,4 +1,4 @@
-""" """
+"""Hashes of files: of all their bytes, or of their place, size and time."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError
+from ..storage.atomic import writing as write_whole
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000,
              11_025, 8_000, 7_350)  # fmt: skip
@@ -111,20 +110,13 @@ def writing(
     import av
 
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        os.close(handle)
-        try:
-            writer = VideoWriter(scratch, rate, size, sound, start)
+        with write_whole(path) as file:
+            writer = VideoWriter(file.name, rate, size, sound, start)
             try:
                 yield writer
             except BaseException:
                 writer.container.close()
                 raise
             writer.close()
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except (OSError, av.error.FFmpegError) as err:
+    except av.error.FFmpegError as err:
         raise BindplugError(f"{path}: the video cannot be written ({err})") from err

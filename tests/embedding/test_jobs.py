@@ -154,7 +154,7 @@ def test_lists_and_endings(tmp_path):
     lines = ["a.wav\n", "\n", '{"text": "a dog", "id": 3}\n', "b.JPG"]
     assert read_list(lines) == [("audio", "a.wav"), ("text", "a dog"), ("image", "b.JPG")]
     assert read_list(["a dog"], "text") == [("text", "a dog")]
-    for line, words in (("{", "line 1"), ('{"smell": "rose"}', "one input"), ("a.xyz", "sense")):
+    for line, words in (("{", "line 1"), ('{"smell": "rose"}', "one input"), ("a.xyz", "modality")):
         with pytest.raises(BindplugError, match=words):
             read_list([line])
     assert modality_by_ending("x.mp4") == "video"

@@ -67,6 +67,7 @@ def checkpoint(server, tmp_path, monkeypatch):
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
     for name in ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(download, "sleep", lambda seconds: None)
     url = f"http://127.0.0.1:{server.server_port}/w.pth"
     digest = hashlib.sha256(DATA).hexdigest()
     return Checkpoint("w", url, "w.pth", len(DATA), digest, "CC0", "nothing")
