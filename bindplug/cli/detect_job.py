@@ -183,7 +183,8 @@ class Job:
         if differences and not self.overwrite:
             raise BindplugError(
                 f"{file}: was made from other prompts, models or settings "
-                f"({', '.join(dict.fromkeys(differences))}); choose another --output, or add --overwrite"
+                f"({', '.join(dict.fromkeys(differences))}); choose another --output, or add "
+                "--overwrite"
             )
         return same_image and not differences and all(path.exists() for path in paths)
 
