@@ -162,7 +162,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     problem = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
     try:
         with open_source(source, name, "sound file") as file, decoding(name, problem):
-            data, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            data, rate = soundfile.read(_Seekable(file), dtype="float32", always_2d=True)
         return data.T, rate
     except BindplugError as err:
         if err.__cause__ is None:  # not the decoder's
@@ -173,6 +173,22 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
             return decode_soundtrack(source, name)
         except BindplugError as second:
             raise second if str(second).endswith("has no sound") else err from None
+
+
+class _Seekable:
+    """A file whose impossible seeks, as libsndfile tries them in damaged sounds, do nothing:
+    soundfile would print a traceback for each.
+    """
+
+    def __init__(self, file):
+        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
 
 
 def _array_audio(array, rate) -> tuple[np.ndarray, int]:

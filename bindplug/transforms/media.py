@@ -56,6 +56,11 @@ def _decoded(container, stream, name: str) -> Iterator:
         yield from container.decode(stream)
 
 
+def _pixels(frame, name: str) -> np.ndarray:
+    with decoding(name, DAMAGED):
+        return frame.to_ndarray(format="rgb24")
+
+
 def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds, (H, W, 3) uint8 RGB) of each frame, upright.
 
@@ -73,7 +78,7 @@ def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
             if time + shift < last:
                 shift = last + 1 / rate - time
             last = time + shift
-            pixels = frame.to_ndarray(format="rgb24")
+            pixels = _pixels(frame, name)
             turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise
             yield (
                 last,
@@ -134,7 +139,7 @@ def pick_frames(source, name: str, wanted: set[int]) -> tuple[dict[int, np.ndarr
     with open_media(source, "video") as (container, stream, _):
         for frame in _decoded(container, stream, name):
             if count in wanted:
-                found[count] = frame.to_ndarray(format="rgb24")
+                found[count] = _pixels(frame, name)
             count += 1
             if len(found) == len(wanted):
                 break
