@@ -20,7 +20,7 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
     Raises:
         BindplugError: an unknown modality.
     """
-    if modality is not None and modality not in MODALITIES:
+    if modality not in (None, "mixed", *MODALITIES):
         raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
     return read_shipped("sounding" if modality == "audio" else "default")
 
