@@ -129,6 +129,7 @@ def test_word_lists_of_a_file(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("\ufeffdog\r\ncat\r\n\r\ndog\r\n", "utf-8")
     assert read_vocabulary(str(path)) == ["dog", "cat"]
+    assert default_vocabulary("mixed") == default_vocabulary()  # of a mixture of prompts
     path.write_bytes(b"SQLite format 3\0")
     for name in (str(path), str(tmp_path), str(tmp_path / "absent"), "x\0", "x" * 5000):
         with pytest.raises(BindplugError, match="no vocabulary"):
