@@ -1,4 +1,4 @@
-"""Kill commands at random moments of their work: nothing half written, and a restart as undisturbed.
+"""Kill commands at random moments of work: nothing half written, a restart as undisturbed.
 
     python benchmarks/kills.py --kills 1000
 
@@ -26,7 +26,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 COMMANDS = {
-    "embed": ["embed", "--image", "../in", "-o", "x.npy", "--batch-size", "1"],
+    "embed": ["embed", "--image", "../in", "-o", "x.safetensors", "--batch-size", "1"],
     "detect": ["detect", "--text", "a dog", "../in", "-o", "out", "--resume"],
     "search": ["search", "../in", "--text", "a dog"],
     "generate": ["generate", "--text", "a dog", "-n", "2", "-o", "out", "--overwrite"],
