@@ -144,7 +144,7 @@ def _hash(item) -> bytes:
     elif hasattr(item, "getexif"):  # PIL
         meaning = (item.getpalette(), item.info.get("transparency"), item.getexif().get(0x0112))
         head, data = f"image {item.mode} {item.size} {meaning}", item.tobytes()
-    elif hasattr(item, "detach"):  # torch
+    elif hasattr(item, "detach") and hasattr(item, "dtype"):  # torch
         import torch
 
         data = item.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

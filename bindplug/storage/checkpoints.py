@@ -73,8 +73,7 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
     """Check size and sha256 of a checkpoint that is here.
 
     Raises:
-        BindplugError: it is absent, or neither what its makers published nor what was first
-            downloaded.
+        BindplugError: it is absent, or not what was published or first downloaded.
     """
     path = checkpoint.path
     if not path.is_file():

@@ -106,6 +106,24 @@ def test_the_unfinished_work_of_another_call_is_not_lost(tiny, folder, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
 
+def test_an_interrupted_replacement_goes_on(tiny, folder, tmp_path, monkeypatch):
+    path, items = tmp_path / "x.npy", items_of(folder)
+    embed_files(tiny, items[:1], path)
+    stream, calls = tiny.stream, []
+
+    def killed(*args, **kw):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return stream(*args, **kw)
+
+    monkeypatch.setattr(tiny, "stream", killed)
+    with pytest.raises(KeyboardInterrupt):
+        embed_files(tiny, items, path, overwrite=True)
+    report = embed_files(tiny, items, path)
+    assert not report.was_done and report.rows == len(np.load(path)) == 79
+
+
 def test_nothing_readable(tiny, tmp_path):
     with pytest.raises(BindplugError, match="no such file"):
         embed_files(tiny, [("audio", str(tmp_path / "a.wav"))], tmp_path / "x.npy")

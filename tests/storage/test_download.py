@@ -133,6 +133,15 @@ def test_a_wrong_answer_is_refused(server, checkpoint, behaviour, words, kept):
     assert left(checkpoint) == kept
 
 
+def test_another_release_is_noticed(server, checkpoint):
+    unknown = replace(checkpoint, bytes=None, sha256="")
+    pull(unknown, progress=False)
+    assert remove(unknown)
+    server.behaviour = "other"
+    with pytest.raises(BindplugError, match="first download"):
+        pull(unknown, progress=False)
+
+
 def test_two_at_once(server, checkpoint):
     found = []
     threads = [
