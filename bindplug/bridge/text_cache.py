@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ..embedding.jobs import embed_files
+from ..errors import BindplugError
 from ..storage.cache_dir import cache_dir
+from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata
+
+log = logging.getLogger("bindplug")
+KEPT = 200  # files
 
 
 def words_folder() -> Path:
@@ -28,13 +35,41 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
         return embedder.embed(text=texts).vectors
     key = "\n".join([embedder.space, fingerprint, *texts])
     path = words_folder() / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".safetensors")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError:
+        return embedder.embed(text=texts).vectors
+    with locked(path.with_suffix(".words")):
+        vectors = _read(path, len(texts))
+        if vectors is None:
+            items = [("text", text) for text in texts]
+            embed_files(embedder, items, path, overwrite=True, progress=progress)
+            vectors = _read(path, len(texts))
+    _make_room(path)
+    return vectors
+
+
+def _read(path: Path, rows: int) -> np.ndarray | None:
+    """A kept file's (rows, D) vectors; None where there is none, or a damaged one."""
     if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return embedder.embed(text=texts).vectors
-        embed_files(embedder, [("text", t) for t in texts], path, progress=progress)
-    return np.array(map_vectors(path))
+        return None
+    try:
+        vectors = np.array(map_vectors(path))
+        if len(vectors) == rows:
+            return vectors
+    except BindplugError:
+        pass
+    log.warning("%s: is damaged; making it anew", path)
+    return None
+
+
+def _make_room(newest: Path) -> None:
+    """Delete the oldest files beyond KEPT."""
+    files = sorted(newest.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+    for path in files[:-KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def kept() -> list[dict]:

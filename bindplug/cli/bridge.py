@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import click
 
+from ..defaults import JUDGE
 from .options import (
     device_option,
     json_options,
@@ -18,7 +19,7 @@ from .prompts import embed_prompt, need_prompts, prompt_options
 to_option = click.option(
     "--to",
     "target",
-    default="tiny-clip",
+    default=JUDGE,
     show_default=True,
     help="Embedder of the target model's space.",
 )

@@ -34,9 +34,9 @@ def demo(output, overwrite, device):
     media = media_folder()
     sounds = sorted(media.glob("*.wav"))
     scenes = sorted(media.glob("*.png"))
-    embedder = load_embedder("tiny", device)
-    detector = load_detector("detic", "tiny", device)
-    generator = load_generator("unclip", "tiny", device)
+    embedder = load_embedder(device=device)
+    detector = load_detector(device=device)
+    generator = load_generator(device=device)
     prompts = embedder.embed(audio=[str(s) for s in sounds])
     _, bridge = cross(prompts, detector.space)
     rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..defaults import DETECTOR
 from ..errors import BindplugError
 from .options import Finite, options
 from .output import Failures
@@ -12,11 +13,18 @@ from .prompts import embed_prompts
 NEGATIVES = ("audio", "text", "image")
 
 question_options = options(
-    click.option("--detector", default="detic", show_default=True),
+    click.option("--detector", default=DETECTOR[0], show_default=True),
     click.option(
-        "--weights", default="tiny", show_default=True, help="Checkpoint: a name, or local:PATH."
+        "--weights",
+        default=DETECTOR[1],
+        show_default=True,
+        help="Checkpoint: a name, or local:PATH.",
     ),
-    click.option("--masks", metavar="PLUGIN/NAME", help="Masker, as sam/sam2.1-tiny."),
+    click.option(
+        "--masks",
+        metavar="PLUGIN/NAME",
+        help="Who segments the boxes; `bindplug models` lists names.",
+    ),
     click.option(
         "--bridge",
         help="identity, vocabulary, linear, words or crops; by default the detector's choice.",
@@ -58,7 +66,9 @@ def open_detector(detector, weights, masks, dtype, device):
     if masks:
         plugin, given, name = masks.partition("/")
         if not given:
-            raise BindplugError(f"--masks {masks}: give PLUGIN/NAME, as sam/sam2.1-tiny")
+            raise BindplugError(
+                f"--masks {masks}: give PLUGIN/NAME, as `bindplug models` lists them"
+            )
         found.masker = load_masker(plugin, name, device)
     return found
 

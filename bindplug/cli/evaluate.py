@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import click
 
+from ..defaults import JUDGE
 from .detection_options import open_detector, question_options, read_question
 from .options import (
     Finite,
@@ -155,7 +156,7 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@click.option("--judge", default="tiny-clip", show_default=True, help="Who names and compares.")
+@click.option("--judge", default=JUDGE, show_default=True, help="Who names and compares.")
 @click.option("--references", metavar="DIR|CSV", help="Real images of the same classes.")
 @click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")

@@ -5,23 +5,21 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from ..defaults import GENERATOR
 from ..errors import BindplugError
 from .options import device_option, model_option, output_options
 from .output import Failures, clear_errors, say, unique_stems
-from .prompts import FLAGS, PromptCommand, need_prompts, prompts_of
+from .prompts import FLAGS, need_prompts, prompts_of
 
 WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the recipe's
 
 
-@click.command(cls=PromptCommand)
+@click.command()
 @prompts_of(FLAGS)
 @model_option
-@click.option("--generator", default="unclip", show_default=True)
+@click.option("--generator", default=GENERATOR[0], show_default=True)
 @click.option(
-    "--weights",
-    default="tiny",
-    show_default=True,
-    help="A name, or local:PATH. Numbers mix the prompts into one, a weight for each.",
+    "--weights", default=GENERATOR[1], show_default=True, help="A checkpoint: name or local:PATH."
 )
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import click
 from click.core import ParameterSource
 
+from ..defaults import EMBEDDER
 from ..errors import BindplugError
 
 OUTPUT = "bindplug-out"
@@ -74,7 +75,7 @@ def _keep_split(ctx, param, value):
 model_option = options(
     click.option(
         "--model",
-        default="tiny",
+        default=EMBEDDER,
         show_default=True,
         help="Embedder: a name, local:PATH or hf:ORG/REPO.",
     ),

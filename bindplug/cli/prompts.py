@@ -22,8 +22,6 @@ FLAGS = {
 }
 PROMPTS = "bindplug.prompts"  # in click's `Context.meta`
 
-PromptCommand = click.Command
-
 
 class PromptOption(click.Option):
     """A flag of a modality: each use appends (modality, value) to the context's one list, so that

@@ -82,7 +82,7 @@ def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[s
             continue
         try:
             given = {k: v for k, v in json.loads(line).items() if k in MODALITIES}
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise BindplugError(f"line {number} of the list: is no JSON: {err}") from err
         if len(given) != 1 or not isinstance(next(iter(given.values())), str):
             raise BindplugError(

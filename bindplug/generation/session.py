@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ..defaults import EMBEDDER, GENERATOR
 from ..embedding.vectors import Embedding, compose
 from ..errors import BindplugError
 from ..plugins import Embedder, Generator
@@ -41,9 +42,9 @@ class GenerationSession:
 
     def __init__(
         self,
-        embedder: Embedder | str = "tiny",
-        generator: Generator | str = "unclip",
-        weights: str = "tiny",
+        embedder: Embedder | str = EMBEDDER,
+        generator: Generator | str = GENERATOR[0],
+        weights: str = GENERATOR[1],
         device: str = "auto",
         *,
         dtype: str | None = None,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ..defaults import DETECTOR, EMBEDDER, GENERATOR
 from ..device import pick_device
 from ..errors import BindplugError, SpaceMismatch
 from ..plugins import (
@@ -20,7 +21,7 @@ from .registry import plugin, plugins_of
 log = logging.getLogger("bindplug")
 
 
-def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embedder:
+def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Embedder:
     """An embedder by name.
 
     Args:
@@ -74,7 +75,7 @@ def embedder_of(space: str, device: str = "auto") -> Embedder:
 
 
 def load_detector(
-    name: str = "detic", weights: str = "tiny", device: str = "auto", **settings
+    name: str = DETECTOR[0], weights: str = DETECTOR[1], device: str = "auto", **settings
 ) -> Detector:
     """A detector by name, with weights that it ships, fetches, or "local:PATH".
 
@@ -97,7 +98,7 @@ def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Ma
 
 
 def load_generator(
-    name: str = "unclip", weights: str = "tiny", device: str = "auto", **settings
+    name: str = GENERATOR[0], weights: str = GENERATOR[1], device: str = "auto", **settings
 ) -> Generator:
     """A generator by name, with weights that it ships, fetches, or "local:PATH".
 

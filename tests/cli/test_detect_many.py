@@ -56,7 +56,7 @@ def test_resume_does_nothing_twice(run, folder, media, monkeypatch, tmp_path):
     result = run("detect", "--audio", media / "rooster.wav", folder, "--resume", "-o", "out",
                  "--competition", "none")  # fmt: skip
     assert result.exit_code == 2
-    assert "was made from other prompts, models or settings (competition)" in result.stderr
+    assert "was made from other prompts, models or settings (competition" in result.stderr
 
 
 def test_what_to_stand_against(run, media):

@@ -69,7 +69,15 @@ def test_classify(run, refused, media, tmp_path):
         "rain",
     ]
     refused("classify", files[0], words="--labels or --examples")
-    refused("classify", files[0], "--labels", "a", "--option", "unit=m", words="audio has: channel, clips, normalize")
+    refused(
+        "classify",
+        files[0],
+        "--labels",
+        "a",
+        "--option",
+        "unit=m",
+        words="audio has: channel, clips, normalize",
+    )
 
 
 def test_search(run, refused, media, tmp_path, cache_dir):

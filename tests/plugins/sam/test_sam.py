@@ -84,7 +84,7 @@ def test_masks_for_any_detector(masker, media):
     found = detector.detect(seen, prompt, threshold=0.05)
     assert np.array_equal(found.boxes, before.boxes) and len(found)
     assert not np.array_equal(found.masks, before.masks)
-    want = masker.masks(masker.encode_image(seen.picture), seen.picture, found.boxes)
+    want = masker.masks(masker.encode_image(seen.image), seen.image, found.boxes)
     assert np.array_equal(found.masks, want)
     none = detector.detect(seen, prompt, threshold=1.0)
     assert none.masks.shape == (0, 270, 360)
