@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import BindplugError
+from ..storage.cache_dir import derived_folder
 from ..storage.state_dict import check_state, read_state
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
-from .split import modality_of_key, ready, split
+from .split import modality_of_key, ready, split_by_modality
 
 log = logging.getLogger("bindplug")
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
-def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> ImageBind:
+def load_imagebind(
+    path: str | Path, modalities: list[str] | None = None, split: bool = True
+) -> ImageBind:
     """An ImageBind in evaluation mode, float32 on the CPU.
 
     Args:
         path: a folder with `model.safetensors` and `config.json`, or a `.pth` / `.safetensors`
-            file that holds imagebind_huge's state dict; that is split by sense on its first use,
-            into the cache (`bindplug.weights.home`), and only the parts that are needed are read.
-        senses: build and load only these; None loads all.
+            file that holds imagebind_huge's state dict (4.8 GB).
+        modalities: build and load only these trunks; None loads all.
+        split: on the first use of such a file, write a copy to the cache as one file a modality,
+            and read only the files that are needed. False writes and reads no copy: the file is
+            memory-mapped as it is.
 
     Raises:
         BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
@@ -40,10 +46,10 @@ def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> Ima
         state = read_state(path / WEIGHTS)
     else:
         config = imagebind_huge()
-        state = _released_state(path, config, modalities)
+        state = _released_state(path, config, modalities, split)
     with torch.device("meta"):
         model = ImageBind(config, modalities)
-    if modalities is not None:  # the senses that were not asked for are no error
+    if modalities is not None:  # those that were not asked for are no error
         others = set(config.modalities) - set(modalities)
         state = {k: v for k, v in state.items() if modality_of_key(k) not in others}
     check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
@@ -51,25 +57,42 @@ def load_imagebind(path: str | Path, modalities: list[str] | None = None) -> Ima
     return model.eval()
 
 
-def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] | None) -> dict:
-    """The tensors of a file of the released model; on its first use it is split by sense."""
+def _released_state(
+    path: Path, config: ImageBindConfig, modalities: list[str] | None, split: bool
+) -> dict:
+    """The tensors of a file of the released model, memory-mapped; see `load_imagebind`."""
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")
     modalities = list(config.modalities) if modalities is None else modalities
-    files = ready(path, modalities)
+    files = ready(path, modalities) if split else None
     if files is None:
         state = read_state(path)
         with torch.device("meta"):
             shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
         check_state(path, state, shapes)
-        log.info("%s: splitting it by sense, once", path)
+        if not split:
+            return state
+        _announce_split(path)
         try:
-            split(path, state)
+            split_by_modality(path, state)
         except BindplugError as err:  # a full disk is no reason not to answer
             log.warning("%s; reading the whole file instead", err)
             return state
         files = ready(path, modalities)
     return {k: v for f in files for k, v in read_state(f).items()}
+
+
+def _announce_split(path: Path) -> None:
+    free = ""
+    for folder in derived_folder(path).parents:
+        if folder.exists():
+            free = f" ({shutil.disk_usage(folder).free / 1e9:.1f} GB free)"
+            break
+    log.warning(
+        "%s: its first use writes a copy of up to %.1f GB, split by modality, to %s%s; "
+        "load_embedder(..., split=False) reads the file as it is and writes nothing",
+        path, path.stat().st_size / 1e9, derived_folder(path), free,
+    )  # fmt: skip
 
 
 def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:

@@ -1,4 +1,4 @@
-"""The released checkpoint as a safetensors file a sense: a sound reads 345 MB of 4.8 GB."""
+"""The released checkpoint as one safetensors file a modality: audio reads 345 MB of 4.8 GB."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def modality_of_key(key: str) -> str:
 
 
 def ready(path: Path, modalities: list[str]) -> list[Path] | None:
-    """The parts of a checkpoint for some senses, None where one is absent or of a wrong size."""
+    """The parts of a checkpoint for some modalities; None if one is absent or of a wrong size."""
     folder = derived_folder(path)
     try:
         parts = json.loads((folder / INDEX).read_text())["parts"]
@@ -37,8 +37,8 @@ def ready(path: Path, modalities: list[str]) -> list[Path] | None:
     return files if whole else None
 
 
-def split(path: Path, state: dict[str, Tensor]) -> None:
-    """Write one file a sense, each by rename; parts that are there are kept.
+def split_by_modality(path: Path, state: dict[str, Tensor]) -> None:
+    """Write one file a modality, each by rename; parts that are there are kept.
 
     Args:
         path: the checkpoint file that `state` was mapped from.
@@ -92,7 +92,7 @@ def _write_parts(path: Path, folder: Path, groups: dict[str, dict[str, Tensor]])
 
 
 def verify_parts(path: Path) -> list[str]:
-    """The senses whose parts are here; damaged ones are deleted, to be written again on use.
+    """The modalities whose parts are here; damaged ones are deleted, to be written again on use.
 
     Raises:
         BindplugError: a part was damaged.

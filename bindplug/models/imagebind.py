@@ -73,10 +73,11 @@ class ImageBindNetwork(Network):
         return self._trunks[name]
 
 
-def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
+def open_local(path: str | Path, device: str = "cpu", split: bool = True, **settings) -> Embedder:
     """An embedder from a folder with `config.json`, or from a file of the released model.
 
     Args:
+        split: False reads a released file as it is; see `bindplug.imagebind.load_imagebind`.
         settings: as in `Embedder`.
 
     Raises:
@@ -96,7 +97,7 @@ def open_local(path: str | Path, device: str = "cpu", **settings) -> Embedder:
         config, space, weights, templates = imagebind_huge(), HUGE_SPACE, path, None
     fingerprint = file_fingerprint(weights) if weights.exists() else ""
     return Embedder(
-        ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk])),
+        ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk], split)),
         space,
         device,
         fingerprint=fingerprint,
@@ -109,9 +110,10 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     """An embedder from a repository of the Hugging Face hub, in the hub's own cache.
 
     Args:
-        name: "ORG/REPO" or "ORG/REPO@REVISION", with a bindplug folder (`config.json` and
-            `model.safetensors`), `imagebind_huge.pth`, or the released tensors as
-            `model.safetensors`.
+        name: "ORG/REPO@REVISION", or "ORG/REPO" for the commit that its first use on this machine
+            resolved (`bindplug.models.hub.pinned_revision`). It holds a bindplug folder
+            (`config.json` and `model.safetensors`), `imagebind_huge.pth`, or the released tensors
+            as `model.safetensors`.
         settings: as in `Embedder`.
 
     Raises:
@@ -119,17 +121,20 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     """
     from huggingface_hub import snapshot_download
 
+    from .hub import first_line, offline_hub, pinned_revision
+
     repo, _, revision = name.partition("@")
+    revision = revision or pinned_revision(repo)
     try:
-        folder = snapshot_download(
-            repo,
-            revision=revision or None,
-            allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
-            local_files_only=is_offline(),
-        )
+        with offline_hub():
+            folder = snapshot_download(
+                repo,
+                revision=revision,
+                allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
+                local_files_only=is_offline(),
+            )
     except Exception as err:  # the hub raises many kinds
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise BindplugError(f"hf:{name}: cannot be fetched: {reason}") from err
+        raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
     folder = Path(folder)
     released = folder / "imagebind_huge.pth"
     if released.exists():

@@ -15,6 +15,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
     """
     from bindplug.embedding.embedder import Embedder
     from bindplug.errors import BindplugError
+    from bindplug.models.hub import offline_hub
 
     from .network import OpenCLIPNetwork
 
@@ -22,7 +23,8 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
         import open_clip
 
         try:
-            return open_clip.create_model(model, pretrained=weights)
+            with offline_hub():
+                return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
             reason = str(err).splitlines()[0] if str(err) else type(err).__name__
             raise BindplugError(

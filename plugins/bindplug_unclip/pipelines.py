@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bindplug.errors import BindplugError
+from bindplug.models.hub import offline_hub
 from bindplug.storage.cache_dir import is_offline
 
 HERE = Path(__file__).parent
@@ -40,12 +41,13 @@ def open_pipeline(weights: str, folder: Path | None):
                 metadata["repo"], revision=metadata["revision"], local_files_only=is_offline()
             )
         if adapter := metadata.get("adapter"):
-            pipe.load_ip_adapter(
-                adapter["repo"],
-                subfolder=adapter["subfolder"],
-                weight_name=adapter["file"],
-                image_encoder_folder=None,  # the embedding takes its place
-            )
+            with offline_hub():
+                pipe.load_ip_adapter(
+                    adapter["repo"],
+                    subfolder=adapter["subfolder"],
+                    weight_name=adapter["file"],
+                    image_encoder_folder=None,  # the embedding takes its place
+                )
     except Exception as err:  # diffusers and the hub raise many kinds
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise BindplugError(

@@ -1,9 +1,12 @@
-"""Fetching over HTTP from a server that misbehaves in every way that the field knows."""
+"""Downloads from a local HTTP server that misbehaves in every way seen in practice."""
 
 import hashlib
+import json
 import os
 import threading
+import time
 from dataclasses import replace
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -19,12 +22,25 @@ DATA = os.urandom(3 * 2**20 + 17)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`server.behaviour`: whole, cut, short, other, no_ranges, gone, busy_once."""
+    """`server.behaviour`: whole, cut, short, other, no_ranges, gone, busy_once.
+
+    `server.body` is what it has, `server.sent` the headers that go with it (ETag, Last-Modified),
+    `server.busy` a list of (status, Retry-After) answered first.
+    """
 
     def do_GET(self):
         server = self.server
         server.requests.append(self.headers.get("Range"))
-        behaviour, body = server.behaviour, DATA
+        server.if_range.append(self.headers.get("If-Range"))
+        behaviour, body = server.behaviour, server.body
+        if server.busy:
+            status, pause = server.busy.pop(0)
+            self.send_response(status)
+            if pause:
+                self.send_header("Retry-After", pause)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if behaviour == "gone" or (behaviour == "busy_once" and len(server.requests) == 1):
             self.send_error(404 if behaviour == "gone" else 503)
             return
@@ -33,12 +49,15 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour == "short":
             body = DATA[:-5]
         start = 0
-        if self.headers.get("Range") and behaviour != "no_ranges":
+        same = self.headers.get("If-Range") in (None, *server.sent.values()) or server.ignores
+        if self.headers.get("Range") and behaviour != "no_ranges" and same:
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
             self.send_response(206)
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(len(body) - start))
+        for name, value in server.sent.items():
+            self.send_header(name, value)
         self.end_headers()
         end = len(body)
         if behaviour == "cut" or (behaviour == "no_ranges" and len(server.requests) == 1):
@@ -54,12 +73,21 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests, server.behaviour = [], "whole"
+    server.requests, server.if_range, server.behaviour = [], [], "whole"
+    server.body, server.sent, server.busy, server.ignores = DATA, {}, [], False
     server.handle_error = lambda *args: None  # a client that hangs up is part of the test
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """Seconds that a download would have waited."""
+    waited = []
+    monkeypatch.setattr(download, "sleep", waited.append)
+    return waited
 
 
 @pytest.fixture
@@ -100,7 +128,7 @@ def test_a_bad_connection_is_mended(server, checkpoint, behaviour):
 
 @pytest.mark.parametrize("behaviour", ["whole", "cut"])
 def test_a_size_that_nobody_published(server, checkpoint, behaviour):
-    server.behaviour = behaviour
+    server.behaviour, server.sent = behaviour, {"ETag": '"1"'}
     unknown = replace(checkpoint, bytes=None, sha256="")
     assert pull(unknown, progress=False).read_bytes() == DATA
     count = len(server.requests)
@@ -114,6 +142,89 @@ def test_an_interrupted_download_goes_on(server, checkpoint):
     checkpoint.path.with_name("w.pth.part").write_bytes(DATA[:1000])
     assert pull(checkpoint, progress=False).read_bytes() == DATA
     assert server.requests == ["bytes=1000-"]
+
+
+def leave_part(checkpoint, validator=None):
+    """The first 1000 bytes of DATA, as an interrupted download leaves them."""
+    part = checkpoint.path.with_name("w.pth.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(DATA[:1000])
+    if validator:
+        record = {"url": checkpoint.url, "validator": validator}
+        part.with_name("w.pth.part.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"ETag": '"2"'},
+        {"Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"},
+        {"ETag": 'W/"2"', "Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"},  # no weak ETag
+    ],
+)
+@pytest.mark.parametrize("ignores", [False, True])
+def test_a_release_that_changed_is_not_mixed_with_the_old_one(server, checkpoint, sent, ignores):
+    unknown = replace(checkpoint, sha256="")
+    server.sent, server.body, server.ignores = sent, DATA[::-1], ignores
+    leave_part(checkpoint, '"1"')
+    assert pull(unknown, progress=False).read_bytes() == DATA[::-1]
+    assert server.requests[0] == "bytes=1000-" and server.if_range[0] == '"1"'
+    assert server.requests[1:] == ([None] if ignores else [])
+    assert left(checkpoint) == ["w.pth", "w.pth.sha256"]
+
+
+def test_the_validator_of_an_answer_is_kept_for_the_next_request(server, checkpoint):
+    server.behaviour = "cut"
+    server.sent = {"ETag": 'W/"1"', "Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"}
+    assert pull(checkpoint, progress=False).read_bytes() == DATA
+    assert server.if_range == [None] + ["Wed, 25 Nov 2026 10:00:00 GMT"] * 3
+    assert left(checkpoint) == ["w.pth"]
+
+
+def test_without_validator_and_hash_the_download_starts_anew(server, checkpoint):
+    leave_part(checkpoint)
+    assert pull(replace(checkpoint, sha256=""), progress=False).read_bytes() == DATA
+    assert server.requests == [None]
+
+
+def test_the_first_download_counts_where_no_hash_is_published(server, checkpoint):
+    unknown = replace(checkpoint, bytes=None, sha256="")
+    record = pull(unknown, progress=False).with_name("w.pth.sha256")
+    assert record.read_text().strip() == hashlib.sha256(DATA).hexdigest()
+    verify(unknown)
+    unknown.path.write_bytes(DATA[::-1])
+    with pytest.raises(BindplugError, match="is another file than first downloaded"):
+        verify(unknown)
+    assert remove(unknown) and record.exists() and not remove(unknown)
+    server.body = DATA[::-1]
+    with pytest.raises(BindplugError, match="is another file than first downloaded") as caught:
+        pull(unknown, progress=False)
+    assert str(record) in str(caught.value) and left(unknown) == ["w.pth.sha256"]
+    record.write_text("nonsense")
+    with pytest.raises(BindplugError, match="holds no sha256"):
+        pull(unknown, progress=False)
+    record.unlink()
+    assert pull(unknown, progress=False).read_bytes() == DATA[::-1]
+    record.unlink()  # a file of an older bindplug: recorded by the first verify
+    verify(unknown)
+    assert record.read_text().strip() == hashlib.sha256(DATA[::-1]).hexdigest()
+
+
+def test_pauses_grow_and_differ(server, checkpoint, pauses):
+    server.behaviour = "dead"
+    with pytest.raises(BindplugError, match="what came is kept"):
+        pull(checkpoint, progress=False)
+    assert len(pauses) == 4 and len(server.requests) == 5
+    for n, pause in enumerate(pauses, 1):
+        assert 2**n / 2 <= pause <= 2**n
+
+
+def test_retry_after_is_honoured(server, checkpoint, pauses):
+    soon, past = formatdate(time.time() + 30, usegmt=True), formatdate(0, usegmt=True)
+    server.busy = [(429, "7"), (503, soon), (503, "3600"), (429, past)]
+    assert pull(checkpoint, progress=False).read_bytes() == DATA
+    assert pauses[0] == 7 and 27 < pauses[1] <= 30 and pauses[2:] == [60, 0]
+    assert download._retry_after({"Retry-After": "soon"}) is None
 
 
 @pytest.mark.parametrize(
