@@ -17,19 +17,40 @@ log = logging.getLogger("bindplug")
 
 @contextmanager
 def offline_hub() -> Iterator[None]:
-    """Make huggingface_hub, and what loads through it, honour `is_offline` inside a with block.
+    """Make what loads through huggingface_hub inside a with block honour `is_offline`.
 
-    huggingface_hub reads HF_HUB_OFFLINE once, when it is imported; some libraries (open_clip) have
-    no argument for it. So its constant is set for the whole process, and restored afterwards.
+    huggingface_hub reads HF_HUB_OFFLINE once, when it is imported, and some libraries (open_clip)
+    take no argument for it. So its constant is set, for the whole process, and restored afterwards.
+
+    Raises:
+        BindplugError: offline, and a file is not in the hub's cache.
     """
     from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or is_offline()
+    offline, before, root = is_offline(), constants.HF_HUB_OFFLINE, logging.getLogger()
+    constants.HF_HUB_OFFLINE = before or offline
+    if offline:  # open_clip logs there what it raises
+        root.addFilter(_nothing)
     try:
         yield
+    except Exception as err:
+        cause = err
+        while cause and not isinstance(cause, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
+            cause = cause.__cause__ or cause.__context__
+        if not (offline and cause):
+            raise
+        raise BindplugError(
+            f"not in the hub's cache ({constants.HF_HUB_CACHE}), and bindplug is offline; "
+            "run it once with a connection"
+        ) from err
     finally:
         constants.HF_HUB_OFFLINE = before
+        root.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def pinned_revision(repo: str) -> str | None:
