@@ -66,7 +66,8 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
 
 
 def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
-    total = checkpoint.bytes
+    """Complete `part`, check its sha256, and rename it to the checkpoint's path."""
+    total, expected = checkpoint.bytes, expected_sha256(checkpoint)
     have = part.stat().st_size if part.exists() else 0
     if total is not None and have > total:
         part.unlink()
@@ -75,7 +76,7 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
         _need_room(checkpoint, total - have, part.parent)
     with _bar(total, checkpoint.name, progress, have) as bar:
         _Download(checkpoint, part, bar).run()
-    found, expected = hash_file(part, progress), expected_sha256(checkpoint)
+    found = hash_file(part, progress)
     _validator_file(part).unlink(missing_ok=True)
     if expected and found != expected:
         part.unlink()

@@ -201,8 +201,10 @@ def test_the_first_download_counts_where_no_hash_is_published(server, checkpoint
         pull(unknown, progress=False)
     assert str(record) in str(caught.value) and left(unknown) == ["w.pth.sha256"]
     record.write_text("nonsense")
+    count = len(server.requests)
     with pytest.raises(BindplugError, match="holds no sha256"):
         pull(unknown, progress=False)
+    assert len(server.requests) == count
     record.unlink()
     assert pull(unknown, progress=False).read_bytes() == DATA[::-1]
     record.unlink()  # a file of an older bindplug: recorded by the first verify
