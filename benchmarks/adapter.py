@@ -1,6 +1,6 @@
-"""What the adapter adds to a generator's run of 20 steps, and whether --like makes pictures again.
+"""What the adapter adds to a generator's run of 20 steps, and whether --like makes images again.
 
-python benchmarks/adapter.py [--pictures 20]
+python benchmarks/adapter.py [--images 20]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def share(rounds: int = 5) -> None:
         conditioning(generator.pipe, prompt)
         adapter.append(time.perf_counter() - start)
         start = time.perf_counter()
-        generator.paint(prompt, 0)
+        generator.generate_batch(prompt, [0])
         run.append(time.perf_counter() - start)
     print(f"adapter {min(adapter) * 1e3:.2f} ms of {min(run):.2f} s = "
           f"{min(adapter) / min(run):.3%} (asked 1 %)")  # fmt: skip
@@ -44,7 +44,7 @@ def again(count: int) -> None:
         for i in range(count):
             call = ["generate", "--audio", str(sounds[i % len(sounds)]), "--seed", str(i)]
             if i % 3 == 1:
-                call += ["--text", "a tree", "--weights", "0.6", "0.4"]
+                call += ["--text", "a tree", "--mix", "0.6,0.4"]
             if i % 3 == 2:
                 call += ["--init-image", str(MEDIA / "farm.png"), "--strength", "0.7"]
             first, second = (Path(scratch, f"{n}{i}") for n in "ab")
@@ -58,10 +58,10 @@ def again(count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--images", type=int, default=20)
     args = parser.parse_args()
     share()
-    again(args.pictures)
+    again(args.images)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Native Detic: where the time of a picture goes, beside the least that arithmetic needs; cold
+"""Native Detic: where the time of an image goes, beside the least that arithmetic needs; cold
 start against the naive flow; and what more prompts cost. Random weights, R50 by default.
 
 python benchmarks/detic.py [--backbone r50|swinb] [--device cuda] [--rounds 3]

@@ -1,4 +1,4 @@
-"""Peak resident memory against the length of the job: sounds embedded, pictures searched, and a
+"""Peak resident memory against the length of the job: sounds embedded, images searched, and a
 video searched.
 
 python benchmarks/memory.py [embed] [detect] [video]

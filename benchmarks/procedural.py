@@ -5,8 +5,8 @@ python benchmarks/procedural.py imagebind_huge.pth      (4.8 GB)
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 import zlib
 from pathlib import Path
 
@@ -67,4 +67,6 @@ def save(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(save(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", type=Path)
+    print(save(parser.parse_args().path))

@@ -5,6 +5,7 @@ python benchmarks/startup.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ COMMANDS = {
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print(f"{os.cpu_count()} cores; seconds of 3 runs, least first")
     with tempfile.TemporaryDirectory() as folder:
         for name, command in COMMANDS.items():

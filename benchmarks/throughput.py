@@ -1,10 +1,10 @@
-"""Clips, pictures and texts a second: file by file against bindplug's stream.
+"""Clips, images and texts a second: file by file against bindplug's stream.
 
 python benchmarks/throughput.py [--model tiny|local:imagebind_huge.pth] [--count 200] [--device cpu]
 
 The naive side reads a file, runs the network on it, and goes on to the next, with the reference's
 three clips a sound; ours decodes ahead in threads, batches, and leaves out clips that are copies.
-Both sides in turns, the best of some rounds. On a GPU, `--matrix` measures pictures in bfloat16
+Both sides in turns, the best of some rounds. On a GPU, `--matrix` measures images in bfloat16
 against the device's own rate for matrix products.
 """
 
@@ -44,7 +44,7 @@ def naive(model, modality: str, items: list, device: str) -> np.ndarray:
 
 
 def inputs(folder: Path, count: int) -> dict[str, list]:
-    """Sounds of 1 s and of 10 s at 44.1 kHz, pictures of 640 x 480, texts."""
+    """Sounds of 1 s and of 10 s at 44.1 kHz, images of 640 x 480, texts."""
     import soundfile
     from PIL import Image
 
@@ -77,9 +77,9 @@ def matrix_rate(device: str) -> float:
     return 10 * 2 * 8192**3 / seconds
 
 
-def picture_share(embedder, device: str, batch: int = 256) -> float:
-    """FLOP/s of the vision trunk on resident pictures, by its matrix products alone."""
-    model = embedder._model("vision")
+def image_share(embedder, device: str, batch: int = 256) -> float:
+    """FLOP/s of the vision trunk on resident images, by its matrix products alone."""
+    model = embedder.network._trunk("vision")
     c = model.config.vision
     tokens = (c.image_size // c.patch_size) ** 2 + 1
     each = c.depth * (24 * tokens * c.width**2 + 4 * tokens**2 * c.width)
@@ -87,7 +87,7 @@ def picture_share(embedder, device: str, batch: int = 256) -> float:
     with torch.inference_mode():
         work = partial(model.encode_clips, "vision", x)
         seconds = min(seconds_of(work, device) for _ in range(5))
-    print(f"vision trunk: {batch / seconds:.0f} pictures/s")
+    print(f"vision trunk: {batch / seconds:.0f} images/s")
     return batch * each / seconds
 
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--senses", default="audio,image,text")
+    parser.add_argument("--modalities", default="audio,image,text")
     parser.add_argument("--matrix", action="store_true")
     args = parser.parse_args()
     embedder = bindplug.load_embedder(args.model, args.device)
@@ -108,7 +108,7 @@ def main() -> None:
             modality = name.split(",")[0]
             if modality not in args.modalities.split(","):
                 continue
-            model = embedder._model(NETWORK[modality])
+            model = embedder.network._trunk(NETWORK[modality])
             sides = {
                 "naive": lambda m=model, s=modality, i=items: naive(m, s, i, args.device),
                 "ours": lambda s=modality, i=items: embedder.embed(**{s: i}).vectors,
@@ -123,8 +123,8 @@ def main() -> None:
             print(f"{name:<16}{a:>10.1f}{b:>10.1f}{b / a:>8.2f}")
     if args.matrix:
         half = bindplug.load_embedder(args.model, args.device, dtype="bfloat16")
-        share = picture_share(half, args.device) / matrix_rate(args.device)
-        print(f"pictures in bfloat16 at {share:.0%} of the matrix rate")
+        share = image_share(half, args.device) / matrix_rate(args.device)
+        print(f"images in bfloat16 at {share:.0%} of the matrix rate")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Embeddings kept on disk by what they were made of."""
+"""Embeddings kept on disk by the content that they were computed from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -13,86 +14,157 @@ import numpy as np
 
 from .errors import BindplugError
 
+log = logging.getLogger("bindplug")
+APPLICATION = 0x62706C67  # SQLite's application_id, big-endian in bytes 68 to 72 of a file: "bplg"
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 
 class Cache:
     """A SQLite file of embeddings, keyed by content, network and settings; processes may share it.
+
+    A damaged cache is set aside as `PATH.damaged` and made anew, with a warning. It grows without
+    a bound; delete the file to be rid of it.
 
     Args:
         path: the file; it is made if it is not there.
 
     Raises:
-        BindplugError: the file cannot be written, or is no such cache.
+        BindplugError: the file cannot be written, or is something else than such a cache.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self._local = threading.local()  # SQLite's connections belong to one thread
-        self._connection()
+        self._lock, self._generation = threading.Lock(), 0
+        self._run("SELECT 1")
 
     def _connection(self) -> sqlite3.Connection:
-        if not hasattr(self._local, "db"):
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute(
-                    "CREATE TABLE IF NOT EXISTS embeddings "
-                    "(key TEXT PRIMARY KEY, width INTEGER, vectors BLOB, times TEXT)"
-                )
-            except (OSError, sqlite3.Error) as err:
-                raise BindplugError(
-                    f"{self.path}: cannot be used as an embedding cache ({err}); choose another"
-                ) from err
-            self._local.db = db
+        if getattr(self._local, "generation", None) != self._generation:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            generation = self._generation
+            db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+            if tables and "embeddings" not in tables:
+                raise sqlite3.Error("it is a database of something else")
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(f"PRAGMA application_id={APPLICATION}")
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS embeddings "
+                "(key TEXT PRIMARY KEY, width INTEGER, vectors BLOB, times TEXT)"
+            )
+            self._local.db, self._local.generation = db, generation
         return self._local.db
 
-    def key(self, item, settings: str) -> str:
-        """sha256 of an input's content and the settings.
+    def _run(self, sql: str, values: tuple = ()) -> tuple | None:
+        """The first row that a statement gives."""
+        generation = self._generation
+        try:
+            try:
+                return self._connection().execute(sql, values).fetchone()
+            except sqlite3.DatabaseError as err:
+                if getattr(err, "sqlite_errorcode", 0) & 0xFF not in DAMAGED or not self._is_ours():
+                    raise
+                self._renew(generation, err)
+                return self._connection().execute(sql, values).fetchone()
+        except (OSError, sqlite3.Error) as err:
+            raise BindplugError(
+                f"{self.path}: cannot be used as an embedding cache ({err}); choose another"
+            ) from err
 
-        Raises:
-            BindplugError: a file that is not there.
+    def _is_ours(self) -> bool:
+        with self.path.open("rb") as file:
+            return file.read(72)[68:] == APPLICATION.to_bytes(4, "big")
+
+    def _renew(self, generation: int, err: Exception) -> None:
+        with self._lock:
+            if self._generation == generation:
+                log.warning("%s: is damaged (%s); it is made anew", self.path, err)
+                for ending in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
+                self._generation += 1
+
+    def key(self, modality: str, item, settings: str) -> str | None:
+        """sha256 of an input's content and the settings; None for what cannot be known without
+        using it up (a pipe, a socket) or is of no known kind, and then it is not cached.
+
+        Args:
+            item: as in `Embedder.embed`: a `str` is the text itself for "text" and a path for
+                other modalities.
         """
-        digest = hashlib.sha256(settings.encode())
-        for part in item if isinstance(item, tuple) else (item,):
-            digest.update(_content(part))
-        return digest.hexdigest()
+        try:
+            content = _text(item) if modality == "text" and isinstance(item, str) else _hash(item)
+        except Exception:  # what cannot be read is reported by the one who reads it
+            return None
+        return hashlib.sha256(f"{modality}\n{settings}\n".encode() + content).hexdigest()
 
     def get(self, key: str) -> tuple[np.ndarray | None, tuple]:
         """((n, D) float32, times), or (None, ()) where there is nothing."""
-        row = (
-            self._connection()
-            .execute("SELECT width, vectors, times FROM embeddings WHERE key = ?", (key,))
-            .fetchone()
-        )
-        if row is None:
+        row = self._run("SELECT width, vectors, times FROM embeddings WHERE key = ?", (key,))
+        try:
+            vectors = np.frombuffer(row[1], "<f4").reshape(-1, row[0])
+            return vectors, tuple(tuple(t) for t in json.loads(row[2]))
+        except (TypeError, ValueError):  # no row, or a damaged one
             return None, ()
-        vectors = np.frombuffer(row[1], "<f4").reshape(-1, row[0])
-        return vectors, tuple(tuple(t) for t in json.loads(row[2]))
 
     def put(self, key: str, vectors: np.ndarray, times: tuple) -> None:
+        """Keep (n, D) vectors.
+
+        Raises:
+            BindplugError: it cannot be written.
+        """
         data = vectors.astype("<f4").tobytes()
-        try:
-            self._connection().execute(
-                "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-                (key, vectors.shape[1], data, json.dumps(times)),
-            )
-        except sqlite3.Error as err:
-            raise BindplugError(f"{self.path}: cannot be written ({err}); free some room") from err
+        self._run(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
+            (key, vectors.shape[1], data, json.dumps(times)),
+        )
 
 
-def _content(item) -> bytes:
-    """What an input is, as bytes: a file by what is in it."""
-    if isinstance(item, os.PathLike) or (isinstance(item, str) and os.path.isfile(item)):
-        try:
-            with open(item, "rb") as file:
-                return b"file" + hashlib.file_digest(file, "sha256").digest()
-        except OSError as err:
-            raise BindplugError(f"{os.fspath(item)}: cannot be read ({err.strerror})") from err
-    if hasattr(item, "read"):
-        data = item.read()
+def _text(text: str) -> bytes:
+    return hashlib.sha256(b"text" + text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _hash(item) -> bytes:
+    """sha256 of what an input is: its kind, then its content.
+
+    Raises:
+        Exception: of any kind, where that cannot be known.
+    """
+    if isinstance(item, (str, os.PathLike)):
+        if not os.path.isfile(item):
+            raise ValueError("no regular file")
+        with open(item, "rb") as file:
+            head, data = f"file {Path(item).suffix.lower()}", _hash_stream(file)
+    elif isinstance(item, dict):
+        head, data = "dict", b"".join(_text(str(k)) + _hash(v) for k, v in sorted(item.items()))
+    elif isinstance(item, (tuple, list)):
+        head, data = type(item).__name__, b"".join(_hash(part) for part in item)
+    elif item is None or isinstance(item, (bool, int, float)):
+        head, data = type(item).__name__, repr(item).encode()
+    elif hasattr(item, "getexif"):  # PIL
+        meaning = (item.getpalette(), item.info.get("transparency"), item.getexif().get(0x0112))
+        head, data = f"image {item.mode} {item.size} {meaning}", item.tobytes()
+    elif hasattr(item, "detach") and hasattr(item, "dtype"):  # torch
+        import torch
+
+        data = item.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        head = f"{item.dtype} {tuple(item.shape)}"
+    elif hasattr(item, "read"):
         item.seek(0)
-        return b"file" + hashlib.sha256(data).digest()
-    if hasattr(item, "__array__") or hasattr(item, "__array_interface__"):
-        array = np.ascontiguousarray(np.asarray(item))
-        return f"{array.shape} {array.dtype}".encode() + array.tobytes()
-    return f"{type(item).__name__} {item!r}".encode()
+        head, data = "file", _hash_stream(item)
+        item.seek(0)
+    elif hasattr(item, "__array__") or hasattr(item, "__array_interface__"):
+        array = np.asarray(item)
+        if array.dtype.hasobject:
+            raise ValueError("an array of objects")
+        head, data = f"{array.dtype.str} {array.shape}", np.ascontiguousarray(array).tobytes()
+    else:
+        raise ValueError(f"a {type(item).__name__}")
+    return hashlib.sha256(hashlib.sha256(head.encode()).digest() + data).digest()
+
+
+def _hash_stream(file) -> bytes:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.digest()

@@ -1,15 +1,33 @@
-"""What bindplug raises for a mistake that its user can mend."""
+"""What bindplug raises for its users, each with the exit code that the command line ends with."""
 
 
 class BindplugError(Exception):
-    """Bad input: the message is one line that names the thing and the mend."""
+    """Bad input. The message is one line that names the file or option and says what to do."""
 
     exit_code = 2
 
 
-class SpaceMismatch(BindplugError):
-    """Two embeddings, or an embedding and a host, of different spaces."""
+class FileExists(BindplugError):
+    """An output file exists and may not be replaced."""
 
 
 class MissingDependency(BindplugError):
-    """A package, plugin or checkpoint that is not there."""
+    """A package, plugin or checkpoint that is not installed or not downloaded."""
+
+    exit_code = 3
+
+
+class SpaceMismatch(BindplugError):
+    """Embeddings of two spaces, or an embedding and a target model of two spaces."""
+
+    exit_code = 4
+
+
+class InputsFailed(BindplugError):
+    """Some of many inputs could not be used; the others are done. One line for each."""
+
+    exit_code = 5
+
+
+class BindplugWarning(UserWarning):
+    """Something that may not be meant and does not stop the work. One line, as in BindplugError."""

@@ -1,4 +1,4 @@
-"""Find in a picture what a sound, a text or another picture means."""
+"""Find in an image what a sound, a text or another image means."""
 
 import bindplug
 

@@ -1,31 +1,37 @@
-""" """
+"""Word lists that bridges and detection compete over: shipped, from timm, or of a file."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
+from ..storage.text_file import read_text
 
 
 def default_vocabulary(modality: str | None = None) -> list[str]:
-    """About a thousand names of everyday things, shipped with bindplug.
+    """1,003 names of everyday things, shipped with bindplug.
 
     Args:
-        modality: "audio" gives only those that are known by a sound of their own: what makes
-            none would merely take weight from the others.
+        modality: "audio" gives only the 163 that make a sound of their own: a word that is never
+            heard would only take probability from the others. None and any other modality give
+            all of them.
+
+    Raises:
+        BindplugError: an unknown modality.
     """
+    if modality not in (None, "mixed", *MODALITIES):
+        raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
     return read_shipped("sounding" if modality == "audio" else "default")
 
 
 def read_shipped(name: str) -> list[str]:
+    """The words of "default", "sounding" or "lvis", in the order of the file."""
     text = files("bindplug.bridge").joinpath("vocabularies", f"{name}.txt").read_text("utf-8")
     return text.split("\n")[:-1]
 
 
 SHIPPED = ("default", "sounding", "lvis")
-
-
 IMAGENET = ("imagenet-1k", "imagenet-21k")
 
 
@@ -36,10 +42,10 @@ def read_vocabulary(name: str) -> list[str]:
         name: "default" (1,003 everyday things), "sounding" (163 that sound), "lvis" (the 1,203
             categories of LVIS v1, CC BY 4.0, in its order, underscores as spaces), "imagenet-1k"
             or "imagenet-21k" (the first name of each synset, from timm), or a file with one a
-            line.
+            line (UTF-8). Duplicates and blank lines are left out.
 
     Raises:
-        BindplugError: no such vocabulary, or an empty one.
+        BindplugError: no such vocabulary, a file that is no text, or an empty one.
     """
     if name in SHIPPED:
         return read_shipped(name)
@@ -47,10 +53,12 @@ def read_vocabulary(name: str) -> list[str]:
         words = _imagenet(name)
     else:
         try:
-            words = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as err:
+            words = [line.strip() for line in read_text(name).splitlines()]
+        except BindplugError as err:
             known = ", ".join([*SHIPPED, *IMAGENET])
-            raise BindplugError(f"no vocabulary {name!r}; choose {known}, or a text file") from err
+            raise BindplugError(
+                f"no vocabulary {name!r}; choose {known}, or a text file ({err})"
+            ) from err
     words = list(dict.fromkeys(w for w in words if w))
     if not words:
         raise BindplugError(f"{name}: holds no words")

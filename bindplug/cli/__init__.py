@@ -7,19 +7,30 @@ from importlib import import_module
 import click
 
 from .. import __version__
+from .output import clear_errors
 
 COMMANDS = {
-    "demo": "Hear recordings, find what they mean in pictures and paint it, offline.",
-    "detect": "Find in pictures what a sound, text or picture means.",
-    "generate": "Paint what a sound, text or picture means.",
-    "embed": "Write embeddings of files of any sense to a file.",
+    "demo": "Name five recordings, find them in two images and generate images, offline.",
+    "detect": "Find in images what a sound, text or image means.",
+    "generate": "Generate images of what a sound, text or image means.",
+    "embed": "Write embeddings of files of any modality to a file.",
     "classify": "Name files, by labels or by a few examples.",
-    "search": "Find a folder's files by sound, text, picture or a mixture.",
-    "evaluate": "Measure naming and retrieval on labelled files.",
-    "bridge": "Build bridges between spaces, and say what they hear.",
+    "search": "Find a folder's files by sound, text, image or a mixture.",
+    "evaluate": "Measure naming, retrieval and detection on labelled files.",
+    "bridge": "Build bridges between spaces, and explain embeddings in words.",
     "models": "List, fetch, check and remove weights.",
-    "plugins": "List embedders, detectors and generators.",
+    "plugins": "List embedders, detectors, maskers and generators.",
     "doctor": "Say what works on this machine, and if not, why.",
+}
+EXIT_CODES = {
+    "0": "done",
+    "1": "unexpected error; BINDPLUG_DEBUG=1 shows the traceback",
+    "2": "bad input or option",
+    "3": "a package, plugin or checkpoint is missing",
+    "4": "embedding spaces that do not fit",
+    "5": "some inputs failed, the others are done (--keep-going)",
+    "130": "interrupted",
+    "143": "terminated",
 }
 
 
@@ -33,8 +44,13 @@ class Commands(click.Group):
         return getattr(import_module(f"{__name__}.{name}"), name)
 
     def format_commands(self, ctx, formatter):
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, rows in (("Commands", COMMANDS), ("Exit codes", EXIT_CODES)):
+            with formatter.section(title):
+                formatter.write_dl(list(rows.items()))
+
+    @clear_errors
+    def invoke(self, ctx):
+        return super().invoke(ctx)
 
 
 @click.command(cls=Commands)
@@ -47,3 +63,6 @@ def main() -> None:
       bindplug detect --audio dog.wav image.jpg
       bindplug generate --audio rain.wav
     """
+    from ..storage.atomic import exit_on_sigterm
+
+    exit_on_sigterm()

@@ -2,20 +2,29 @@ from __future__ import annotations
 
 import click
 
-from ..errors import BindplugError
-from .options import device_option, model_option, options
-from .output import clear_errors, put_json, say
-from .prompts import PromptCommand, need_prompts, prompt_options
+from .options import (
+    device_option,
+    json_options,
+    model_option,
+    open_embedder,
+    options,
+    read_options,
+    template_option,
+    transform_option,
+)
+from .output import put_json, say
+from .prompts import embed_prompt, need_prompts, prompt_options
 
 to_option = click.option(
-    "--to", "target", default="tiny-clip", show_default=True, help="Embedder of the host's space."
+    "--to",
+    "target",
+    default="tiny-clip",
+    show_default=True,
+    help="Embedder of the target model's space.",
 )
 vocabulary_option = click.option(
     "--vocabulary",
     help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines.",
-)
-template_option = click.option(
-    "--template", "templates", multiple=True, help='How the host words names, as "a {}".'
 )
 
 fit_options = options(
@@ -30,12 +39,11 @@ fit_options = options(
 
 @click.group()
 def bridge():
-    """Build bridges between embedding spaces, and say what they hear."""
+    """Build bridges between embedding spaces, and explain embeddings in words."""
 
 
 @bridge.command()
 @fit_options
-@clear_errors
 def build(model, target, kind, vocabulary, templates, device):
     """Encode a vocabulary on both sides, so that crossing later takes no time.
 
@@ -50,7 +58,6 @@ def build(model, target, kind, vocabulary, templates, device):
 
 @bridge.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@clear_errors
 def list_command(as_json):
     """The word lists that are encoded already, and for which spaces."""
     from ..bridge.text_cache import kept
@@ -65,7 +72,6 @@ def list_command(as_json):
 
 @bridge.command()
 @fit_options
-@clear_errors
 def show(model, target, kind, vocabulary, templates, device):
     """How well a bridge carries its own words: the share that stay nearest to themselves."""
     import numpy as np
@@ -83,28 +89,29 @@ def show(model, target, kind, vocabulary, templates, device):
     click.echo(f"{fitted}: {right.mean():.1%} of its words stay nearest to themselves")
 
 
-@bridge.command(cls=PromptCommand)
+@bridge.command()
 @prompt_options
 @model_option
 @to_option
 @vocabulary_option
 @click.option("--top-k", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--json", "json_file", metavar="FILE|-", help="As JSON.")
-@click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists.")
+@json_options
+@transform_option
 @device_option
-@clear_errors
-def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, device):
-    """Say in words what each prompt is taken for.
+def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, transform_options,
+            device):  # fmt: skip
+    """Print the words of a vocabulary that each prompt is nearest to, with their probabilities.
 
     \b
       bindplug bridge explain --audio dog.wav
     """
     need_prompts(prompts)
+    own = read_options(transform_options, {m for m, _ in prompts})
     sides, rows = _load(model, target, device), []
     for kind, value in prompts:
         words = vocabulary or ("sounding" if kind == "audio" else "default")
         fitted = _fit(sides, "vocabulary", words, ())
-        heard = fitted.explain(sides[0].embed(**{kind: value}), top=top_k)[0]
+        heard = fitted.explain(embed_prompt(sides[0], (kind, value), own), top=top_k)[0]
         rows.append({"prompt": value, "words": dict(heard)})
         if json_file != "-":
             click.echo(f"{value}  " + ", ".join(f"{p:.2f} {word}" for word, p in heard))
@@ -115,14 +122,12 @@ def _load(model, target, device):
     """The embedders on both sides."""
     from ..models.load import load_embedder
 
-    return load_embedder(model, device), load_embedder(target, device)
+    return open_embedder(model, device), load_embedder(target, device)
 
 
 def _fit(sides, kind, vocabulary, templates):
     from ..bridge import TEMPLATES, fit_bridge
     from ..bridge.vocabulary import read_vocabulary
 
-    if any("{}" not in t for t in templates):
-        raise BindplugError('a template holds "{}" for the name, as "a {}"')
     words = read_vocabulary(vocabulary)
     return fit_bridge(kind, *sides, words, templates or TEMPLATES, progress=True)

@@ -5,34 +5,30 @@ import click
 from ..errors import BindplugError
 from .options import (
     device_option,
+    json_options,
+    modality_option,
     model_option,
     open_embedder,
     read_options,
     speed_options,
+    template_option,
     transform_option,
 )
-from .output import Failures, clear_errors, put_json
+from .output import Failures, put_json
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--labels", metavar="A,B,...|FILE", help="Names, or a file with one a line.")
 @click.option("--examples", metavar="DIR", help="A folder with one folder of examples a class.")
-@click.option("--modality", "--sense", help="Of the files; by default their endings say it.")
-@click.option(
-    "--template",
-    "templates",
-    multiple=True,
-    help="Instead of the model's own, or CLIP's 80: \"a {}\".",
-)
+@modality_option("Of the files; by default their endings say it.")
+@template_option
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--json", "json_file", metavar="FILE|-", help="All probabilities as JSON.")
-@click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists.")
+@json_options
 @transform_option
 @model_option
 @speed_options
 @device_option
-@clear_errors
 def classify(files, labels, examples, modality, templates, top_k, json_file, overwrite,
              transform_options, model, device, **speed):  # fmt: skip
     """Name each FILE: by labels (zero-shot), or by a few examples (a linear probe).

@@ -9,7 +9,7 @@ from .output import clear_errors, say
 
 
 def media_folder() -> Path:
-    """The sounds and scenes that are installed, or those of a source tree."""
+    """The folder of recordings and images that are installed, or that of a source tree."""
     installed = Path(__file__).parents[1] / "media"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / "media"
 
@@ -19,7 +19,7 @@ def media_folder() -> Path:
 @device_option
 @clear_errors
 def demo(output, overwrite, device):
-    """Hear five recordings: find in two pictures what they mean, and paint it.
+    """Find in two images what five recordings mean, and generate an image of each.
 
     Writes demo.png, a contact sheet.
     """
@@ -36,23 +36,23 @@ def demo(output, overwrite, device):
     scenes = sorted(media.glob("*.png"))
     embedder = load_embedder("tiny", device)
     detector = load_detector("detic", "tiny", device)
-    painter = load_generator("unclip", "tiny", device)
-    heard = embedder.embed(audio=[str(s) for s in sounds])
-    _, bridge = cross(heard, detector.space)
+    generator = load_generator("unclip", "tiny", device)
+    prompts = embedder.embed(audio=[str(s) for s in sounds])
+    _, bridge = cross(prompts, detector.space)
     rows = []
     for i, sound in enumerate(sounds):
-        words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(heard[i], top=3)[0])
+        words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(prompts[i], top=3)[0])
         say(f"{sound.name}: heard as {words}")
         cells = []
         for scene in scenes:
-            found = detector.detect(str(scene), heard[i])
+            found = detector.detect(str(scene), prompts[i])
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))
-        [picture] = painter.generate(heard[i])
-        cells.append(("painted", picture))
+        [image] = generator.generate(prompts[i])
+        cells.append(("generated", image))
         rows.append((f"{Path(sound).name}, heard as {words}", cells))
-    picture = sheet(rows)
-    write_file(target, lambda f: picture.save(f, format="PNG"))
+    image = sheet(rows)
+    write_file(target, lambda f: image.save(f, format="PNG"))
     say("contact sheet:")
     click.echo(target.resolve())

@@ -1,196 +1,125 @@
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ..errors import BindplugError
-from .detection_options import open_detector, question_options, read_question
-from .options import device_option, keep_going_option, model_option, output_options
-from .output import Failures, JsonStream, clear_errors, put_json, say, unique_stems
-from .prompts import FLAGS, PromptCommand, embed_prompts, mix_prompts, need_prompts, prompts_of
+from .detect_job import Job, describe_job, find_images, hold_folder
+from .detection_options import negatives_of, open_detector, question_options, read_question
+from .options import (
+    device_option,
+    is_given,
+    keep_going_option,
+    model_option,
+    open_embedder,
+    output_options,
+    read_options,
+    transform_option,
+)
+from .output import Failures, JsonStream, put_json, refuse_inputs, say
+from .prompts import FLAGS, embed_prompts, mix_prompts, need_prompts, prompts_of
 
 
-@click.command(cls=PromptCommand)
+@click.command()
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @prompts_of([s for s in FLAGS if s != "video"])
 @click.option("--video", metavar="FILE", help="Search this video, by its own sound if no prompt.")
+@transform_option
 @model_option
 @question_options
 @click.option("--json", "json_file", metavar="FILE|-", help="Objects as JSON.")
 @click.option("--coco", metavar="FILE|-", help="Objects as COCO results.")
-@click.option("--overlay/--no-overlay", default=True, help="Write a picture for each image.")
+@click.option(
+    "--overlay/--no-overlay",
+    default=True,
+    help="Write an image with the objects drawn on it; without, a JSON where -o is given.",
+)
 @click.option("--batch-size", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--resume", is_flag=True, help="Take pictures that are done already as they are.")
+@click.option("--resume", is_flag=True, help="Keep results that were made from the same.")
 @keep_going_option
 @output_options
 @device_option
-@clear_errors
-def detect(
-    images,
-    prompts,
-    mix,
-    video,
-    model,
-    detector,
-    weights,
-    masks,
-    dtype,
-    json_file,
-    coco,
-    overlay,
-    batch_size,
-    resume,
-    keep_going,
-    output,
-    overwrite,
-    device,
-    **question,
-):
-    """Find in each IMAGE what a sound, text or picture means.
+def detect(images, prompts, mix, video, transform_options, model, detector, weights, masks, dtype,
+           json_file, coco, overlay, batch_size, resume, keep_going, output, overwrite, device,
+           **question):  # fmt: skip
+    """Find in each IMAGE what a sound, text or image means.
 
-    A folder or a pattern stands for its pictures.
+    A folder or a pattern stands for its images. Without a prompt, all words of --vocabulary are
+    looked for.
 
     \b
       bindplug detect --audio dog.wav image.jpg
       bindplug detect --audio dog.wav --audio train.wav --json - *.jpg
-      bindplug detect --audio dog.wav --text "on grass" --weights 0.7 0.3 image.jpg
-      bindplug detect --audio dog.wav --negative-text wolf pictures/ --keep-going
+      bindplug detect --audio dog.wav --text "on grass" --mix 0.7,0.3 image.jpg
+      bindplug detect --audio dog.wav --negative-text wolf images/ --keep-going
+      bindplug detect --vocabulary lvis image.jpg
       bindplug detect --video clip.mp4
     """
     from ..detection.detector import Finder
-    from ..embedding.inputs import expand
-    from ..models.load import load_embedder
 
+    vocabulary = None if prompts or video else question["vocabulary"]
     if bool(images) == bool(video):
-        raise BindplugError("give pictures, or one --video")
-    if not video:
+        raise BindplugError("give images, or one --video")
+    if json_file == coco == "-":
+        raise BindplugError("--json - and --coco - would interleave; write one of them to a file")
+    if not video and not vocabulary:
         need_prompts(prompts)
-    failures = Failures(keep_going)
-    images = [path for image in images for path in expand("image", image)]
-    job = Job(images, output, overlay, overwrite, resume)
-    embedder = load_embedder(model, device)
+    writes = overlay or is_given("output")
+    if resume and not writes:
+        raise BindplugError("--resume goes by the files of --output; give -o with --no-overlay")
+    failures, negatives = Failures(keep_going), negatives_of(question)
+    options = read_options(transform_options, {m for m, _ in prompts + negatives})
+    images = find_images(images)
+    inputs = [value for modality, value in prompts + negatives if modality != "text"]
+    inputs += [video] if video else images
+    job = Job(images, inputs, output if writes else None, overlay, overwrite, resume)
+    refuse_inputs([Path(f) for f in (json_file, coco) if f not in (None, "-")], inputs)
+    embedder = open_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, **question)
+    asked = read_question(embedder, failures, question, options)
     prompt = None
     if mix:
-        prompt = mix_prompts(embedder, prompts, mix)
+        prompt = mix_prompts(embedder, prompts, mix, options)
     elif prompts:
-        prompt = embed_prompts(embedder, failures, prompts)
+        prompt = embed_prompts(embedder, failures, prompts, options)
+    elif vocabulary:
+        prompt = embedder.embed(text=asked["vocabulary"])
+        asked["competition"] = asked["competition"] or "none"
     if video:
-        _watch(finder, embedder, video, prompt, asked, output, overwrite, json_file, coco)
+        if prompt is not None:
+            asked["prompt"] = prompt
+        _detect_video(finder, embedder, video, inputs, asked, output, overwrite, json_file, coco)
+        failures.finish()
         return
+    made_from = describe_job(
+        embedder, finder, prompts, negatives, asked, mix=mix, dtype=dtype, options=options
+    )
     with ExitStack() as stack:
         streams = []
         for target, name in ((json_file, "images"), (coco, None)):
             if target is not None:
                 streams.append(JsonStream(target, name, overwrite))
                 stack.callback(streams[-1].discard)
-        job.run(Finder(finder, prompt, **asked), batch_size, failures, streams)
+        job.run(Finder(finder, prompt, **asked), made_from, batch_size, failures, streams)
     failures.finish()
 
 
-class Job:
-    """Pictures of one call, which of them are done, and where results go.
-
-    Args:
-        resume: pictures whose JSON is in the output folder are done.
-
-    Raises:
-        BindplugError: results that exist and are neither resumed nor overwritten.
-    """
-
-    def __init__(self, images, output, overlay, overwrite, resume):
-        from ..storage.atomic import make_folder, refuse_existing
-
-        self.images, self.overlay = images, overlay
-        self.stems, self.output, self.done = unique_stems(images), Path(output), {}
-        if resume and not overlay:
-            raise BindplugError("--resume goes by the files of --output; leave out --no-overlay")
-        if not overlay:
-            return
-        if images:
-            make_folder(output)
-        for stem in self.stems:
-            files = [self.output / f"{stem}.png", self.output / f"{stem}.json"]
-            if resume and files[1].exists():  # written last
-                self.done[stem] = files[1]
-            else:
-                refuse_existing(files, overwrite or resume)
-
-    def run(self, finder, batch_size: int, failures: Failures, streams: list) -> None:
-        """Detect, and write each picture's result at once."""
-        from ..detection.results import coco_entries, document_head
-
-        head = document_head({**finder.query.metadata, "detector": finder.detector.name})
-        for number, entry in self._entries(finder, batch_size, head, failures):
-            for stream in streams:
-                rows = [entry] if stream.name else coco_entries(entry, number)
-                for row in rows:
-                    stream.add(row, head)
-        for stream in streams:
-            stream.close(head)
-        if self.done:
-            say(f"{len(self.done)} pictures were done already")
-        if not head["bridge"].startswith("identity"):
-            say(f"bridge: {head['bridge']}, competition: {head['competition']}")
-
-    def _entries(self, finder, batch_size, head, failures) -> Iterator[tuple[int, dict]]:
-        """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""
-        order = deque(zip(range(1, len(self.images) + 1), self.images, self.stems, strict=True))
-        new = [image for _, image, stem in order if stem not in self.done]
-        for path, found in finder.stream(new, batch_size):
-            yield from self._kept(order, head)
-            number, _, stem = order.popleft()
-            if isinstance(found, BindplugError):
-                failures.add(found)
-                continue
-            yield number, self._write(found, path, stem)
-        yield from self._kept(order, head)
-
-    def _kept(self, order: deque, head: dict) -> Iterator[tuple[int, dict]]:
-        while order and order[0][2] in self.done:
-            number, path, stem = order.popleft()
-            file = self.done[stem]
-            try:
-                kept = json.loads(file.read_text())
-                same = {key: kept[key] for key in head} == head
-                entry = kept["images"][0]
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as err:
-                raise BindplugError(f"{file}: cannot be read; delete it and resume again") from err
-            if not same:
-                raise BindplugError(
-                    f"{file}: is of other models, bridge or contrast; choose another --output, "
-                    "or --overwrite without --resume"
-                )
-            yield number, {**entry, "image": path}
-
-    def _write(self, found, path: str, stem: str) -> dict:
-        line = f"{path}  {len(found)} object{'s' * (len(found) != 1)}"
-        if len(found):
-            line += f"  best {found.labels[0]} {found.scores[0]:.2f}"
-        if self.overlay:
-            written = replace(found, image=stem).save(self.output, overwrite=True)
-            line += f"  -> {written[0]}"
-        say(line)
-        return found.to_dict()
-
-
-def _watch(detector, embedder, video, prompt, asked, output, overwrite, json_file, coco) -> None:
+def _detect_video(
+    detector, embedder, video, inputs, asked, output, overwrite, json_file, coco
+) -> None:
     from ..detection.video.annotate import annotate_video
+    from ..storage.atomic import make_folder
 
     if coco:
-        raise BindplugError("--coco is for pictures; a video's timeline is JSON")
-    timeline = annotate_video(
-        detector, embedder, video, output, overwrite, progress=True, prompt=prompt, **asked
-    )
+        raise BindplugError("--coco is for images; a video's timeline is JSON")
+    folder, stem = make_folder(output), Path(video).stem
+    hold_folder(folder)
+    refuse_inputs([folder / f"{stem}{e}" for e in (".mp4", ".json", ".png")], inputs)
+    timeline = annotate_video(detector, embedder, video, output, overwrite, progress=True, **asked)
     put_json(json_file, timeline, overwrite)
     for track in sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:10]:
         spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
         say(f"{track['label']} {track['score']:.2f}  {spans}")
-    say(f"{len(timeline['tracks'])} tracks -> {output}/{Path(video).stem}.mp4, .json, .png")
+    say(f"{len(timeline['tracks'])} tracks -> {output}/{stem}.mp4, .json, .png")

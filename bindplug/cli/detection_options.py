@@ -1,34 +1,36 @@
-"""What detection is asked, and of whom: options that detect and evaluate share."""
+"""Options of detection that detect and evaluate share, and how they are read."""
 
 from __future__ import annotations
 
 import click
 
 from ..errors import BindplugError
-from .options import options
+from .options import Finite, options
 from .output import Failures
 from .prompts import embed_prompts
+
+NEGATIVES = ("audio", "text", "image")
 
 question_options = options(
     click.option("--detector", default="detic", show_default=True),
     click.option(
-        "--weights",
-        default="tiny",
-        show_default=True,
-        help="A name, or local:PATH. Numbers mix the prompts into one, a weight for each.",
+        "--weights", default="tiny", show_default=True, help="Checkpoint: a name, or local:PATH."
     ),
-    click.option("--masks", metavar="PLUGIN/NAME", help="Who makes the masks, as sam/sam2.1-tiny."),
+    click.option("--masks", metavar="PLUGIN/NAME", help="Masker, as sam/sam2.1-tiny."),
     click.option(
         "--bridge",
         help="identity, vocabulary, linear, words or crops; by default the detector's choice.",
     ),
     click.option(
+        "--competition",
         "--contrast",
-        help="What a prompt stands against: words, prompts or none; by default words where a "
+        help="What a prompt competes with: words, prompts or none; by default words where a "
         "bridge is crossed.",
     ),
     click.option(
-        "--vocabulary", help="default, sounding, lvis, imagenet-1k, imagenet-21k, or a file."
+        "--vocabulary",
+        help="Words of the bridge and the competition: default, sounding, lvis, imagenet-1k, "
+        "imagenet-21k, or a file of lines.",
     ),
     click.option("--negative-audio", multiple=True, metavar="FILE", help="Not this."),
     click.option("--negative-text", multiple=True, metavar="TEXT", help="Not this."),
@@ -36,8 +38,8 @@ question_options = options(
     click.option(
         "--threshold",
         "--conf",
-        type=click.FloatRange(0, 1),
-        help="Least score; by default the weights' own.",
+        type=Finite(0, 1),
+        help="Lowest score; by default the weights' own.",
     ),
     click.option("--top-k", default=100, show_default=True, type=click.IntRange(1)),
     click.option(
@@ -61,21 +63,23 @@ def open_detector(detector, weights, masks, dtype, device):
     return found
 
 
-def read_question(
-    embedder, failures: Failures, bridge, contrast, vocabulary, negative_audio, negative_text,
-    negative_image, threshold, top_k,
-) -> dict:  # fmt: skip
-    """The options as `PromptedDetector.detect` takes them."""
-    asked = {"threshold": threshold, "top_k": top_k, "bridge": bridge, "competition": contrast}
-    negatives = [
-        *(("audio", value) for value in negative_audio),
-        *(("text", value) for value in negative_text),
-        *(("image", value) for value in negative_image),
-    ]
-    if negatives:
-        asked["negative"] = embed_prompts(embedder, failures, negatives)
-    if vocabulary:
-        from ..bridge.vocabulary import read_vocabulary
+def negatives_of(question: dict) -> list[tuple[str, str]]:
+    """(modality, value) of the negative prompts."""
+    return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
 
-        asked["vocabulary"] = read_vocabulary(vocabulary)
+
+def read_question(embedder, failures: Failures, question: dict, options: dict) -> dict:
+    """The values of `question_options` as `PromptedDetector.detect` takes them.
+
+    Args:
+        options: transform options of the negative prompts.
+    """
+    from ..bridge.vocabulary import read_vocabulary
+
+    asked = {name: question[name] for name in ("threshold", "top_k", "bridge")}
+    asked["competition"] = question["competition"]
+    if negatives := negatives_of(question):
+        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
+    if question["vocabulary"]:
+        asked["vocabulary"] = read_vocabulary(question["vocabulary"])
     return asked

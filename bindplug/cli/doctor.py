@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from .. import __version__
-from .output import clear_errors
 
 NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
@@ -17,7 +16,6 @@ OPTIONAL = ("torchaudio", "pycocotools", "detectron2")
 
 
 @click.command()
-@clear_errors
 def doctor():
     """Say which versions, device and plugins are here, and if something is missing, why."""
     healthy = True

@@ -7,14 +7,15 @@ import click
 from ..errors import BindplugError
 from .options import (
     device_option,
+    modality_option,
     model_option,
     open_embedder,
     read_options,
     speed_options,
     transform_option,
 )
-from .output import Failures, clear_errors, put_json, say
-from .prompts import PromptCommand, need_prompts, prompt_options
+from .output import Failures, put_json, say
+from .prompts import embed_prompt, need_prompts, prompt_options
 
 
 class Shard(click.ParamType):
@@ -29,12 +30,10 @@ class Shard(click.ParamType):
         return int(i), int(n)
 
 
-@click.command(cls=PromptCommand)
+@click.command()
 @prompt_options
 @click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON.")
-@click.option(
-    "--modality", "--sense", help="Of the list's plain lines; by default their endings say it."
-)
+@modality_option("Of the list's plain lines; by default their endings say it.")
 @transform_option
 @model_option
 @click.option(
@@ -44,7 +43,6 @@ class Shard(click.ParamType):
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @speed_options
 @device_option
-@clear_errors
 def embed(
     prompts, listed, modality, transform_options, model, output, shard, overwrite, device, **speed
 ):
@@ -58,7 +56,7 @@ def embed(
       find . -name '*.flac' | bindplug embed --list - -o x.parquet --shard 0/4
     """
     from ..embedding.inputs import expand
-    from ..embedding.jobs import embed_files, shard_of
+    from ..embedding.jobs import embed_files, part_size, shard_of
     from ..storage.vector_file import check_format
 
     path = None if output is None else Path(output)
@@ -69,7 +67,7 @@ def embed(
     need_prompts(items)
     options = read_options(transform_options, {s for s, _ in items})
     embedder, failures = open_embedder(model, device, **speed), Failures()
-    items = shard_of(items, shard)
+    items = shard_of(items, shard, part_size(embedder))
     if path is None:
         _to_stdout(embedder, items, options, failures)
     else:
@@ -82,26 +80,22 @@ def embed(
 
 def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:
     from ..embedding.inputs import read_list
-    from ..embedding.modalities import MODALITIES
+    from ..storage.text_file import read_text
 
-    if modality is not None and modality not in MODALITIES:
-        raise BindplugError(f"no sense {modality!r}; choose one of {', '.join(MODALITIES)}")
     if listed is None:
         return []
     try:
-        with click.open_file(listed, encoding="utf-8") as file:
-            return read_list(file, modality)
-    except (OSError, UnicodeDecodeError) as err:
-        raise BindplugError(f"{listed}: cannot be read as a list: {err}") from err
+        stdin = click.get_text_stream("stdin", encoding="utf-8-sig")
+        text = stdin.read() if listed == "-" else read_text(listed)
+    except UnicodeDecodeError as err:
+        raise BindplugError("the list on standard input is no UTF-8") from err
+    return read_list(text.split("\n"), modality)
 
 
 def _to_stdout(embedder, items, options, failures: Failures) -> None:
-    from ..embedding.modalities import options_of
-
     labels, rows = [], []
-    for modality, value in items:
-        own = options_of(modality, options)
-        found = failures.guard(embedder.embed, **{modality: value}, **own)
+    for item in items:
+        found = failures.guard(embed_prompt, embedder, item, options)
         if found is not None:
             labels += found.labels
             rows += [[round(float(v), 6) for v in row] for row in found.vectors]

@@ -4,22 +4,23 @@ import click
 
 from .detection_options import open_detector, question_options, read_question
 from .options import (
+    Finite,
+    ModalityName,
     device_option,
+    json_options,
+    modality_option,
     model_option,
     open_embedder,
     options,
     read_options,
     speed_options,
+    template_option,
     transform_option,
 )
-from .output import Failures, clear_errors, put_json
+from .output import Failures, put_json
 
-report_options = options(
-    click.option("--json", "json_file", metavar="FILE|-", help="The figures as JSON."),
-    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
-)
 shared = options(
-    report_options,
+    json_options,
     transform_option,
     model_option,
     speed_options,
@@ -37,17 +38,11 @@ def evaluate():
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@click.option("--modality", "--sense", default="audio", show_default=True)
+@modality_option("Of the files.", default="audio")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@click.option(
-    "--template",
-    "templates",
-    multiple=True,
-    help="Instead of the model's own, or CLIP's 80: \"a {}\".",
-)
+@template_option
 @click.option("--fold", help="Only this fold of the data.")
 @shared
-@clear_errors
 def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
              model, device, **speed):  # fmt: skip
     """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
@@ -70,14 +65,17 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
 
 @evaluate.command()
 @click.argument("data", metavar="CSV")
-@click.option("--query", default="audio", show_default=True, help="Sense of the queries.")
-@click.option("--target", default="text", show_default=True, help="Sense of what is found.")
+@click.option(
+    "--query", default="audio", show_default=True, type=ModalityName(), help="Of the queries."
+)
+@click.option(
+    "--target", default="text", show_default=True, type=ModalityName(), help="Of what is found."
+)
 @shared
-@clear_errors
 def retrieve(data, query, target, json_file, overwrite, transform_options, model, device, **speed):
-    """Retrieval between two senses, both ways: R@1, R@5 and R@10.
+    """Retrieval between two modalities, both ways: R@1, R@5 and R@10.
 
-    DATA is a CSV with one column for each sense; what stands on a line belongs together, and
+    DATA is a CSV with one column for each modality; what stands on a line belongs together, and
     equal entries on several lines are one item.
 
     \b
@@ -95,11 +93,10 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, model
 @click.argument("annotations", metavar="COCO.json")
 @click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
 @click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
-@report_options
+@json_options
 @model_option
 @question_options
 @device_option
-@clear_errors
 def detect(annotations, images, sounds, json_file, overwrite, model, detector, weights, masks,
            dtype, device, **question):  # fmt: skip
     """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
@@ -108,14 +105,13 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
     its name. All scores count, so --threshold and --top-k do not matter.
 
     \b
-      bindplug evaluate detect val.json --images pictures --sounds sounds
+      bindplug evaluate detect val.json --images images --sounds sounds
     """
     from ..evaluation.boxes import evaluate_boxes
-    from ..models.load import load_embedder
 
-    failures, embedder = Failures(), load_embedder(model, device)
+    failures, embedder = Failures(), open_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, **question)
+    asked = read_question(embedder, failures, question, {})
     del asked["threshold"], asked["top_k"]
     figures, errors = evaluate_boxes(
         finder, embedder, annotations, images, sounds, progress=True, **asked
@@ -130,14 +126,13 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
     "--seconds",
     default=2.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Finite(0),
     help="Of sound around a frame; 0 takes the whole sound.",
 )
-@report_options
+@json_options
 @model_option
 @question_options
 @device_option
-@clear_errors
 def avs(root, split, seconds, json_file, overwrite, model, detector, weights, masks, dtype,
         device, **question):  # fmt: skip
     """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
@@ -148,11 +143,10 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
       bindplug evaluate avs Single-source/s4_data --model imagebind-huge --weights detic-swinb
     """
     from ..evaluation.avs import evaluate_avs
-    from ..models.load import load_embedder
 
-    failures, embedder = Failures(), load_embedder(model, device)
+    failures, embedder = Failures(), open_embedder(model, device)
     finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, **question)
+    asked = read_question(embedder, failures, question, {})
     figures, errors = evaluate_avs(
         finder, embedder, root, split, seconds or None, progress=True, **asked
     )
@@ -162,30 +156,29 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
 @click.option("--judge", default="tiny-clip", show_default=True, help="Who names and compares.")
-@click.option("--references", metavar="DIR|CSV", help="Real pictures of the same classes.")
+@click.option("--references", metavar="DIR|CSV", help="Real images of the same classes.")
 @click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@click.option("--template", "templates", multiple=True, help='Instead of CLIP\'s 80: "a {}".')
+@template_option
 @click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
-@report_options
+@json_options
 @device_option
-@clear_errors
 def generate(data, judge, references, sounds, labels, templates, circular, json_file, overwrite,
              device):  # fmt: skip
-    """Generated pictures: accuracy, similarity to pictures and sounds, diversity.
+    """Generated images: accuracy, similarity to images and sounds, diversity.
 
-    DATA holds the pictures by class, as for `classify`. They are judged by another model than the
+    DATA holds the images by class, as for `classify`. They are judged by another model than the
     one that conditioned them.
 
     \b
-      bindplug evaluate generate painted/ --judge openai-clip-vit-b-32 --references real/
+      bindplug evaluate generate generated/ --judge openai-clip-vit-b-32 --references real/
     """
-    from ..evaluation.pictures import evaluate_pictures
+    from ..evaluation.images import evaluate_images
     from ..models.load import load_embedder
 
-    figures, errors = evaluate_pictures(
+    figures, errors = evaluate_images(
         load_embedder(judge, device), data, references, sounds, labels, templates or None,
-        circular, progress=True,
+        circular, progress=True, judge_name=judge,
     )  # fmt: skip
     _report(figures, errors, Failures(), json_file, overwrite)
 
@@ -194,10 +187,13 @@ def _report(figures: dict, errors: list, failures: Failures, json_file, overwrit
     failures.add_all(errors)
     if json_file != "-":
         for name, value in figures.items():
-            if name in SHARES:
+            if name in SHARES and value is not None:
                 value = f"{value:.2%}"
             if isinstance(value, dict):
+                value = None if value["value"] is None else value
+            if isinstance(value, dict):
                 value = f"{value['value']:.2%}  ({value['low']:.2%} to {value['high']:.2%})"
+            value = "undefined" if value is None else value
             click.echo(f"{name:<24} {value}")
     put_json(json_file, figures, overwrite)
     failures.finish()

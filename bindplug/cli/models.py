@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import click
 
-from ..errors import BindplugError
+from ..errors import MissingDependency
 from ..models.registry import fetched, shipped
 from .options import Offline
-from .output import clear_errors, put_json, say
+from .output import put_json, say
 
 offline = click.option(
     "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
@@ -28,7 +28,6 @@ def models(ctx, as_json):
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@clear_errors
 def list_command(as_json):
     """What is shipped, and what can be fetched."""
     found = shipped() + fetched()
@@ -44,7 +43,6 @@ def list_command(as_json):
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @offline
-@clear_errors
 def pull(names):
     """Fetch checkpoints; an interrupted download goes on."""
     from ..models.registry import find
@@ -58,20 +56,18 @@ def pull(names):
 
 @models.command()
 @click.argument("name")
-@clear_errors
 def path(name):
     """Print where a checkpoint is."""
     from ..models.registry import find
 
     checkpoint = find(name)
     if not checkpoint.path.is_file():
-        raise BindplugError(f"{name} is not here; run: bindplug models pull {name}")
+        raise MissingDependency(f"{name} is not here; run: bindplug models pull {name}")
     click.echo(checkpoint.path)
 
 
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@clear_errors
 def verify(names):
     """Check size and sha256 of checkpoints, and of what was split off them."""
     from ..imagebind.split import verify_parts
@@ -87,7 +83,6 @@ def verify(names):
 
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@clear_errors
 def remove(names):
     """Delete checkpoints and what was made of them."""
     from ..models.registry import find

@@ -1,8 +1,9 @@
-""" """
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable
 
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 from ..errors import BindplugError
 
 OUTPUT = "bindplug-out"
+SPLIT = "bindplug.split"  # in click's `Context.meta`
 
 
 def options(*decorators: Callable) -> Callable:
@@ -23,14 +25,50 @@ def options(*decorators: Callable) -> Callable:
     return apply
 
 
+class Finite(click.FloatRange):
+    """A number of a range; NaN and infinity are refused."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to compare with", param, ctx)
+        return number
+
+
+class ModalityName(click.ParamType):
+    """One of the modalities."""
+
+    name = "MODALITY"
+
+    def convert(self, value, param, ctx):
+        from .prompts import FLAGS
+
+        if value not in FLAGS:
+            raise BindplugError(f"no modality {value!r}; choose one of {', '.join(FLAGS)}")
+        return value
+
+
 class Offline(click.Option):
-    """`--offline` forbids the network to this process, before any library looks."""
+    """`--offline` forbids the network to this process, before any library is imported."""
 
     def handle_parse_result(self, ctx, opts, args):
         value, args = super().handle_parse_result(ctx, opts, args)
         if value:
             os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
         return value, args
+
+
+def _check_templates(ctx, param, templates):
+    for template in templates:
+        if "{}" not in template:
+            raise BindplugError(
+                f'--template {template!r}: a template holds "{{}}" for the name, as "a {{}}"'
+            )
+    return templates
+
+
+def _keep_split(ctx, param, value):
+    ctx.meta[SPLIT] = value
 
 
 model_option = options(
@@ -40,8 +78,13 @@ model_option = options(
         show_default=True,
         help="Embedder: a name, local:PATH or hf:ORG/REPO.",
     ),
+    click.option(
+        "--split/--no-split", default=True, expose_value=False, callback=_keep_split,
+        help="Whether a local: ImageBind is split into one file for each modality, which its later "
+        "uses read faster, or read as it is.",
+    ),
     click.option("--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."),
-)
+)  # fmt: skip
 
 
 device_option = click.option(
@@ -69,43 +112,73 @@ transform_option = click.option(
 )  # fmt: skip
 
 
+template_option = click.option(
+    "--template", "templates", multiple=True, callback=_check_templates, metavar="TEXT",
+    help='How names are worded, as "a {}"; by default as the model was trained. May be repeated.',
+)  # fmt: skip
+
+
+def modality_option(help: str, default: str | None = None) -> Callable:
+    """`--modality`, also under its earlier name `--sense`."""
+    return click.option(
+        "--modality", "--sense", type=ModalityName(), default=default,
+        show_default=default is not None, help=help,
+    )  # fmt: skip
+
+
+json_options = options(
+    click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
+    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
+)
+
+
 output_options = options(
     click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 )
 
 
-KEPT_GOING = 5
-
-
 keep_going_option = click.option(
     "--keep-going",
     is_flag=True,
-    help=f"Say at the end what could not be read, and exit with {KEPT_GOING} instead of 2.",
+    help="List at the end what could not be read, and exit with 5 instead of 2.",
 )
 
 
-def open_embedder(model, device, dtype, batch_size, num_workers, compile, cache):
-    """The embedder that the options name; an option that nobody gave is left to the plugin."""
+def is_given(name: str) -> bool:
+    """Whether the user gave this option of the running command."""
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def open_embedder(model: str, device: str, **speed):
+    """The embedder that the options name; an option that nobody gave is left to the plugin.
+
+    Args:
+        speed: values of `speed_options`.
+    """
     from ..cache import Cache
     from ..models.load import load_embedder
 
-    given = click.get_current_context().get_parameter_source
-    settings = {"dtype": dtype, "batch_size": batch_size, "num_workers": num_workers,
-                "compile": compile, "cache": cache}  # fmt: skip
-    settings = {k: v for k, v in settings.items() if given(k) is not ParameterSource.DEFAULT}
+    settings = {k: v for k, v in speed.items() if is_given(k)}
     if "num_workers" in settings:
         settings["workers"] = settings.pop("num_workers")
     if "cache" in settings:
-        settings["cache"] = Cache(cache)
+        settings["cache"] = Cache(settings["cache"])
+    if not click.get_current_context().meta.get(SPLIT, True):
+        if not model.startswith("local:"):
+            raise BindplugError(f"--no-split is for --model local:PATH, not for {model!r}")
+        settings["split"] = False
     return load_embedder(model, device, **settings)
 
 
+BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
 def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
-    """NAME=VALUE of `--option` to a dictionary; numbers and true or false are taken as such.
+    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such.
 
     Raises:
-        BindplugError: no "=", or a name that none of the senses has.
+        BindplugError: no "=", or a name that none of the modalities has.
     """
     from ..embedding.modalities import MODALITIES
 
@@ -120,7 +193,8 @@ def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
                 f"{', '.join(sorted(known)) or 'none'}, each as NAME=VALUE"
             )
         try:
+            out[name] = BOOLEANS.get(value.lower(), value)
             out[name] = json.loads(value)
         except ValueError:
-            out[name] = value
+            pass
     return out

@@ -3,12 +3,11 @@ from __future__ import annotations
 import click
 
 from ..models.registry import rows
-from .output import clear_errors, put_json
+from .output import put_json
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@clear_errors
 def plugins(as_json):
     """List embedders, detectors and generators, of bindplug and of other packages."""
     found = rows()

@@ -1,8 +1,9 @@
-""" """
+"""Prompt flags of the command line, one for each modality, in the order given, and `--mix`."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 
 import click
@@ -13,40 +14,70 @@ from .output import Failures
 FLAGS = {
     "audio": "Sound, or a video's.",
     "text": "Text.",
-    "image": "Picture.",
+    "image": "Image.",
     "video": "Video.",
-    "depth": "Depth picture or .npy.",
-    "thermal": "Thermal picture or .npy.",
+    "depth": "Depth image or .npy.",
+    "thermal": "Thermal image or .npy.",
     "imu": "IMU recording, CSV.",
 }
+PROMPTS = "bindplug.prompts"  # in click's `Context.meta`
+
+PromptCommand = click.Command
 
 
-class PromptCommand(click.Command):
-    """A command that knows in which order prompts of several senses were given, and that takes
-    numbers after `--weights` as the prompts' weights in a mixture; a name stays a name."""
+class PromptOption(click.Option):
+    """A flag of a modality: each use appends (modality, value) to the context's one list, so that
+    the order of prompts of several modalities is kept."""
 
-    def parse_args(self, ctx, args):
-        own = {p.name for p in self.params if not p.expose_value}  # those of `prompts_of`
-        flags = {f"--{modality}": modality for modality in FLAGS if modality in own}
-        prompts, mix, out, queue = [], [], [], list(args)
-        while queue:
-            arg = queue.pop(0)
-            if arg == "--":
-                out += [arg, *queue]
-                break
-            flag, given, value = arg.partition("=")
-            if arg == "--weights" and queue and _is_number(queue[0]):
-                while queue and _is_number(queue[0]):
-                    mix.append(float(queue.pop(0)))
-                continue
-            out.append(arg)
-            if flag in flags and (given or queue):
-                if not given:
-                    value = queue.pop(0)
-                    out.append(value)
-                prompts.append((flags[flag], value))
-        ctx.meta["bindplug.prompts"], ctx.meta["bindplug.mix"] = prompts, mix
-        return super().parse_args(ctx, out)
+    def add_to_parser(self, parser, ctx):
+        super().add_to_parser(parser, ctx)
+        prompts = ctx.meta.setdefault(PROMPTS, [])
+        option = parser._long_opt[f"--{self.name}"]
+        process = option.process
+
+        def process_in_order(value, state):
+            prompts.append((self.name, value))
+            process(value, state)
+
+        option.process = process_in_order
+
+
+def _old_mixture(given: str) -> BindplugError:
+    return BindplugError(
+        f"--weights {given}: --weights names a checkpoint; mix the prompts with --mix 0.7,0.3"
+    )
+
+
+def _refuse_weights(ctx, param, value):
+    if value is not None:
+        raise _old_mixture(value)
+
+
+class Weights(click.ParamType):
+    """Comma-separated finite numbers, to a tuple of floats."""
+
+    name = "W,W,..."
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = (math.nan,)
+        if not all(map(math.isfinite, numbers)):
+            raise BindplugError(f"--mix {value}: give a number for each prompt, as --mix 0.7,0.3")
+        return numbers
+
+
+class MixOption(click.Option):
+    """`--mix`; it also answers the mixtures that `--weights` took in earlier versions."""
+
+    def handle_parse_result(self, ctx, opts, args):
+        given = opts.get("weights")
+        if isinstance(given, str) and _is_number(given.partition(",")[0]):
+            raise _old_mixture(given)
+        return super().handle_parse_result(ctx, opts, args)
 
 
 def _is_number(text: str) -> bool:
@@ -58,33 +89,35 @@ def _is_number(text: str) -> bool:
 
 
 def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
-    """Flags of senses; the command gets `prompts`, a list of (sense, value) in order, and where
-    they can be `mixed`, `mix`, the numbers of `--weights`."""
+    """Flags of modalities; the command gets `prompts`, a list of (modality, value) in order, and
+    where they can be `mixed`, `mix`, the list of the numbers of `--mix`."""
 
     def apply(command: Callable) -> Callable:
         @functools.wraps(command)
         def wrapped(*args, **kwargs):
-            meta = click.get_current_context().meta
-            prompts, mix = meta["bindplug.prompts"], meta["bindplug.mix"]
-            if mix and not mixed:
-                raise click.UsageError("this command does not mix its prompts: no --weights")
             if mixed:
-                kwargs["mix"] = mix
+                kwargs["mix"] = [weight for part in kwargs["mix"] for weight in part]
+            prompts = click.get_current_context().meta[PROMPTS]
             return command(*args, prompts=prompts, **kwargs)
 
+        if mixed:
+            wrapped = click.option(
+                "--mix", cls=MixOption, type=Weights(), multiple=True,
+                help="Add the prompts up, each times its weight, as 0.7,0.3.",
+            )(wrapped)  # fmt: skip
         for modality in reversed(list(modalities)):
             metavar = "TEXT" if modality == "text" else "FILE"
             wrapped = click.option(
-                f"--{modality}", multiple=True, metavar=metavar, expose_value=False,
-                help=f"{FLAGS[modality]} May be repeated.",
+                f"--{modality}", cls=PromptOption, multiple=True, metavar=metavar,
+                expose_value=False, help=f"{FLAGS[modality]} May be repeated.",
             )(wrapped)  # fmt: skip
         return wrapped
 
     return apply
 
 
-mix_option = click.option(  # for --help alone: PromptCommand has taken the numbers out
-    "--weights", metavar="W W ...", expose_value=False, help="Of the prompts in a mixture."
+no_weights_option = click.option(  # of commands that load no target model
+    "--weights", hidden=True, expose_value=False, callback=_refuse_weights
 )
 
 
@@ -100,8 +133,17 @@ def need_prompts(prompts: list[tuple[str, str]]) -> None:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
 
 
-def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float]):
-    """One Embedding of all prompts, by the paper's arithmetic; without weights, equal ones.
+def embed_prompt(embedder, prompt: tuple[str, str], options: dict):
+    """The Embedding of one (modality, value), with those of the transform options that its
+    modality has."""
+    from ..embedding.modalities import options_of
+
+    modality, value = prompt
+    return embedder.embed(**{modality: value}, **options_of(modality, options))
+
+
+def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float], options: dict):
+    """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1.
 
     Raises:
         BindplugError: not one weight for each prompt, or a prompt that cannot be read.
@@ -110,16 +152,26 @@ def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float]):
 
     if mix and len(mix) != len(prompts):
         raise BindplugError(f"{len(mix)} weights for {len(prompts)} prompts; give one for each")
-    parts = [embedder.embed(**{kind: value}) for kind, value in prompts]
+    parts = [embed_prompt(embedder, prompt, options) for prompt in prompts]
     return compose(list(zip(parts, mix or [1.0] * len(parts), strict=True)))
 
 
-def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]]):
-    """All prompts that can be read, as one Embedding; where none can, the process ends."""
+def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]], options: dict):
+    """All prompts that can be read, a row each; where none can, the command ends."""
     from ..embedding.vectors import concatenate
 
-    parts = [failures.guard(embedder.embed, **{kind: value}) for kind, value in prompts]
+    parts = [failures.guard(embed_prompt, embedder, prompt, options) for prompt in prompts]
     parts = [p for p in parts if p is not None]
     if not parts:
         failures.finish()
     return concatenate(parts)
+
+
+def prompt_records(prompts: list[tuple[str, str]]) -> list[dict]:
+    """For a result: each prompt's modality, value and the sha256 of its content."""
+    from ..storage.hashing import content_hash
+
+    return [
+        {"modality": m, "value": v, "sha256": content_hash(v, is_text=m == "text")}
+        for m, v in prompts
+    ]

@@ -19,9 +19,10 @@ COLOURS = (
 
 
 def overlay(found) -> Image.Image:
-    """The picture of a `Detections` with tinted masks, boxes and captions."""
-    picture = found.picture or Image.new("RGB", (found.width, found.height), "white")
-    pixels = np.array(picture.convert("RGB"), dtype=np.float32)
+    """The RGB image of a `Detections` with tinted masks (0.6 pixel + 0.4 colour), boxes and
+    captions; the best object is drawn last, on top."""
+    image = found.picture or Image.new("RGB", (found.width, found.height), "white")
+    pixels = np.array(image.convert("RGB"), dtype=np.float32)
     line = max(2, round(min(pixels.shape[:2]) / 200))
     if found.masks is not None:
         for mask, i in zip(found.masks[::-1], found.class_ids[::-1], strict=True):
@@ -44,13 +45,18 @@ def overlay(found) -> Image.Image:
 
 
 def sheet(rows: list[tuple[str, list[tuple[str, Image.Image]]]], height: int = 240) -> Image.Image:
-    """A contact sheet: for each row a title and its captioned pictures."""
+    """A contact sheet, RGB.
+
+    Args:
+        rows: of each its title and its (caption, image) pairs.
+        height: that all images are scaled to, pixels.
+    """
     font, gap = ImageFont.load_default(size=15), 12
     cells = [
-        (title, [(c, p.resize((round(p.width * height / p.height), height))) for c, p in pictures])
-        for title, pictures in rows
+        (title, [(c, i.resize((round(i.width * height / i.height), height))) for c, i in images])
+        for title, images in rows
     ]
-    width = max(sum(p.width + gap for _, p in row) for _, row in cells) + gap
+    width = max(sum(i.width + gap for _, i in row) for _, row in cells) + gap
     row_height = height + 56
     out = Image.new("RGB", (width, row_height * len(cells) + gap), "white")
     draw = ImageDraw.Draw(out)
@@ -58,8 +64,8 @@ def sheet(rows: list[tuple[str, list[tuple[str, Image.Image]]]], height: int = 2
         top = gap + r * row_height
         draw.text((gap, top), title, fill="black", font=font)
         x = gap
-        for words, picture in row:
-            out.paste(picture, (x, top + 24))
+        for words, image in row:
+            out.paste(image, (x, top + 24))
             draw.text((x, top + 26 + height), words, fill=(80, 80, 80), font=font)
-            x += picture.width + gap
+            x += image.width + gap
     return out

@@ -1,4 +1,4 @@
-"""What a detector finds, and how it is written: overlay PNG, JSON, COCO results."""
+"""The objects found in an image, and how they are written: overlay PNG, JSON, COCO results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from ..storage.atomic import make_folder, refuse_existing, write_file, write_jso
 SCHEMA = 1
 
 
-@dataclass
+@dataclass(eq=False)
 class Detections:
-    """Objects on one picture, best first.
+    """N objects in one image, best first: `found[0]` and `for one in found` give Detections of one
+    object each. Equal content compares equal; the pixels of `picture` do not count.
 
     Attributes:
-        boxes: (N, 4) float32 xyxy in pixels of the picture.
+        boxes: (N, 4) float32 xyxy, pixels of the image.
         scores: (N,) float32 in [0, 1].
-        class_ids: (N,) int64, rows of the prompt.
+        class_ids: (N,) int64, rows of the prompt embedding.
         masks: (N, H, W) bool, or None.
-        height, width: of the picture, pixels.
-        names: one for each prompt row; `labels` gives each object's.
-        image: where the picture came from (a path, or "image").
-        picture: the PIL picture, for the overlay.
-        about: model, detector and bridge, for the JSON.
+        height, width: of the image, pixels.
+        names: one for each row of the prompt embedding; `labels` gives each object's.
+        image: path of the image, or "image".
+        picture: the PIL image, for the overlay; None draws on white.
+        metadata: model, detector, bridge and, where it is known, `made_from`, for the JSON.
+        sha256: of the image's file, hex, where it is known.
     """
 
     boxes: np.ndarray
@@ -40,17 +42,40 @@ class Detections:
     image: str = "image"
     picture: object = None
     metadata: dict = field(default_factory=dict)
+    sha256: str | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def __iter__(self) -> Iterator[Detections]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, Detections):
+            return NotImplemented
+        names = ("height", "width", "names", "image", "metadata", "sha256")
+        return all(getattr(self, name) == getattr(other, name) for name in names) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("boxes", "scores", "class_ids", "masks")
+        )
+
+    def __hash__(self) -> int:
+        first = (self.boxes[:1] + 0.0).tobytes()  # -0.0 equals 0.0
+        return hash((len(self), first, self.height, self.width, self.image))
+
     @property
     def labels(self) -> list[str]:
-        """The prompt that each object answers."""
+        """For each object the name of the prompt row that it was found by."""
         return [self.names[i] if self.names else str(i) for i in self.class_ids]
 
     def __getitem__(self, rows) -> Detections:
-        """The objects at an index array, boolean mask or slice."""
+        """The objects at an index, index array, boolean mask or slice, best first as here.
+
+        Raises:
+            IndexError: an index beyond N.
+        """
+        if isinstance(rows, (int, np.integer)):
+            rows = [range(len(self))[rows]]
         return replace(
             self,
             boxes=self.boxes[rows],
@@ -60,7 +85,8 @@ class Detections:
         )
 
     def to_dict(self) -> dict:
-        """One entry of `images` in the JSON; masks are uncompressed COCO run lengths."""
+        """One entry of `images` in the JSON: boxes in pixels to two decimals, masks as uncompressed
+        COCO run lengths."""
         objects = []
         for i, label in enumerate(self.labels):
             x0, y0, x1, y1 = (round(float(v), 2) for v in self.boxes[i])
@@ -74,41 +100,60 @@ class Detections:
             if self.masks is not None:
                 entry["mask"] = run_lengths(self.masks[i])
             objects.append(entry)
+        known = {} if self.sha256 is None else {"sha256": self.sha256}
         return {
             "image": self.image,
+            **known,
             "width": self.width,
             "height": self.height,
             "objects": objects,
         }
 
     def overlay(self):
-        """The picture with masks, boxes and labels drawn on it (PIL)."""
+        """The image with masks, boxes and labels drawn on it (PIL, RGB)."""
         from .drawing import overlay
 
         return overlay(self)
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
-        """Write `<picture>.png` (overlay) and `<picture>.json` to a folder, each by rename.
+    def save(
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        stem: str | None = None,
+        overlay: bool = True,
+    ) -> list[Path]:
+        """Write `<stem>.png` (the overlay) and `<stem>.json` to a folder, each by rename.
+
+        Args:
+            overwrite: replace files of these names.
+            stem: None takes that of the image's file.
+            overlay: False writes the JSON alone.
 
         Returns:
-            The paths written.
+            The paths written; the JSON is the last, so that where it is there, all is.
 
         Raises:
-            BindplugError: the folder cannot be written, or holds these files and `overwrite` is
-                False.
+            FileExists: the folder holds these files and `overwrite` is False.
+            BindplugError: the folder cannot be written.
         """
-        stem = Path(self.image).stem or "image"
-        folder = make_folder(folder)
-        png, js = folder / f"{stem}.png", folder / f"{stem}.json"
-        refuse_existing([png, js], overwrite)
-        picture = self.overlay()
-        write_file(png, lambda f: picture.save(f, format="PNG"))
-        write_json(js, document([self]))
-        return [png, js]
+        stem, folder = stem or Path(self.image).stem or "image", make_folder(folder)
+        paths = result_paths(folder, stem, overlay)
+        refuse_existing(paths, overwrite)
+        paths[-1].unlink(missing_ok=True)  # not the old JSON beside the new overlay
+        if overlay:
+            image = self.overlay()
+            write_file(paths[0], lambda f: image.save(f, format="PNG"))
+        write_json(paths[-1], document([self]))
+        return paths
+
+
+def result_paths(folder: Path, stem: str, overlay: bool = True) -> list[Path]:
+    """The files that `Detections.save` writes."""
+    return [folder / f"{stem}{e}" for e in ((".png", ".json") if overlay else (".json",))]
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n, m) overlap of (n, 4) and (m, 4) xyxy boxes."""
+    """(n, m) intersection over union of (n, 4) and (m, 4) xyxy boxes."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     inter = np.clip(high - low, 0, None).prod(-1)
@@ -127,7 +172,7 @@ def run_lengths(mask: np.ndarray) -> dict:
 
 
 def document(results: Iterable[Detections]) -> dict:
-    """The JSON of `bindplug detect`."""
+    """The JSON of `bindplug detect`, of results that were made from the same."""
     results = list(results)
     return {
         **document_head(results[0].metadata if results else {}),
@@ -136,9 +181,11 @@ def document(results: Iterable[Detections]) -> dict:
 
 
 def document_head(metadata: dict) -> dict:
-    """What the JSON of `bindplug detect` says before its images."""
+    """What the JSON of `bindplug detect` says before its images: the schema, model, detector and
+    bridge, and `made_from` (prompts, fingerprints and settings) where it is known."""
     keys = ("model", "detector", "bridge", "competition")
-    return {"schema": SCHEMA, **{key: metadata.get(key) for key in keys}}
+    known = {k: metadata[k] for k in ("made_from",) if k in metadata}
+    return {"schema": SCHEMA, **{key: metadata.get(key) for key in keys}, **known}
 
 
 def coco_results(results: Iterable[Detections]) -> list[dict]:

@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency, SpaceMismatch
+from ..storage.text_file import read_text
 from .vectors import Embedding, unit
 
 
 @cache
 def clip_templates() -> tuple[str, ...]:
-    """CLIP's 80 ImageNet prompts with "{}" for the name, as open_clip ships them.
+    """CLIP's 80 ImageNet templates with "{}" for the name, as open_clip ships them.
 
-    ImageBind names everything by them, sounds and depth too (paper, section B.3).
+    ImageBind classifies every modality by them, sounds and depth too (paper, section B.3).
+
+    Raises:
+        MissingDependency: open_clip is not installed.
     """
     spec = find_spec("open_clip")  # importing the package itself would take seconds
     if spec is None or not spec.submodule_search_locations:
@@ -30,29 +34,31 @@ def clip_templates() -> tuple[str, ...]:
 
 
 def read_labels(text: str) -> dict[str, list[str]]:
-    """Class names and what each is called, from "dog,cat" or a file of lines.
+    """Class names and the names of each, from "dog,cat" or a UTF-8 file with one class a line.
 
     A line is a name, or "name: one | another" with several names of which the nearest counts (as
     the paper takes "other" of NYU-D, or "person" of LLVIP).
 
     Raises:
-        BindplugError: there is none, or one twice.
+        BindplugError: a file that is no text, no label, one without a name or one twice.
     """
-    path = Path(text)
     try:
-        is_file = path.is_file()
-    except OSError:  # too long for a path
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # too long for a path, or none at all
         is_file = False
-    lines = path.read_text("utf-8").splitlines() if is_file else text.split(",")
+    lines = read_text(text).splitlines() if is_file else text.split(",")
     out: dict[str, list[str]] = {}
     for line in (line.strip() for line in lines):
         if not line:
             continue
-        name, _, others = line.partition(":")
-        if name.strip() in out:
-            raise BindplugError(f"the label {name.strip()!r} is given twice")
+        label, _, others = line.partition(":")
+        label = label.strip()
+        if not label:
+            raise BindplugError(f"the label {line!r} has no name before its colon")
+        if label in out:
+            raise BindplugError(f"the label {label!r} is given twice")
         names = [n.strip() for n in others.split("|") if n.strip()]
-        out[name.strip()] = names or [name.strip().replace("_", " ")]
+        out[label] = names or [label.replace("_", " ")]
     if not out:
         raise BindplugError("no labels; give them as dog,cat or as a file with one a line")
     return out
@@ -61,13 +67,22 @@ def read_labels(text: str) -> dict[str, list[str]]:
 class ZeroShot:
     """Classes by their names: cosine to text embeddings averaged over templates.
 
-    The unit vectors of the templates are averaged and made unit again, as CLIP does; ImageBind's
-    authors do not say.
+    A name's vector is unit(mean over templates of its unit text embeddings), as in CLIP;
+    ImageBind's paper does not say.
 
     Args:
-        embedder: speaks text.
-        labels: classes and the names of each, as `read_labels` gives; the nearest name counts.
+        embedder: supports text.
+        labels: classes and the names of each, as `read_labels` gives; the nearest name counts. A
+            list takes each class by its own name.
         templates: with "{}" for the name; None takes the embedder's own, or `clip_templates`.
+
+    Attributes:
+        labels: the C classes.
+        vectors: (names, D) unit rows; `label_of` (names,) is the class of each.
+
+    Raises:
+        BindplugError: an embedder without text, no label, an empty name, or a template without
+            "{}".
     """
 
     def __init__(
@@ -82,6 +97,15 @@ class ZeroShot:
             labels = {name: [name] for name in labels}
         if templates is None:
             templates = getattr(embedder, "templates", None) or clip_templates()
+        templates = [templates] if isinstance(templates, str) else list(templates)
+        for template in templates:
+            if "{}" not in template:
+                raise BindplugError(f"the template {template!r} has no {{}} for the name")
+        if not labels or not templates:
+            raise BindplugError(f"no {'templates' if labels else 'labels'} to classify by")
+        for label, of in labels.items():
+            if not of or not all(name.strip() for name in of):
+                raise BindplugError(f"the label {label!r} has an empty name")
         self.embedder, self.labels = embedder, tuple(labels)
         names = [(i, n) for i, of in enumerate(labels.values()) for n in of]
         texts = [t.replace("{}", n) for _, n in names for t in templates]
@@ -90,7 +114,7 @@ class ZeroShot:
         self.label_of = np.array([i for i, _ in names])
 
     def scores(self, embedding: Embedding) -> np.ndarray:
-        """(N, classes) cosines.
+        """(N, C) cosines of an (N, D) embedding: of each class the nearest name's.
 
         Raises:
             SpaceMismatch: an embedding of another space.
@@ -102,9 +126,13 @@ class ZeroShot:
         )
 
     def probabilities(self, embedding: Embedding) -> np.ndarray:
-        """(N, classes), softmax at the network's own scale: text's times that of the other sense.
+        """(N, C) float64, rows sum to 1: softmax(s_text * s_modality * cosine).
 
-        That is the product of scaled outputs, as the reference's own example computes it.
+        s are the network's own logit scales: the product of scaled outputs, as the reference's
+        example computes it.
+
+        Raises:
+            SpaceMismatch: an embedding of another space.
         """
         scale = self.embedder.logit_scale("text")
         if embedding.modality in self.embedder.modalities:
@@ -115,12 +143,19 @@ class ZeroShot:
 class LinearProbe:
     """Multinomial logistic regression on embeddings, as the paper's few-shot classifiers (4.2).
 
-    The minimum is unique and found by L-BFGS, so there is no learning rate to choose.
+    Minimises mean cross-entropy(x W + b, label) + decay * ||W||^2 by L-BFGS, with x the examples
+    less their mean, over their root mean square distance from it. The minimum is unique.
 
     Args:
-        examples: (N, D) of any sense of one space.
-        labels: of each row; at least two different.
-        decay: of the squared weights, for each example.
+        examples: (N, D) embeddings of one space, of any modality.
+        labels: N class names, at least two different.
+        decay: weight of the squared Frobenius norm of W.
+
+    Attributes:
+        labels: the C classes, sorted.
+
+    Raises:
+        BindplugError: examples of fewer than two classes, or not a label for each example.
     """
 
     def __init__(self, examples: Embedding, labels: Sequence[str], decay: float = 1e-3):
@@ -129,6 +164,8 @@ class LinearProbe:
         self.space, self.labels = examples.space, tuple(sorted(set(labels)))
         if len(self.labels) < 2:
             raise BindplugError("a classifier needs examples of at least two classes")
+        if len(labels) != len(examples.vectors):
+            raise BindplugError(f"{len(examples.vectors)} examples have {len(labels)} labels")
         x = torch.from_numpy(examples.vectors).double()
         self.mean = x.mean(dim=0)
         self.scale = (x - self.mean).square().sum(1).mean().sqrt().clamp(min=1e-12)
@@ -149,7 +186,7 @@ class LinearProbe:
         self.weight, self.bias = weight.detach().numpy(), bias.detach().numpy()
 
     def scores(self, embedding: Embedding) -> np.ndarray:
-        """(N, classes) log-odds.
+        """(N, C) logits x W + b.
 
         Raises:
             SpaceMismatch: an embedding of another space.
@@ -159,11 +196,16 @@ class LinearProbe:
         return x @ self.weight + self.bias
 
     def probabilities(self, embedding: Embedding) -> np.ndarray:
-        """(N, classes), rows sum to 1."""
+        """(N, C) float64: softmax of `scores`; rows sum to 1.
+
+        Raises:
+            SpaceMismatch: an embedding of another space.
+        """
         return softmax(self.scores(embedding))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the columns of (N, C) logits, in float64."""
     logits = logits.astype(np.float64)
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)

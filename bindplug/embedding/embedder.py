@@ -160,7 +160,8 @@ class Embedder:
             row = Row(index, label(modality, item, index))
             try:
                 if cache is not None:
-                    row.key = cache.key(item, settings)
+                    row.key = cache.key(modality, item, settings)
+                if row.key is not None:
                     row.vectors, row.times = cache.get(row.key)
                 if row.vectors is None:
                     row.clips, row.times = self.network.transform(modality, item, **options)

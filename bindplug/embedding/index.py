@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BindplugError, SpaceMismatch
-from ..storage.cache_dir import cache_dir
+from ..storage.cache_dir import cache_folder
+from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata, write_vectors
 from .inputs import expand
-from .jobs import embed_files
+from .jobs import embed_files, file_state
 from .vectors import Embedding
 
+log = logging.getLogger("bindplug")
 BLOCK = 65_536  # rows scored at once
 
 
@@ -73,39 +75,38 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarra
 
 
 def index_folder(embedder, folder: str | Path, modality: str = "image", progress=False) -> Index:
-    """Embed a folder's files of one sense; those of an earlier call are not embedded again.
+    """Embed a folder's files of one modality; those of an earlier call are not embedded again.
 
-    The index is kept in `bindplug.weights.home()/index`.
+    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning. Of two
+    processes that index one folder the second waits.
 
     Raises:
-        BindplugError: no such folder, or no file of this sense that can be read.
+        BindplugError: no such folder, no file of this modality that can be read, or a cache folder
+            that cannot be written.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise BindplugError(f"{folder}: is no folder; give the one to search in")
-    files = {p: _state(p) for p in expand(modality, str(folder.resolve()))}
     key = f"{folder.resolve()}\n{modality}\n{embedder.space}\n{embedder.fingerprint}"
-    path = cache_dir() / "index" / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".safetensors")
-    old_paths, old_vectors, old_errors = [], None, {}
-    if path.exists():
-        metadata = read_metadata(path)
-        old_vectors, old_errors = map_vectors(path), json.loads(metadata["unread"])
-        states = json.loads(metadata["states"])
-        old_paths = metadata["labels"]
-        if states == files:
-            return Index(old_paths, old_vectors, embedder.space, old_errors.values())
-        known = {p for p, s in states.items() if files.get(p) == s}
-    else:
-        known = set()
+    name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    path = cache_folder("index") / f"{name}.safetensors"
+    with locked(path):
+        return _update(embedder, folder, modality, path, progress)
+
+
+def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -> Index:
+    files = {p: file_state(p) for p in expand(modality, str(folder.resolve()))}
+    old_paths, old_vectors, old_errors, states = _read(path)
+    if states == files and old_paths:
+        return Index(old_paths, old_vectors, embedder.space, old_errors.values())
+    known = {p for p, s in states.items() if files.get(p) == s}
     kept = {p: old_vectors[i] for i, p in enumerate(old_paths) if p in known}
     unread = {p: e for p, e in old_errors.items() if p in known}
     new = [p for p in files if p not in known]
     if new:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".new.safetensors")
         if embed_new(embedder, modality, new, part, progress, unread):
-            metadata, vectors = read_metadata(part), map_vectors(part)
-            kept.update(zip(metadata["labels"], vectors, strict=True))
+            kept.update(zip(read_metadata(part)["labels"], map_vectors(part), strict=True))
     if not kept:
         raise BindplugError(next(iter(unread.values())))
     paths = [p for p in files if p in kept]
@@ -115,6 +116,18 @@ def index_folder(embedder, folder: str | Path, modality: str = "image", progress
     if new:
         part.unlink(missing_ok=True)
     return Index(paths, map_vectors(path), embedder.space, unread.values())
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray | None, dict, dict]:
+    """Paths, vectors, errors and file states of an index; empty ones where there is none."""
+    if path.exists():
+        try:
+            metadata = read_metadata(path)
+            unread, states = json.loads(metadata["unread"]), json.loads(metadata["states"])
+            return metadata["labels"], map_vectors(path), unread, states
+        except (BindplugError, KeyError, ValueError, TypeError) as err:
+            log.warning("%s: is a damaged index (%s); it is made anew", path, err)
+    return [], None, {}, {}
 
 
 def embed_new(embedder, modality, new, part: Path, progress: bool, unread: dict) -> bool:
@@ -134,11 +147,6 @@ def embed_new(embedder, modality, new, part: Path, progress: bool, unread: dict)
         if p not in done:
             unread[p] = next((e for e in errors if e.startswith(p)), f"{p}: cannot be read")
     return report is not None
-
-
-def _state(path: str) -> list[int]:
-    stat = os.stat(path)
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 __all__ = ["Index", "index_folder", "nearest"]

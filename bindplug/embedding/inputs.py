@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import BindplugError
@@ -15,7 +15,7 @@ MEDIA_ENDINGS = (*MODALITIES["audio"].endings, *MODALITIES["image"].endings)
 
 
 def caption(label: str) -> str:
-    """The file name of a sound or picture without folder and ending; a text as it is."""
+    """The file name of an audio or image file without folder and ending; a text as it is."""
     return Path(label).stem if Path(label).suffix.lower() in MEDIA_ENDINGS else label
 
 
@@ -29,20 +29,23 @@ def modality_by_ending(path: str | Path) -> str:
     for modality in ("audio", "image", "video"):
         if ending and ending in MODALITIES[modality].endings:
             return modality
-    raise BindplugError(f"{path}: its ending does not say which sense it is for; name the sense")
+    raise BindplugError(f"{path}: its ending does not say which modality it is; name the modality")
 
 
 def expand(modality: str, value: str) -> list[str]:
     """A text, file, folder (recursively, by ending) or glob pattern to inputs, sorted.
 
+    In a folder, hidden files and folders (`._x.png`, `.trash/`) are skipped and links to folders
+    are not entered, so that a loop of links ends; links to files are taken.
+
     Raises:
-        BindplugError: a folder or pattern without a file of this sense.
+        BindplugError: a folder or pattern without a file of this modality.
     """
     if modality == "text" or os.path.isfile(value):
         return [value]
     endings = MODALITIES[modality].endings
     if os.path.isdir(value):
-        found = [p for p in Path(value).rglob("*") if p.suffix.lower() in endings and p.is_file()]
+        found = [p for p in _visible(value) if p.suffix.lower() in endings and p.is_file()]
     elif glob.has_magic(value):
         found = [Path(p) for p in glob.glob(value, recursive=True) if os.path.isfile(p)]
     else:
@@ -53,20 +56,25 @@ def expand(modality: str, value: str) -> list[str]:
     return sorted(map(str, found))
 
 
+def _visible(folder: str) -> Iterator[Path]:
+    """The files below a folder, without hidden ones."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
+
+
 def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[str, str]]:
-    """(sense, value) of each line: a path, or a JSON object such as {"audio": "dog.wav"}.
+    """(modality, value) of each line: a path, or a JSON object such as {"audio": "dog.wav"}.
 
     Args:
-        sense: of plain lines; None goes by the ending.
+        modality: of plain lines; None goes by the ending.
 
     Raises:
         BindplugError: a line that is neither; its number is named.
     """
-    from .modalities import MODALITIES
-
     out = []
     for number, line in enumerate(lines, 1):
-        line = line.rstrip("\r\n")
+        line = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\r\n")
         if not line.strip():
             continue
         if not line.lstrip().startswith("{"):

@@ -1,7 +1,8 @@
 """Embedding many files into one: in parts that survive an interruption, then joined.
 
-While it runs, `OUTPUT.parts` holds the job's description and one file for each 32 inputs; the same
-call goes on where it stopped, with the same batches, so its result is bit for bit the same.
+While it runs, `OUTPUT.parts` holds the job's description and one file for each part (32 inputs, or
+a batch where that is more); the same call goes on where it stopped, with the same batches, so its
+result is bit for bit the same.
 """
 
 from __future__ import annotations
@@ -18,14 +19,10 @@ import numpy as np
 
 from ..errors import BindplugError
 from ..storage.atomic import make_folder, refuse_existing, write_file, write_json
-from ..storage.vector_file import (
-    check_format,
-    map_vectors,
-    read_metadata,
-    write_vectors,
-)
+from ..storage.locks import locked
+from ..storage.vector_file import check_format, read_metadata, write_vectors
 
-CHUNK = 32  # inputs a part
+CHUNK = 32  # least inputs a part
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,18 @@ class Report:
     was_done: bool = False
 
 
-def shard_of(items: list, shard: tuple[int, int]) -> list:
-    """The i-th of n consecutive shares of a list; whole parts, so that all shares joined are what
-    one run gives, bit for bit (with fewer parts than shares, single inputs)."""
+def part_size(embedder) -> int:
+    """Inputs a part: whole batches of the embedder, at least CHUNK inputs."""
+    batch = getattr(embedder, "batch_size", CHUNK)
+    return -(-CHUNK // batch) * batch
+
+
+def shard_of(items: list, shard: tuple[int, int], unit: int = CHUNK) -> list:
+    """The i-th of n consecutive shares of a list; whole parts of `unit` inputs (`part_size`), so
+    that all shares joined are what one run gives, bit for bit (with fewer parts than shares,
+    single inputs)."""
     i, n = shard
-    unit = CHUNK if len(items) >= CHUNK * n else 1
+    unit = unit if len(items) >= unit * n else 1
     blocks = -(-len(items) // unit)
     return items[blocks * i // n * unit : blocks * (i + 1) // n * unit]
 
@@ -55,30 +59,44 @@ def embed_files(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Embed (sense, value) pairs into a file; the same call after an interruption goes on.
+    """Embed (modality, value) pairs into a file; the same call after an interruption goes on.
+
+    Another process that asks for the same file waits until this one is done.
 
     Args:
-        items: of any senses that the embedder speaks, in the order of the result.
+        items: of any modalities that the embedder supports, in the order of the result.
         output: x.safetensors (`vectors` (N, D) and the labels), x.npy, or x.parquet (pyarrow).
-        options: of the senses, as in `Embedder.embed`; each goes to the senses that have it.
+        options: of the modalities, as in `Embedder.embed`; each goes to those that have it.
 
     Raises:
         BindplugError: an unknown ending, an existing file of other content, or no input that can
             be read.
     """
-    output, options = Path(output), options or {}
+    output = Path(output)
     check_format(output)
     make_folder(output.parent)
-    job = _describe(embedder, items, options)
+    with locked(output):
+        return _embed_files(embedder, items, output, options or {}, overwrite, progress)
+
+
+def _embed_files(embedder, items, output: Path, options, overwrite: bool, progress: bool) -> Report:
+    job = {"id": _fingerprint(embedder, items, options), "chunk": part_size(embedder)}
     parts = output.with_name(output.name + ".parts")
+    claim = _read_claim(parts, job)
     if output.exists() and not overwrite:
-        done = _finished(output, parts, job)
+        done = _finished(output, claim, job)
         if done:
             shutil.rmtree(parts, ignore_errors=True)
             return done
-        refuse_existing([output], overwrite)
-    _claim(parts, job, overwrite)
-    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+        if not claim.get("overwrite"):  # else the call that was interrupted had leave to replace it
+            refuse_existing([output], overwrite)
+    if not claim:
+        claim = _claim(parts, {**job, "overwrite": overwrite}, overwrite)
+    elif overwrite and not claim.get("overwrite"):
+        claim["overwrite"] = True
+        write_json(parts / "job.json", claim)
+    size = claim["chunk"]
+    chunks = [items[i : i + size] for i in range(0, len(items), size)]
     _fill(embedder, parts, chunks, options, progress)
     tables = [_read_part(parts / f"{i:08d}.npz") for i in range(len(chunks))]
     rows = sum(t["rows"] for t in tables)
@@ -92,53 +110,65 @@ def embed_files(
     blocks = (_vectors(parts / f"{i:08d}.npz") for i in range(len(chunks)))
     joined = parts / f"joined{output.suffix}"
     write_vectors(joined, rows, width, blocks, metadata)
+    done = {"rows": rows, "width": width, "errors": errors, "file": file_state(joined)}
+    write_json(parts / "job.json", {**claim, "done": done})
     os.replace(joined, output)
     shutil.rmtree(parts)
     return Report(rows, width, errors)
 
 
-def _describe(embedder, items, options) -> dict:
-    """A job's identity: inputs with size and time of their files, network and settings."""
+def _fingerprint(embedder, items, options) -> str:
+    """What a job's result is made from: inputs with size and time of their files, network and
+    settings."""
     digest = hashlib.sha256()
     for modality, value in items:
-        digest.update(f"{modality}\n{value}\n".encode())
+        digest.update(f"{modality}\n{value}\n".encode("utf-8", "surrogatepass"))
         if modality != "text" and os.path.isfile(value):
-            stat = os.stat(value)
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f"{file_state(value)}\n".encode())
     settings = (embedder.space, embedder.fingerprint, sorted(options.items()))
     digest.update(repr(settings).encode())
-    return {"id": digest.hexdigest(), "inputs": len(items), "space": embedder.space}
+    return digest.hexdigest()
 
 
-def _finished(output: Path, parts: Path, job: dict) -> Report | None:
+def file_state(path: str | Path) -> list[int]:
+    """Size and time of a file; renaming keeps both."""
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _finished(output: Path, claim: dict, job: dict) -> Report | None:
     """The report of a job whose result is there already."""
-    if output.suffix != ".safetensors":  # the others do not say what they were made of
-        return Report(job["inputs"], 0, (), True) if _is_claimed(parts, job) else None
+    done = claim.get("done")
+    if done and done["file"] == file_state(output):  # stopped between renaming and tidying up
+        return Report(done["rows"], done["width"], tuple(done["errors"]), True)
+    if output.suffix == ".npy":  # does not say what it was made from
+        return None
     metadata = read_metadata(output)
     if metadata.get("job") != job["id"]:
         return None
-    vectors = map_vectors(output)
-    return Report(len(vectors), vectors.shape[1], tuple(metadata.get("errors", ())), True)
+    return Report(metadata["rows"], metadata["width"], tuple(metadata.get("errors", ())), True)
 
 
-def _is_claimed(parts: Path, job: dict) -> bool:
+def _read_claim(parts: Path, job: dict) -> dict:
+    """What `parts` was begun with, where it is this job's; else {}."""
     try:
-        return json.loads((parts / "job.json").read_text()) == job
-    except (OSError, ValueError):
-        return False
+        claim = json.loads((parts / "job.json").read_text())
+        return claim if claim["id"] == job["id"] and claim["chunk"] > 0 else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def _claim(parts: Path, job: dict, overwrite: bool) -> None:
-    if parts.exists() and not _is_claimed(parts, job):
+def _claim(parts: Path, job: dict, overwrite: bool) -> dict:
+    if parts.exists():
         if (parts / "job.json").exists() and not overwrite:
             raise BindplugError(
                 f"{parts}: is the unfinished work of another call (other inputs or settings); "
                 "repeat that one, add --overwrite, or delete the folder"
             )
         shutil.rmtree(parts)
-    if not parts.exists():
-        make_folder(parts)
-        write_json(parts / "job.json", job)
+    make_folder(parts)
+    write_json(parts / "job.json", job)
+    return job
 
 
 def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) -> None:

@@ -42,7 +42,9 @@ class Modality:
 
 
 AUDIO_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".m4a", ".opus")
-IMAGE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+IMAGE_FILES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff",
+)  # fmt: skip
 MODALITIES = {
     "audio": Modality("audio", "audio:distinct_clips", AUDIO_FILES, "Sound, or a video's."),
     "text": Modality("text", "text:transform_one_text", (), "Text."),

@@ -19,18 +19,21 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """N vectors of one space.
+    """N unit vectors of one space. Equal content compares equal, whoever made it.
 
     Attributes:
-        vectors: (N, D) float32 with unit rows.
-        space: name of the space; equal width is not equal space.
-        modality: image, text, audio, ... or "mixed" where several meet.
-        labels: one name a row: a path, a text, or a mixture of them.
-        times: for each row the (start, end) seconds of the clips it was made of; () for all that
-            has none.
+        vectors: (N, D) float32, rows of length 1.
+        space: name of the space, compared exactly; equal width is not equal space.
+        modality: image, text, audio, ... or "mixed" for rows of several.
+        labels: one name a row: a path, a text, or those of a sum joined by " + ".
+        times: for each row the (start, end) seconds of its clips; () for stills and texts.
         parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
             for what is no sum.
-        embedder: what made the vectors, where it is at hand: bridges encode their words with it.
+        embedder: what made the vectors, where it is known: bridges encode their words with it.
+
+    Raises:
+        BindplugError: vectors that are not (N, D) or not finite, or other counts of labels, times
+            or parts.
     """
 
     vectors: np.ndarray
@@ -60,8 +63,20 @@ class Embedding:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, Embedding):
+            return NotImplemented
+        names = ("space", "modality", "labels", "times", "parts")
+        return np.array_equal(self.vectors, other.vectors) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
+    def __hash__(self) -> int:
+        first = (self.vectors[:1] + 0.0).tobytes()  # -0.0 equals 0.0
+        return hash((self.vectors.shape, first, self.space, self.labels))
+
     def __getitem__(self, rows) -> Embedding:
-        """Rows at an index, index array or slice, always as (n, D)."""
+        """Rows at an index, index array, boolean mask or slice, always as (n, D)."""
         if isinstance(rows, int):  # without counting all rows for one
             index = [range(len(self))[rows]]
         else:
@@ -77,7 +92,10 @@ def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
 
     Raises:
         SpaceMismatch: rows of two spaces.
+        BindplugError: no embedding.
     """
+    if not embeddings:
+        raise BindplugError("concatenate needs at least one embedding")
     _one_space(embeddings)
     return Embedding(
         np.concatenate([e.vectors for e in embeddings]),
@@ -91,18 +109,22 @@ def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
 
 
 def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
-    """Embedding arithmetic (ImageBind, section 4.3): normalise, weigh, add, normalise.
+    """Embedding arithmetic, unit(sum_i w_i x_i) row by row (ImageBind, section 4.3).
 
-    A sum remembers its parts, so that a bridge can carry each over by itself. A difference, one
-    with a weight of 0 or less, does not: it is a direction of its own.
+    A sum keeps its parts, so that a bridge can map each by itself. A difference, which has a
+    weight of 0 or less, does not: it is a direction of its own, and of texts it is no text.
 
     Args:
-        parts: (embedding, weight) pairs of one space. Each has N rows, or one row that is used
-            for all N.
+        parts: (embedding, weight) pairs of one space, x_i and w_i. Each has N rows, or one row
+            that is used for all N.
+
+    Returns:
+        N rows.
 
     Raises:
         SpaceMismatch: parts of two spaces.
-        BindplugError: no part, row counts that do not fit, or parts that cancel out.
+        BindplugError: no part, row counts that do not fit, weights that are NaN or infinite, or a
+            sum below 1e-6 of the largest weight (the parts cancel out).
     """
     if not parts:
         raise BindplugError("compose needs at least one (embedding, weight) pair")
@@ -112,19 +134,29 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if any(len(e) not in (1, count) for e in embeddings):
         sizes = ", ".join(str(len(e)) for e in embeddings)
         raise BindplugError(f"compose of {sizes} rows; give equal numbers, or one row")
+    weights = np.array([w for _, w in parts], dtype=np.float64)
+    if not np.isfinite(weights).all():
+        raise BindplugError(f"compose with the weights {weights.tolist()}; give finite numbers")
+    largest = np.abs(weights).max()
+    if largest and not 1e-6 < largest < 1e6:  # float32 and `unit` hold any ratio, not any size
+        weights = weights / largest
+        largest = 1.0
+    parts = list(zip(embeddings, weights.tolist(), strict=True))
     total = sum(np.float32(w) * e.vectors for e, w in parts)
-    if (np.linalg.norm(total, axis=1) < 1e-6).any():
+    if not largest or (np.linalg.norm(total, axis=1) < 1e-6 * largest).any():
         raise BindplugError("the parts cancel out; choose other weights")
-    if len(parts) == 1:
+    is_sum = all(w > 0 for _, w in parts)
+    if len(parts) == 1 and is_sum:
         return embeddings[0]
+    modality = _modality(embeddings)
     labels = [e.labels * count if len(e) == 1 else e.labels for e in embeddings]
     own = ()
-    if all(w > 0 for _, w in parts):
+    if is_sum:
         own = [tuple((e[i % len(e)], w) for e, w in parts) for i in range(count)]
     return Embedding(
         total,
         embeddings[0].space,
-        _modality(embeddings),
+        modality if is_sum or modality != "text" else "mixed",
         tuple(" + ".join(row) for row in zip(*labels, strict=True)),
         parts=own,
         embedder=_embedder(embeddings),
@@ -132,8 +164,8 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
 
 
 def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
-    """`carry` of every row; of a sum, the sum of what becomes of its parts: a softmax over words
-    sees in a sum the word that lies between them, which is often neither.
+    """`carry`, a map of one space to another, of every row; of a sum, sum_i w_i carry(x_i). A
+    softmax over words of the sum itself would find the word that lies between its parts.
     """
     out = carry(embedding)
     if not any(embedding.parts):
@@ -151,7 +183,7 @@ def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
 
     Raises:
         SpaceMismatch: rows of two spaces.
-        BindplugError: not one row each, or opposite ones, between which no arc is the shortest.
+        BindplugError: not one row each, or opposite rows, between which no arc is the shortest.
     """
     _one_space([a, b])
     if len(a) != 1 or len(b) != 1:

@@ -1,4 +1,4 @@
-"""Measures of detections, by the libraries that define them."""
+"""Evaluation on labelled files: classification, retrieval, detection, segmentation, generation."""
 
 from .detection import average_precision, proposal_recall
 

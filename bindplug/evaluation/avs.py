@@ -11,16 +11,23 @@ from tqdm import tqdm
 
 from ..detection.detector import Finder
 from ..detection.results import Detections
+from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 
-BETA2 = 0.3  # of the F measure
+BETA2 = 0.3  # beta^2 of the F measure
 LEVELS = np.linspace(0, 1 - 1e-10, 255)
 SECONDS = 2.0  # of sound around a frame
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One video: its sound, and for each annotated second the frame and the mask."""
+    """One video.
+
+    Attributes:
+        name: its folder below `gt_masks`.
+        sound: its sound file.
+        frames: (second, frame file, mask file) of each annotated second, counted from 1.
+    """
 
     name: str
     sound: Path
@@ -45,16 +52,16 @@ def read_clips(root: str | Path, split: str = "test") -> list[Clip]:
     for folder in sorted({p.parent for p in (masks / split).rglob("*.png")}):
         below = folder.relative_to(masks)
         places = [frames / below, frames / below.relative_to(split)]
-        pictures = next((p for p in places if p.is_dir()), places[0])
+        images = next((p for p in places if p.is_dir()), places[0])
         sound = sounds / below.with_name(below.name + ".wav")
         if not sound.is_file():
             raise BindplugError(f"{sound}: no such sound for the masks in {folder}")
         rows = []
         for mask in folder.glob("*.png"):
             second = _number(mask)
-            frame = next((p for p in pictures.glob("*") if _number(p) == second), None)
+            frame = next((p for p in images.glob("*") if _number(p) == second), None)
             if frame is None:
-                raise BindplugError(f"{pictures}: no frame {second} for {mask}")
+                raise BindplugError(f"{images}: no frame {second} for {mask}")
             rows.append((second, frame, mask))
         clips.append(Clip(str(below), sound, sorted(rows)))
     return clips
@@ -68,42 +75,47 @@ def _number(path: Path) -> int | None:
 def evaluate_avs(
     detector, embedder, root, split="test", seconds=SECONDS, progress=False, **options
 ) -> tuple[dict, list[BindplugError]]:
-    """Segment what sounds around each annotated second, frame by frame.
+    """Segment, in the frame of each annotated second, what is heard around that second.
 
     Args:
-        seconds: of sound around a frame; None takes the whole of it.
-        options: as in `PromptedDetector.detect`. Its threshold decides mIoU.
+        root, split: as in `read_clips`.
+        seconds: of sound around a frame; None takes the whole sound.
+        options: as in `PromptedDetector.detect`. mIoU is that of the pixels above its threshold.
 
     Returns:
         `mIoU` and `F` (beta^2 = 0.3, at the best of 255 levels of the score, as AVSBench's code
-        has it) in [0, 1], the number of frames, and what could not be read.
+        has it) in [0, 1], None without a frame (F: without an object), the number of frames, and
+        what could not be read.
+
+    Raises:
+        BindplugError: as `read_clips`.
     """
-    least = options.pop("threshold", None)
-    least = detector.score_threshold if least is None else least
+    threshold = options.pop("threshold", None)
+    threshold = detector.score_threshold if threshold is None else threshold
     overlaps, fs, errors, metadata = [], [], [], {}
     for clip in tqdm(read_clips(root, split), disable=not progress, unit="video", desc="segment"):
         try:
             for second, frame, mask in clip.frames:
-                heard = _hear(embedder, clip.sound, second, seconds)
-                finder = Finder(detector, heard, threshold=0.0, **options)
-                truth = _mask(mask)
+                prompt = _embed_around(embedder, clip.sound, second, seconds)
+                finder = Finder(detector, prompt, threshold=0.0, **options)
+                truth = _read_mask(mask)
                 soft = score_map(finder(detector.features(str(frame))), truth.shape)
-                overlaps.append(mask_iou(soft > least, truth))
+                overlaps.append(mask_iou(soft > threshold, truth))
                 if truth.any():
                     fs.append(f_measures(soft, truth))
                 metadata = finder.query.metadata
         except BindplugError as err:
             errors.append(err)
     figures = {
-        "mIoU": float(np.mean(overlaps)) if overlaps else 0.0,
-        "F": float(np.mean(fs, axis=0).max()) if fs else 0.0,
+        "mIoU": float(np.mean(overlaps)) if overlaps else None,
+        "F": float(np.mean(fs, axis=0).max()) if fs else None,
         "frames": len(overlaps),
     }
     return {**figures, **metadata}, errors
 
 
-def _hear(embedder, sound: Path, second: int, seconds: float | None):
-    """The sound around the middle of a second, counted from 1."""
+def _embed_around(embedder, sound: Path, second: int, seconds: float | None) -> Embedding:
+    """The embedding of the `seconds` of sound around the middle of a second, counted from 1."""
     from ..transforms.audio import load_audio
 
     wave, rate = load_audio(str(sound))
@@ -115,21 +127,25 @@ def _hear(embedder, sound: Path, second: int, seconds: float | None):
     return embedder.embed(audio=(wave.numpy(), rate))
 
 
-def _mask(path: Path) -> np.ndarray:
+def _read_mask(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
         return np.asarray(Image.open(path).convert("L")) > 0
-    except OSError as err:
-        raise BindplugError(f"{path}: is not a picture; a mask is a PNG") from err
+    except Exception as err:  # whatever a decoder raises
+        raise BindplugError(f"{path}: is not an image; a mask is a PNG") from err
 
 
 def score_map(found: Detections, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) the best score of the objects there; a box counts whole where there are no masks."""
+    """(H, W) float32: at each pixel the highest score of the objects there, 0 without one.
+
+    Where detections have no masks, an object is the whole of its box. `shape` is (H, W); a map of
+    another size is resized to it (nearest).
+    """
     from PIL import Image
 
     out = np.zeros((found.height, found.width), dtype=np.float32)
-    for i in range(len(found) - 1, -1, -1):  # the best last
+    for i in range(len(found) - 1, -1, -1):  # the highest score is written last
         if found.masks is not None:
             out[found.masks[i]] = found.scores[i]
         else:
@@ -141,14 +157,18 @@ def score_map(found: Detections, shape: tuple[int, int]) -> np.ndarray:
 
 
 def mask_iou(found: np.ndarray, truth: np.ndarray) -> float:
-    """Overlap of (H, W) bool masks; where nothing sounds, the share of pixels left alone."""
+    """Intersection over union of (H, W) bool masks; where `truth` is empty, the share of pixels
+    that `found` leaves empty too."""
     if not truth.any():
         return float((~found).mean())
     return float((found & truth).sum() / (found | truth).sum())
 
 
 def f_measures(soft: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(255,) F with beta^2 = 0.3 of a score map at 255 levels from 0 to 1."""
+    """(255,) F measures of an (H, W) score map cut at 255 levels from 0 to 1.
+
+    F = (1 + beta^2) precision recall / (beta^2 precision + recall), beta^2 = 0.3.
+    """
     levels = np.searchsorted(LEVELS, soft.ravel(), side="right")  # how many levels a pixel passes
     passed = np.bincount(levels, minlength=256)[::-1].cumsum()[::-1][1:]
     hit = np.bincount(levels[truth.ravel()], minlength=256)[::-1].cumsum()[::-1][1:]

@@ -9,12 +9,13 @@ from tqdm import tqdm
 
 from ..detection.detector import Finder
 from ..detection.results import coco_entries
-from ..embedding.inputs import MEDIA_ENDINGS
+from ..embedding.modalities import MODALITIES
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
-from .detection import coco_figures
+from ..storage.text_file import read_text
+from .detection import coco_figures, complete
 
-LEAST = 0.02  # score, as in Detic's own evaluation
+MIN_SCORE = 0.02  # as in Detic's own evaluation
 
 
 def evaluate_boxes(
@@ -26,74 +27,88 @@ def evaluate_boxes(
     progress: bool = False,
     **options,
 ) -> tuple[dict, list[BindplugError]]:
-    """Let each category's sound find its objects on all pictures.
+    """Detect each category's objects in all images by the category's sound.
 
     Args:
-        annotations: a COCO JSON. A category's sound is its field `sound` (a path beside the JSON),
-            or the file of `sounds` that bears its name.
+        annotations: a COCO JSON; what it may lack is said in `bindplug.evaluation.detection`. A
+            category's sound is its field `sound` (a path beside the JSON), or the file of `sounds`
+            that bears its name.
         images: the folder that `file_name` starts from; None takes the JSON's own.
-        sounds: a folder.
+        sounds: a folder of sounds, or of videos with sound.
         options: as in `PromptedDetector.detect`, without threshold and top_k.
 
     Returns:
-        AP, AP50, AP75, AR in [0, 1], the numbers of pictures and categories, and what could not
-        be read; pictures that could not count as if nothing was found.
+        AP, AP50, AP75, AR in [0, 1] (None where the truth has no box that counts), the numbers of
+        images and categories, and what could not be read; images that could not count as if
+        nothing was found.
 
     Raises:
-        BindplugError: no COCO file, or a category without a sound that can be read.
+        BindplugError: no COCO file, an image without `file_name`, no category, or a category
+            without a sound that can be read.
+        MissingDependency: pycocotools is not installed.
     """
     path = Path(annotations)
-    truth = _read(path)
+    truth = read_coco(path)
     root = path.parent if images is None else Path(images)
-    categories = sorted(truth["categories"], key=lambda c: c["id"])
-    heard = [embedder.embed(audio=str(_sound(c, path, sounds))) for c in categories]
-    finders = _finders(detector, heard, options)
+    categories = sorted(truth["categories"], key=lambda c: str(c["id"]))
+    prompts = [embedder.embed(audio=str(_sound(c, path, sounds))) for c in categories]
+    finders = _finders(detector, prompts, options)
     results, errors = [], []
-    for image in tqdm(truth["images"], disable=not progress, unit="picture", desc="detect"):
+    for image in tqdm(truth["images"], disable=not progress, unit="image", desc="detect"):
         try:
-            seen = detector.features(str(root / image["file_name"]))
+            features = detector.features(str(root / image["file_name"]))
         except BindplugError as err:
             errors.append(err)
             continue
         for finder, ids in finders:
-            for row in coco_entries(finder(seen).to_dict(), image["id"]):
+            for row in coco_entries(finder(features).to_dict(), image["id"]):
                 row["category_id"] = categories[ids[row["category_id"] - 1]]["id"]
                 results.append(row)
-    figures = coco_figures(truth, results)
-    metadata = {"pictures": len(truth["images"]), "categories": len(categories)}
+    figures = coco_figures(truth, results, str(path))
+    metadata = {"images": len(truth["images"]), "categories": len(categories)}
     return {**figures, **metadata, **finders[0][0].query.metadata}, errors
 
 
-def _finders(detector, heard: list[Embedding], options: dict) -> list[tuple[Finder, list[int]]]:
-    """Each category by itself, so that a box may be several things; all at once where prompts
-    stand against one another."""
+def _finders(detector, prompts: list[Embedding], options: dict) -> list[tuple[Finder, list[int]]]:
+    """Finders, and the indices of the categories that each finds: a Finder for each category, so
+    that a box may have several; one for all where prompts compete with one another."""
     from ..embedding.vectors import concatenate
 
-    asked = {**options, "threshold": LEAST, "top_k": 100, "masks": False}
+    asked = {**options, "threshold": MIN_SCORE, "top_k": 100, "masks": False}
     if options.get("competition") == "prompts":
-        return [(Finder(detector, concatenate(heard), **asked), list(range(len(heard))))]
-    return [(Finder(detector, row, **asked), [i]) for i, row in enumerate(heard)]
+        return [(Finder(detector, concatenate(prompts), **asked), list(range(len(prompts))))]
+    return [(Finder(detector, row, **asked), [i]) for i, row in enumerate(prompts)]
 
 
-def _read(path: Path) -> dict:
+def read_coco(path: Path) -> dict:
+    """A COCO file with the defaults of `complete`, and what `evaluate_boxes` needs besides.
+
+    Raises:
+        BindplugError: no COCO file, no category, or an image without `file_name`.
+    """
     try:
-        truth = json.loads(path.read_text())
-        if all(isinstance(truth[key], list) for key in ("images", "annotations", "categories")):
-            return truth
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise BindplugError(f"{path}: is no COCO file with images, annotations and categories")
+        truth = json.loads(read_text(path))
+    except (ValueError, RecursionError) as err:
+        raise BindplugError(f"{path}: is no JSON: {err}") from err
+    truth = complete(truth, str(path))
+    if not truth["categories"]:
+        raise BindplugError(f"{path}: has no categories, so there is nothing to search for")
+    for number, image in enumerate(truth["images"], 1):
+        if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+            raise BindplugError(f"{path}: entry {number} of images has no file_name")
+    return truth
 
 
 def _sound(category: dict, path: Path, sounds: str | Path | None) -> Path:
     if sounds is not None:
+        endings = (*MODALITIES["audio"].endings, *MODALITIES["video"].endings)
         found = sorted(
             p for p in Path(sounds).glob("*")
-            if p.stem == category["name"] and p.suffix.lower() in MEDIA_ENDINGS
+            if p.stem == category["name"] and p.suffix.lower() in endings
         )  # fmt: skip
         if found:
             return found[0]
-    if category.get("sound"):
+    if isinstance(category.get("sound"), str) and category["sound"]:
         return path.parent / category["sound"]
     raise BindplugError(
         f"category {category['name']!r} has no sound; name one in its field `sound`, or give "

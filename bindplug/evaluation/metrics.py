@@ -10,7 +10,11 @@ RESAMPLES = 500
 
 
 def wilson(hits: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
+    """Wilson's 95 % interval of the share hits / count, in [0, 1] (E. B. Wilson, JASA 1927).
+
+    With z = 1.96 and p = hits / count: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) /
+    (1 + z^2 / n).
+    """
     z, p = 1.959964, hits / count
     middle = (p + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count**2)) / (1 + z * z / count)
@@ -21,18 +25,24 @@ def top_k(scores: np.ndarray, truth: np.ndarray, k: int = 1) -> dict:
     """Share of rows with a true class among their k highest scores.
 
     Args:
-        scores: (N, C); of equal ones the earlier column counts.
+        scores: (N, C); of equal scores the earlier column counts.
         truth: (N, C) bool.
+
+    Returns:
+        `value`, `low` and `high` (Wilson's interval), to four digits; all None without a row.
     """
+    if not len(scores):
+        return _result(math.nan, (math.nan, math.nan))
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hits = int(np.take_along_axis(truth, best, 1).any(axis=1).sum())
     return _result(hits / len(scores), wilson(hits, len(scores)))
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Mean of the precision at each true row, rows ranked by (N,) scores; nan without a true one.
+    """Mean over the true rows of the precision at each, rows ranked by falling (N,) scores.
 
-    Rows of equal score count together, so that their order does not matter.
+    Rows of equal score count together, so that their order does not matter. NaN where no row of
+    the (N,) bool truth is true.
     """
     if not truth.any():
         return math.nan
@@ -45,25 +55,37 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> dict:
-    """Mean over the classes that occur, (N, C) each, with an interval by resampled rows."""
+    """Mean of `average_precision` over the classes that occur; scores and truth are (N, C).
 
-    def value(rows):
+    Returns:
+        As `top_k`; the interval is that of 500 resamples of the rows (50 of large tables). None
+        where no class occurs.
+    """
+
+    def value(rows) -> float:
         each = [average_precision(scores[rows, c], truth[rows, c]) for c in range(truth.shape[1])]
-        return float(np.nanmean(each))
+        each = [x for x in each if not math.isnan(x)]
+        return sum(each) / len(each) if each else math.nan
 
     n = len(scores)
+    if not truth.any():
+        return _result(math.nan, (math.nan, math.nan))
     rng = np.random.default_rng(0)
     again = [
         value(rng.integers(0, n, n)) for _ in range(RESAMPLES if n * truth.shape[1] < 1e6 else 50)
     ]
-    return _result(value(np.arange(n)), np.percentile(again, (2.5, 97.5)))
+    return _result(value(np.arange(n)), np.nanpercentile(again, (2.5, 97.5)))
 
 
 def recall_at(similarity: np.ndarray, truth: np.ndarray, k: int) -> dict:
-    """Share of queries with a true item among the k nearest; (Q, N) each."""
+    """Share of queries with a true item among the k nearest; (Q, N) each. Returned as `top_k`."""
     return top_k(similarity, truth, k)
 
 
+def rounded(value: float) -> float | None:
+    """Four digits; None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else round(float(value), 4)
+
+
 def _result(value: float, interval) -> dict:
-    return {"value": round(value, 4), "low": round(float(interval[0]), 4),
-            "high": round(float(interval[1]), 4)}  # fmt: skip
+    return dict(zip(("value", "low", "high"), map(rounded, (value, *interval)), strict=True))

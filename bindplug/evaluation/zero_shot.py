@@ -1,4 +1,4 @@
-"""Emergent zero-shot naming and retrieval with an embedder (ImageBind, sections 4.1 and B.4)."""
+"""Zero-shot classification and retrieval with an embedder (ImageBind, sections 4.1 and B.4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..embedding.classifier import ZeroShot, read_labels
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
-from .datasets import read_classified, read_pairs
+from .datasets import Item, read_classified, read_pairs
 from .metrics import mean_average_precision, recall_at, top_k
 
 
@@ -17,16 +17,18 @@ def evaluate_classes(
     embedder, data: str | Path, modality: str, labels: str | None = None, templates=None,
     fold: str | None = None, options: dict | None = None, progress: bool = False,
 ) -> tuple[dict, list[str]]:  # fmt: skip
-    """Naming of labelled files by text, each class an average over templates.
+    """Classify labelled files by text: each class is an average over templates.
 
     Args:
-        data, sense: as in `read_classified`.
+        data, modality: as in `read_classified`.
         labels: as in `read_labels`; None takes the classes of the data, "_" as a space.
         templates: as in `ZeroShot`.
         fold: only files of this fold.
+        options: of the modality's transform, as in `Embedder.embed`.
 
     Returns:
-        The figures, and messages for files that cannot be read (which are left out).
+        The figures (shares in [0, 1] as in `bindplug.evaluation.metrics`), and messages for files
+        that cannot be read, which are left out.
 
     Raises:
         BindplugError: data that cannot be read, a label that is not among `labels`, or no file.
@@ -34,74 +36,100 @@ def evaluate_classes(
     items = [i for i in read_classified(data, modality) if fold is None or i.fold == fold]
     if not items:
         raise BindplugError(f"{data}: has no file of fold {fold!r}")
+    names = read_classes(items, labels, data)
+    embedding, readable, errors = embed_good(
+        embedder, modality, [i.path for i in items], options or {}, progress
+    )
+    figures = class_figures(embedder, embedding, [items[i] for i in readable], names, templates)
+    head = {"data": str(data), "modality": modality, "space": embedder.space}
+    return {**head, **figures}, errors
+
+
+def read_classes(items: list[Item], labels: str | None, data) -> dict[str, list[str]]:
+    """The classes and the names of each, as `ZeroShot` takes them: `labels`, or the data's own.
+
+    Raises:
+        BindplugError: a class of the data that is not among `labels`.
+    """
     found = sorted({name for i in items for name in i.labels})
     names = {n: [n.replace("_", " ")] for n in found} if labels is None else read_labels(labels)
     for name in found:
         if name not in names:
             raise BindplugError(f"{data}: the class {name!r} is not among the labels")
+    return names
+
+
+def class_figures(
+    embedder, embedding: Embedding, items: list[Item], names: dict[str, list[str]], templates=None
+) -> dict:
+    """top-1, top-5, mAP and chance of the (N, D) embedding of N items, by `ZeroShot`."""
     classifier = ZeroShot(embedder, names, templates)
-    embedding, good, errors = embed_good(
-        embedder, modality, [i.path for i in items], options or {}, progress
-    )
-    truth = np.zeros((len(good), len(names)), bool)
     columns = {name: c for c, name in enumerate(classifier.labels)}
-    for row, i in enumerate(good):
-        truth[row, [columns[name] for name in items[i].labels]] = True
+    truth = np.zeros((len(items), len(names)), bool)
+    for row, item in enumerate(items):
+        truth[row, [columns[name] for name in item.labels]] = True
     scores = classifier.scores(embedding)
-    figures = {
-        "data": str(data), "sense": modality, "space": embedder.space,
-        "files": len(good), "classes": len(names),
+    return {
+        "files": len(items), "classes": len(names),
         "top-1": top_k(scores, truth, 1), "top-5": top_k(scores, truth, 5),
         "mAP": mean_average_precision(scores, truth),
         "chance": round(float(truth.sum(axis=1).mean() / len(names)), 4),
     }  # fmt: skip
-    return figures, errors
 
 
 def evaluate_pairs(
     embedder, data: str | Path, query: str, target: str, options: dict | None = None,
     progress: bool = False,
 ) -> tuple[dict, list[str]]:  # fmt: skip
-    """Retrieval both ways between the two senses of a CSV; equal entries are one item.
+    """Retrieval in both directions between two modalities of a CSV; equal entries are one item.
+
+    Args:
+        data: as in `read_pairs`.
+        query, target: its two columns.
 
     Returns:
-        The figures, and messages for files that cannot be read (their pairs are left out).
+        R@1, R@5 and R@10 each way (as in `bindplug.evaluation.metrics`), and messages for files
+        that cannot be read, whose pairs are left out.
 
     Raises:
-        BindplugError: data that cannot be read, or no pair.
+        BindplugError: one modality twice, data that cannot be read, or no pair that can be.
     """
+    if query == target:
+        raise BindplugError(f"retrieval needs two modalities, and {query} was given twice")
     pairs = read_pairs(data, (query, target))
     sides, errors = [], []
     for i, modality in enumerate((query, target)):
         values = list(dict.fromkeys(p[i] for p in pairs))
-        embedding, good, bad = embed_good(embedder, modality, values, options or {}, progress)
-        sides.append((embedding, {values[v]: row for row, v in enumerate(good)}))
+        embedding, readable, bad = embed_good(embedder, modality, values, options or {}, progress)
+        sides.append((embedding, {values[v]: row for row, v in enumerate(readable)}))
         errors += bad
     (queries, row_of), (targets, column_of) = sides
     truth = np.zeros((len(queries), len(targets)), bool)
     for a, b in pairs:
         if a in row_of and b in column_of:
             truth[row_of[a], column_of[b]] = True
+    if not truth.any():
+        raise BindplugError(f"{data}: no pair can be read in full: {errors[0]}")
     similarity = queries.vectors @ targets.vectors.T
     figures = {
         "data": str(data), "space": embedder.space,
         f"{query} items": len(queries), f"{target} items": len(targets),
     }  # fmt: skip
-    both = (
+    directions = (
         (f"{query} to {target}", similarity, truth),
         (f"{target} to {query}", similarity.T, truth.T),
     )
-    for way, s, t in both:
-        some = t.any(axis=1)
+    for name, s, t in directions:
+        paired = t.any(axis=1)
         for k in (1, 5, 10):
-            figures[f"{way} R@{k}"] = recall_at(s[some], t[some], k)
+            figures[f"{name} R@{k}"] = recall_at(s[paired], t[paired], k)
     return figures, errors
 
 
 def embed_good(
     embedder, modality: str, values: list[str], options: dict, progress: bool = False
 ) -> tuple[Embedding, list[int], list[str]]:
-    """An Embedding of the inputs that can be read, their places, and messages for the others.
+    """An Embedding of the inputs that can be read, their indices, and messages for the others.
 
     Raises:
         BindplugError: none can be read.
@@ -110,15 +138,15 @@ def embed_good(
 
     from ..embedding.modalities import options_of
 
-    vectors, good, errors = [], [], []
+    vectors, readable, errors = [], [], []
     rows = embedder.stream(modality, values, **options_of(modality, options))
     for row in tqdm(rows, modality, len(values), disable=None if progress else True, leave=False):
         if row.error:
             errors.append(str(row.error))
         else:
             vectors.append(row.vectors)
-            good.append(row.index)
-    if not good:
+            readable.append(row.index)
+    if not readable:
         raise BindplugError(errors[0])
-    labels = tuple(values[i] for i in good)
-    return Embedding(np.concatenate(vectors), embedder.space, modality, labels), good, errors
+    labels = tuple(values[i] for i in readable)
+    return Embedding(np.concatenate(vectors), embedder.space, modality, labels), readable, errors

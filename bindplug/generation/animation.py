@@ -1,4 +1,4 @@
-"""Pictures one after another as a film."""
+"""Images one after another, as an animated GIF or as an MP4 with sound."""
 
 from __future__ import annotations
 
@@ -9,38 +9,47 @@ import numpy as np
 
 from ..storage.atomic import write_file
 from ..transforms.audio import load_audio, resample
-from ..transforms.media import writing
+from ..transforms.media_writer import writing
 
-RATE = 16_000  # Hz
-PER_SECOND = 8
+SAMPLE_RATE = 16_000  # Hz
+FRAME_RATE = 8  # images a second
 BLOCK = 1024  # samples
 
 
-def write_gif(path: Path, pictures: list) -> None:
-    """PIL pictures as a GIF that goes round."""
-    first, *rest = pictures
+def write_gif(path: Path, images: list) -> None:
+    """Write PIL images as a GIF that repeats for ever, 8 images a second.
+
+    Raises:
+        BindplugError: the file cannot be written.
+    """
+    first, *rest = images
     write_file(
         path,
         lambda f: first.save(
             f, format="GIF", save_all=True, append_images=rest, loop=0,
-            duration=1000 // PER_SECOND,
+            duration=1000 // FRAME_RATE,
         ),
     )  # fmt: skip
 
 
-def write_mp4(path: Path, pictures: list, sounds: list[str]) -> None:
-    """PIL pictures as an MP4, with one sound fading into the next."""
-    wave = crossfade(sounds, len(pictures) / PER_SECOND)
-    blocks = ((wave[:, i : i + BLOCK], RATE) for i in range(0, wave.shape[1], BLOCK))
-    with writing(path, Fraction(PER_SECOND), pictures[0].size, blocks) as out:
-        for i, picture in enumerate(pictures):
-            out.write(i / PER_SECOND, np.asarray(picture.convert("RGB")))
+def write_mp4(path: Path, images: list, sounds: tuple[str, str]) -> None:
+    """Write PIL images of one size as an MP4, 8 images a second, while the first sound fades into
+    the second.
+
+    Raises:
+        BindplugError: a sound that cannot be read, or a file that cannot be written.
+    """
+    wave = crossfade(*sounds, len(images) / FRAME_RATE)
+    blocks = ((wave[:, i : i + BLOCK], SAMPLE_RATE) for i in range(0, wave.shape[1], BLOCK))
+    with writing(path, Fraction(FRAME_RATE), images[0].size, blocks) as out:
+        for i, image in enumerate(images):
+            out.write(i / FRAME_RATE, np.asarray(image.convert("RGB")))
 
 
-def crossfade(sounds: list[str], seconds: float) -> np.ndarray:
-    """(1, n) float32 at 16 kHz: two sounds, each repeated as long as needed."""
-    length = round(seconds * RATE)
-    waves = [resample(*load_audio(s)).mean(0).numpy() for s in sounds]
-    waves = [np.resize(w, length) for w in waves]
-    fade = np.linspace(0, 1, length, dtype=np.float32)
-    return (waves[0] * (1 - fade) + waves[1] * fade)[None]
+def crossfade(start: str, end: str, seconds: float) -> np.ndarray:
+    """start * (1 - t) + end * t with t from 0 to 1: (1, n) float32 at 16 kHz; each sound is
+    repeated as often as it takes."""
+    length = round(seconds * SAMPLE_RATE)
+    a, b = (np.resize(resample(*load_audio(s)).mean(0).numpy(), length) for s in (start, end))
+    t = np.linspace(0, 1, length, dtype=np.float32)
+    return (a * (1 - t) + b * t)[None]

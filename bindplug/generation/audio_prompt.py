@@ -1,4 +1,4 @@
-"""Which part of a long sound to go by, and several sounds at once."""
+"""Audio prompts: which part of a long recording counts, and several recordings mixed into one."""
 
 from __future__ import annotations
 
@@ -9,45 +9,57 @@ import numpy as np
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 
-WINDOWS = ("mean", "all", "telling")
+WINDOWS = ("mean", "all", "most_confident")
 
 
-def listen(embedder, source, window: str = "mean", level: str = "own") -> Embedding:
-    """One row of a sound.
+def embed_audio_prompt(
+    embedder, source, window: str = "mean", normalize: str = "none"
+) -> Embedding:
+    """One embedding of a recording.
 
     Args:
-        source: as in `Embedder.embed`.
-        window: "mean" of three clips spread over it, as the reference does; the mean of "all" its
-            2 s; or the most "telling" 2 s, those that sound most surely like one thing.
-        level: "own", or "peak", which makes quiet and loud recordings alike.
+        embedder: supports audio.
+        source: path, file object, or (array, rate in Hz), as in `Embedder.embed`.
+        window: which 2 s clips count: "mean", the mean of the three spread over the recording that
+            the ImageBind reference takes; "all", the mean of all clips; or "most_confident", the
+            one clip whose likeliest word of the audio vocabulary has the highest probability.
+        normalize: "none", or "peak": scaled to a peak of 0.9, so that loudness does not matter.
+
+    Returns:
+        (1, D).
 
     Raises:
-        BindplugError: an unknown window or level, or a sound that cannot be read.
+        BindplugError: an unknown window or normalization, or a recording that cannot be read.
     """
+    window = str(window).replace("-", "_")
     if window not in WINDOWS:
         raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
+    options = {"audio": source, "normalize": normalize}
     if window == "mean":
-        return embedder.embed(audio=source, level=level)
+        return embedder.embed(**options)
     if window == "all":
-        return embedder.embed(audio=source, clips="all", level=level)
+        return embedder.embed(**options, clips="all")
     from ..bridge import READING, Target, choose_bridge
 
-    clips = embedder.embed(audio=source, clips="all", average=False, level=level)
-    sure = choose_bridge(clips, Target(READING), "words").word_probabilities(clips).max(axis=1)
-    return clips[int(sure.argmax())]
+    clips = embedder.embed(**options, clips="all", average=False)
+    bridge = choose_bridge(clips, Target(READING), "words")
+    probabilities = bridge.word_probabilities(clips)  # (clips, words)
+    return clips[int(probabilities.max(axis=1).argmax())]
 
 
 def mix_audio(sources: Sequence) -> tuple[np.ndarray, int]:
-    """Several sounds at once: ((1, n) float32, 16,000 Hz), as long as the longest, each at a peak
-    of 0.9 before they are averaged.
+    """The mean of several recordings, each scaled to a peak of 0.9 and played from the start.
+
+    Returns:
+        (1, n) float32 samples as long as the longest recording, and their rate, 16,000 Hz.
 
     Raises:
-        BindplugError: fewer than two, or one that cannot be read.
+        BindplugError: fewer than two recordings, or one that cannot be read.
     """
     from ..transforms.audio import PEAK, RATE, load_audio, resample
 
     if len(sources) < 2:
-        raise BindplugError("give two sounds or more to be heard at once")
+        raise BindplugError("give two sounds or more to mix")
     waves = [resample(*load_audio(s)).mean(0).numpy() for s in sources]
     out = np.zeros(max(map(len, waves)), dtype=np.float32)
     for wave in waves:

@@ -1,76 +1,218 @@
-""" """
+"""What a generated image was made from, kept in its PNG so that it can be made again."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
+from ..storage.hashing import hash_file
+from .settings import MAX_SEED, GenerationSettings, whole_number
 
-JOB = "bindplug:job"  # the picture's own recipe, in its PNG
-
-
-def _stem(kind: str, value: str) -> str:
-    if kind != "text":
-        return _stem_of(value)
-    return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
-
-
-def _stem_of(path: str) -> str:
-    return Path(path).stem
+KEY = "bindplug:job"  # of the PNG's iTXt chunk
+FILES = ("negative_audio", "init_image", "bank")  # fields with a path, beside the prompts
+MODELS = ("model", "weights")  # fields that may be "local:PATH"
+LOCAL = "local:"
 
 
-def _files(job: dict) -> list[str]:
-    """Every file that a job reads."""
-    own = [value for modality, value in job["prompts"] if modality != "text"]
-    return own + [job[k] for k in ("negative_audio", "init_image", "memory") if job[k]]
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an image.
+
+    The settings are those of `GenerationSettings`, with a path in place of the initial image. The
+    second half is filled in by the session that generated the image.
+
+    Attributes:
+        prompts: (modality, path or text) pairs, which are composed into one embedding.
+        mix: a weight for each; () gives equal ones.
+        together: mix the audio prompts' waveforms, in place of adding their embeddings.
+        window, normalize: as in `embed_audio_prompt`, for every audio prompt.
+        negative_audio: path of a sound that the image is steered away from.
+        candidates: images generated, of which the nearest to the prompt is kept; None is the
+            generator's own number.
+        seed: of the image, 0 to 2**63.
+        model, generator, weights, bank, offload: what `load_embedder` and `load_generator` were
+            given; "" for models that were passed as objects.
+        space: the embedder's.
+        device, dtype: that were used.
+        embedder_fingerprint, generator_fingerprint: of the models, "" where unknown.
+        sha256: of each file, by its path.
+
+    Raises:
+        BindplugError: prompts that are no (modality, string) pairs, or a field of a wrong type.
+    """
+
+    prompts: tuple[tuple[str, str], ...]
+    mix: tuple[float, ...] = ()
+    together: bool = False
+    window: str = "mean"
+    normalize: str = "peak"
+    negative_audio: str | None = None
+    init_image: str | None = None
+    strength: float = 0.6
+    text: str = ""
+    negative_text: str = ""
+    steps: int | None = None
+    guidance_scale: float | None = None
+    noise_level: int = 0
+    height: int | None = None
+    width: int | None = None
+    candidates: int | None = None
+    seed: int = 0
+    model: str = ""
+    generator: str = ""
+    weights: str = ""
+    bank: str | None = None
+    offload: bool = False
+    space: str = ""
+    device: str | None = None
+    dtype: str | None = None
+    embedder_fingerprint: str = ""
+    generator_fingerprint: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        try:
+            prompts = tuple((modality, os.fspath(value)) for modality, value in self.prompts)
+            mix = tuple(float(weight) for weight in self.mix or ())
+        except (TypeError, ValueError) as err:
+            raise BindplugError("prompts are (modality, path or text), and mix numbers") from err
+        for modality, _ in prompts:
+            if modality not in MODALITIES:
+                raise BindplugError(f"no modality {modality!r}; choose {', '.join(MODALITIES)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.type == "str" and not isinstance(value, str):
+                raise BindplugError(f"{f.name} {value!r}; give a string")
+            if f.type == "str | None" and not isinstance(value, (str, os.PathLike, type(None))):
+                raise BindplugError(f"{f.name} {value!r}; give a string or None")
+        if not prompts:
+            raise BindplugError("a recipe needs a prompt")
+        seed = whole_number("seed", self.seed, 0, MAX_SEED)
+        for name, value in (("prompts", prompts), ("mix", mix), ("seed", seed)):
+            object.__setattr__(self, name, value)
+        if self.candidates is not None:
+            whole_number("candidates", self.candidates, 1)
+        self.settings()
+
+    @property
+    def label(self) -> str:
+        return " + ".join(value for _, value in self.prompts)
+
+    def settings(self) -> GenerationSettings:
+        """Its settings, without the images and embeddings that they need."""
+        names = {f.name for f in fields(GenerationSettings)} & {f.name for f in fields(Recipe)}
+        return GenerationSettings(**{n: getattr(self, n) for n in names if n != "init_image"})
+
+    def files(self) -> list[str]:
+        """Every file that it reads."""
+        own = [value for modality, value in self.prompts if modality != "text"]
+        return own + [getattr(self, name) for name in FILES if getattr(self, name)]
+
+    def hashed(self) -> Recipe:
+        """With the sha256 of its files."""
+        return replace(self, sha256={path: hash_file(Path(path)) for path in self.files()})
+
+    def renamed(self, rename) -> Recipe:
+        """With `rename` of every path in it."""
+
+        def model(value: str) -> str:
+            local = value.startswith(LOCAL)
+            return LOCAL + rename(value.removeprefix(LOCAL)) if local else value
+
+        return replace(
+            self,
+            prompts=tuple((m, v if m == "text" else rename(v)) for m, v in self.prompts),
+            sha256={rename(path): digest for path, digest in self.sha256.items()},
+            **{name: rename(getattr(self, name)) for name in FILES if getattr(self, name)},
+            **{name: model(getattr(self, name)) for name in MODELS},
+        )
 
 
-def _about(job: dict) -> dict:
-    """The job as it can be done again: paths that hold from anywhere, and what was in the files."""
-    files = {value: str(Path(value).resolve()) for value in _files(job)}
-    prompts = [[modality, files.get(value, value)] for modality, value in job["prompts"]]
-    own = {k: files[job[k]] for k in ("negative_audio", "init_image", "memory") if job[k]}
-    return {**job, **own, "prompts": prompts,
-            "sha256": {path: _digest(Path(path)) for path in files.values()}}  # fmt: skip
+def write_image(path: Path, image, recipe: Recipe) -> None:
+    """Write a PIL image as a PNG with its recipe inside, and the recipe as JSON beside it. Paths in
+    it are relative to the PNG's folder.
 
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_job(png: str) -> dict:
-    from PIL import Image
-
-    from ..storage.source import check_file
-
-    check_file(png, png, "picture")
-    try:
-        with Image.open(png) as picture:
-            job = json.loads(picture.text[JOB])
-    except (OSError, AttributeError, KeyError, ValueError) as err:
-        raise BindplugError(f"{png}: holds no recipe; give a PNG that generate wrote") from err
-    for path, digest in job.pop("sha256").items():
-        if not Path(path).is_file():
-            raise BindplugError(f"{path}: is gone; {png} was made from it")
-        if _digest(Path(path)) != digest:
-            raise BindplugError(f"{path}: has changed since {png} was made from it")
-    job.pop("bindplug")
-    job.setdefault("candidates", 1)  # pictures of earlier versions had no others beside them
-    return job
-
-
-def _save(picture, path: Path, metadata: dict) -> None:
-    """A PNG with its job inside, and the same as JSON beside it."""
+    Raises:
+        BindplugError: a file that cannot be written.
+    """
     from PIL.PngImagePlugin import PngInfo
 
     from .. import __version__
     from ..storage.atomic import write_file, write_json
 
-    metadata = {"bindplug": __version__, **metadata}
+    path = Path(path)
+    folder = path.resolve().parent
+    relative = recipe.renamed(lambda name: os.path.relpath(Path(name).resolve(), folder))
     info = PngInfo()
-    info.add_itxt(JOB, json.dumps(metadata))
-    write_file(path, lambda f: picture.save(f, format="PNG", pnginfo=info))
+    metadata = {"bindplug": __version__, **asdict(relative)}
+    info.add_itxt(KEY, json.dumps(metadata))
+    write_file(path, lambda f: image.save(f, format="PNG", pnginfo=info))
     write_json(path.with_suffix(".json"), metadata)
+
+
+def read_recipe(png: str | Path) -> Recipe:
+    """The recipe in a PNG that `write_image` wrote, or an earlier version of bindplug.
+
+    Its files must have the contents that the image was made from. They are looked for from the
+    PNG's folder and the current one, then from the folders above these, where the PNG was moved,
+    and last by their names alone.
+
+    Raises:
+        BindplugError: no PNG with a recipe, or a file that is gone or has changed.
+    """
+    from PIL import Image
+
+    from ..storage.source import check_file
+
+    check_file(png, png, "picture")
+    none = f"{png}: holds no recipe; give a PNG that generate wrote"
+    try:
+        with Image.open(png) as image:
+            metadata = dict(json.loads(image.text[KEY]))
+    except Exception as err:  # Pillow raises many kinds for damaged files
+        raise BindplugError(none) from err
+    metadata = _current(metadata)
+    unknown = sorted(set(metadata) - {f.name for f in fields(Recipe)})
+    if "prompts" not in metadata or not isinstance(metadata.get("sha256"), dict):
+        raise BindplugError(none)
+    if unknown:
+        raise BindplugError(f"{png}: its recipe has {unknown[0]!r}; a newer bindplug wrote it")
+    try:
+        recipe = Recipe(**metadata)
+    except BindplugError as err:
+        raise BindplugError(f"{none} ({err})") from err
+    folders = [Path(png).resolve().parent, Path.cwd()]
+    return recipe.renamed(lambda name: _find(name, folders, recipe.sha256, png))
+
+
+def _find(name: str, folders: list[Path], digests: dict[str, str], png) -> str:
+    """The place of a file of a recipe, with the contents that it had."""
+    tail = Path(*(part for part in Path(name).parts if part != os.pardir))
+    above = [parent / tail for folder in folders for parent in (folder, *folder.parents)]
+    places = [f / name for f in folders] + above + [f / tail.name for f in folders]
+    there = [place for place in places if "\0" not in name and place.exists()]
+    if not there:
+        raise BindplugError(f"{name}: is gone; {png} was made from it")
+    for place in there:
+        if name not in digests or (place.is_file() and hash_file(place) == digests[name]):
+            return str(place)
+    raise BindplugError(f"{there[0]}: has changed since {png} was made from it")
+
+
+def _current(metadata: dict) -> dict:
+    """The fields of an earlier version under today's names."""
+    metadata = {k: v for k, v in metadata.items() if k != "bindplug"}
+    metadata.setdefault("candidates", 1)  # the first versions generated one image for each
+    if "memory" in metadata:
+        metadata["bank"] = metadata.pop("memory")
+    if "keep_loudness" in metadata:
+        metadata["normalize"] = "none" if metadata.pop("keep_loudness") else "peak"
+    if metadata.get("window") == "telling":
+        metadata["window"] = "most_confident"
+    if metadata.get("device") == "auto":
+        metadata["device"] = None
+    return metadata

@@ -1,95 +1,178 @@
-""" """
+"""An embedder and a generator that make the images of recipes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..cli.output import say
+from ..embedding.vectors import Embedding, compose
 from ..errors import BindplugError
-from .recipe import _about, _save, _stem_of
+from ..plugins import Embedder, Generator
+from .audio_prompt import embed_audio_prompt, mix_audio
+from .recipe import Recipe
+from .settings import GenerationSettings, whole_number
 
 
-class Painter:
-    """The models of a job, which several jobs share."""
+class GenerationSession:
+    """An embedder and a generator, loaded once for any number of recipes.
 
-    def __init__(self, job: dict, device: str):
+    For example:
+
+        session = GenerationSession()
+        recipe = Recipe(prompts=[("audio", "rain.wav")], seed=7)
+        for image, used in session.generate(recipe, num_images=4):
+            write_image(Path(f"rain_{used.seed}.png"), image, used)
+
+    Args:
+        embedder: an Embedder, or a name for `load_embedder`.
+        generator: a Generator, or a name for `load_generator`.
+        weights, device, dtype, offload, bank: for models that are given by name, as in
+            `load_generator` and in the generator's own `load`; None and False leave the choice to
+            it.
+
+    Attributes:
+        embedder, generator: the models.
+        used: fields of `Recipe` that say which models these are.
+
+    Raises:
+        BindplugError: a model that cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder | str = "tiny",
+        generator: Generator | str = "unclip",
+        weights: str = "tiny",
+        device: str = "auto",
+        *,
+        dtype: str | None = None,
+        offload: bool = False,
+        bank: str | None = None,
+    ):
         from ..models.load import load_embedder, load_generator
 
-        settings = {"memory": job["memory"], "dtype": job["dtype"], "offload": job["offload"]}
-        settings = {name: value for name, value in settings.items() if value}
-        self.embedder = load_embedder(job["model"], device)
-        self.painter = load_generator(job["generator"], job["weights"], device, **settings)
-        self.device = device
+        self.used = {"model": "", "generator": "", "weights": "", "bank": bank, "offload": offload}
+        if isinstance(embedder, str):
+            self.used["model"] = embedder
+            embedder = load_embedder(embedder, device)
+        if isinstance(generator, str):
+            self.used |= {"generator": generator, "weights": weights}
+            settings = {"dtype": dtype, "offload": offload, "bank": bank}
+            settings = {name: value for name, value in settings.items() if value}
+            generator = load_generator(generator, weights, device, **settings)
+        self.embedder, self.generator = embedder, generator
+        self.used |= {
+            "space": embedder.space,
+            "device": getattr(generator, "device", embedder.device),
+            "dtype": getattr(generator, "dtype", dtype),
+            "embedder_fingerprint": embedder.fingerprint,
+            "generator_fingerprint": getattr(generator, "fingerprint", ""),
+        }
 
-    def paint(self, job: dict, seed: int, paths: list[Path]) -> None:
-        """Pictures of seeds from `seed` on, each written with its own job inside."""
-        prompt = self._prompt(job)
-        settings, negative = self._settings(job), self._negative(job)
-        settings["candidates"] = job["candidates"] or self.painter.candidates
-        metadata = {**_about(job), "device": self.device, "candidates": settings["candidates"]}
-        for i, path in enumerate(paths):
-            [picture] = self.painter.generate(
-                prompt, seed=seed + i, negative=negative, progress=True, **settings
+    @classmethod
+    def of(cls, recipe: Recipe, device: str = "auto") -> GenerationSession:
+        """The models of a recipe; `device` "auto" takes the recipe's where it is there.
+
+        Raises:
+            BindplugError: a model that cannot be loaded, or one that was passed as an object.
+        """
+        from ..device import pick_device
+
+        if not (recipe.model and recipe.generator):
+            raise BindplugError(
+                "this image was made with models that were passed as objects; pass them again to "
+                "GenerationSession"
             )
-            _save(picture, path, {**metadata, "seed": seed + i})
-            say(f"{prompt.labels[0]}  -> {path}")
+        if device == "auto" and recipe.device:
+            try:
+                device = pick_device(recipe.device)
+            except BindplugError:  # another machine: `differences` tells
+                device = "auto"
+        return cls(
+            recipe.model, recipe.generator, recipe.weights, device,
+            dtype=recipe.dtype, offload=recipe.offload, bank=recipe.bank,
+        )  # fmt: skip
 
-    def morph(self, job, frames, seed, folder: Path, stem: str, overwrite: bool) -> None:
-        """A film from the first prompt to the last: GIF, and MP4 with the sounds."""
-        from ..storage.atomic import make_folder, refuse_existing
-        from .animation import write_gif, write_mp4
+    def differences(self, recipe: Recipe) -> list[str]:
+        """Why an image of a recipe may come out otherwise here: one line for each reason."""
+        names = ("device", "dtype", "embedder_fingerprint", "generator_fingerprint")
+        return [
+            f"{name.replace('_', ' ')} was {getattr(recipe, name)}, is {self.used[name]}: "
+            "the image may differ"
+            for name in names
+            if getattr(recipe, name) and getattr(recipe, name) != self.used[name]
+        ]
 
-        paths = [folder / f"{stem}.gif", folder / f"{stem}.mp4"]
-        make_folder(folder)
-        refuse_existing(paths, overwrite)
-        ends = [self._hear(job, value) for _, value in job["prompts"]]
-        pictures = self.painter.morph(*ends, frames, seed, progress=True, **self._settings(job))
-        write_gif(paths[0], pictures)
-        write_mp4(paths[1], pictures, [value for _, value in job["prompts"]])
-        say(f"{frames} frames -> {paths[0]}, {paths[1]}")
+    def generate(
+        self, recipe: Recipe, num_images: int = 1, progress: bool = False
+    ) -> Iterator[tuple[object, Recipe]]:
+        """PIL images with the seeds `recipe.seed`, `recipe.seed + 1`, ..., each when it is made,
+        with its own recipe, in which nothing is left to a default.
 
-    def _prompt(self, job: dict):
-        from ..embedding.vectors import compose
-        from .audio_prompt import mix_audio
+        Raises:
+            BindplugError: a prompt or setting that cannot be used, or weights that do not fit the
+                prompts.
+        """
+        whole_number("num_images", num_images, 1)
+        settings = self._settings(recipe, progress)
+        prompt = self.embed(recipe)
+        if recipe.negative_audio:
+            negative = self._embed_audio(recipe, recipe.negative_audio)
+            settings = replace(settings, negative=negative)
+        candidates = recipe.candidates or self.generator.candidates
+        chosen = {n: getattr(settings, n) for n in ("steps", "guidance_scale", "height", "width")}
+        used = replace(recipe.hashed(), **self.used, **chosen, candidates=candidates)
+        for seed in range(recipe.seed, recipe.seed + num_images):
+            [image] = self.generator.generate(
+                prompt, seed=seed, candidates=candidates, **settings.given()
+            )
+            yield image, replace(used, seed=seed)
 
-        sounds = [value for modality, value in job["prompts"] if modality == "audio"]
-        parts = []
-        if job["together"] and sounds:
-            heard = self._hear(job, mix_audio(sounds))
-            parts.append(replace(heard, labels=(" and ".join(map(_stem_of, sounds)),)))
-        for modality, value in job["prompts"]:
-            if modality != "audio":
-                parts.append(self.embedder.embed(**{modality: value}))
-            elif not job["together"]:
-                parts.append(self._hear(job, value))
-        mix = job["mix"] or [1.0] * len(parts)
+    def morph(self, recipe: Recipe, frames: int, progress: bool = False) -> list:
+        """`frames` PIL images of one seed on the arc from the recipe's first prompt to its second.
+
+        Raises:
+            BindplugError: not two prompts, or a generator that has no morphs.
+        """
+        if len(recipe.prompts) != 2:
+            raise BindplugError(f"a morph of {len(recipe.prompts)} prompts; give two")
+        if not hasattr(self.generator, "morph"):
+            raise BindplugError("this generator makes no morphs")
+        settings = self._settings(recipe, progress)
+        ends = [self._embed_prompt(recipe, *prompt) for prompt in recipe.prompts]
+        return self.generator.morph(*ends, frames, recipe.seed, **settings.given())
+
+    def embed(self, recipe: Recipe) -> Embedding:
+        """(1, D): a recipe's prompts, composed by its mix.
+
+        Raises:
+            BindplugError: a prompt that cannot be read, or weights that do not fit the prompts.
+        """
+        sounds = [value for modality, value in recipe.prompts if modality == "audio"]
+        prompts, parts = recipe.prompts, []
+        if recipe.together:
+            prompts = [(modality, value) for modality, value in prompts if modality != "audio"]
+            label = " and ".join(Path(sound).stem for sound in sounds)
+            parts = [replace(self._embed_audio(recipe, mix_audio(sounds)), labels=(label,))]
+        parts += [self._embed_prompt(recipe, *prompt) for prompt in prompts]
+        mix = recipe.mix or [1.0] * len(parts)
         if len(mix) != len(parts):
             raise BindplugError(f"{len(mix)} weights for {len(parts)} prompts; give one for each")
         return compose(list(zip(parts, mix, strict=True)))
 
-    def _hear(self, job: dict, source):
-        from .audio_prompt import listen
+    def _embed_prompt(self, recipe: Recipe, modality: str, value: str) -> Embedding:
+        if modality == "audio":
+            return self._embed_audio(recipe, value)
+        return self.embedder.embed(**{modality: value})
 
-        level = "own" if job["keep_loudness"] else "peak"
-        return listen(self.embedder, source, job["window"], level)
+    def _embed_audio(self, recipe: Recipe, source) -> Embedding:
+        return embed_audio_prompt(self.embedder, source, recipe.window, recipe.normalize)
 
-    def _negative(self, job: dict):
-        return self._hear(job, job["negative_audio"]) if job["negative_audio"] else None
-
-    def _settings(self, job: dict) -> dict:
+    def _settings(self, recipe: Recipe, progress: bool) -> GenerationSettings:
         from ..transforms.vision import load_image
 
-        settings = {
-            "steps": job["steps"],
-            "guidance_scale": job["guidance_scale"],
-            "noise_level": job["noise_level"],
-            "height": job["height"] or self.painter.size,
-            "width": job["width"] or self.painter.size,
-            "text": job["text"],
-            "negative_text": job["negative_text"],
-        }
-        if job["init_image"]:
-            settings["start"] = load_image(job["init_image"], upright=True)
-            settings["strength"] = job["strength"]
-        return settings
+        image = recipe.init_image and load_image(recipe.init_image, upright=True)
+        settings = replace(recipe.settings(), init_image=image, progress=progress)
+        resolve = getattr(self.generator, "resolve", None)  # others record what was asked
+        return resolve(settings) if resolve else settings

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from ..errors import BindplugError
-from ..storage.cache_dir import derived_folder
+from ..storage.cache_dir import cache_dir
 from ..storage.state_dict import check_state, read_state
+from . import split as splitting
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
-from .split import modality_of_key, ready, split_by_modality
+from .split import modality_of_key, ready
 
 log = logging.getLogger("bindplug")
 
@@ -30,11 +31,10 @@ def load_imagebind(
 
     Args:
         path: a folder with `model.safetensors` and `config.json`, or a `.pth` / `.safetensors`
-            file that holds imagebind_huge's state dict (4.8 GB).
+            file that holds imagebind_huge's state dict.
         modalities: build and load only these trunks; None loads all.
-        split: on the first use of such a file, write a copy to the cache as one file a modality,
-            and read only the files that are needed. False writes and reads no copy: the file is
-            memory-mapped as it is.
+        split: copy such a file on its first use to the cache folder (`cache_dir`), one file a
+            trunk, and read only the parts that are needed; False reads it memory-mapped as it is.
 
     Raises:
         BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
@@ -49,7 +49,7 @@ def load_imagebind(
         state = _released_state(path, config, modalities, split)
     with torch.device("meta"):
         model = ImageBind(config, modalities)
-    if modalities is not None:  # those that were not asked for are no error
+    if modalities is not None:  # the trunks that were not asked for are no error
         others = set(config.modalities) - set(modalities)
         state = {k: v for k, v in state.items() if modality_of_key(k) not in others}
     check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
@@ -58,23 +58,23 @@ def load_imagebind(
 
 
 def _released_state(
-    path: Path, config: ImageBindConfig, modalities: list[str] | None, split: bool
+    path: Path, config: ImageBindConfig, modalities: list[str] | None, may_split: bool
 ) -> dict:
-    """The tensors of a file of the released model, memory-mapped; see `load_imagebind`."""
+    """The tensors of a file of the released model; on its first use it is split by trunk."""
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")
     modalities = list(config.modalities) if modalities is None else modalities
-    files = ready(path, modalities) if split else None
+    files = ready(path, modalities) if may_split else None
     if files is None:
         state = read_state(path)
         with torch.device("meta"):
             shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
         check_state(path, state, shapes)
-        if not split:
+        if not may_split:
             return state
-        _announce_split(path)
+        _announce(path)
         try:
-            split_by_modality(path, state)
+            splitting.split(path, state)
         except BindplugError as err:  # a full disk is no reason not to answer
             log.warning("%s; reading the whole file instead", err)
             return state
@@ -82,16 +82,15 @@ def _released_state(
     return {k: v for f in files for k, v in read_state(f).items()}
 
 
-def _announce_split(path: Path) -> None:
-    free = ""
-    for folder in derived_folder(path).parents:
-        if folder.exists():
-            free = f" ({shutil.disk_usage(folder).free / 1e9:.1f} GB free)"
-            break
+def _announce(path: Path) -> None:
+    """Say, before it is written, how large the copy is and how much room there is."""
+    folder = cache_dir()
+    while not folder.exists():
+        folder = folder.parent
     log.warning(
-        "%s: its first use writes a copy of up to %.1f GB, split by modality, to %s%s; "
-        "load_embedder(..., split=False) reads the file as it is and writes nothing",
-        path, path.stat().st_size / 1e9, derived_folder(path), free,
+        "%s: its first use writes a copy of %.1f GB, split by modality, to %s (%.1f GB free); "
+        "split=False, or --no-split, reads the file as it is",
+        path, path.stat().st_size / 1e9, cache_dir(), shutil.disk_usage(folder).free / 1e9,
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class IMUConfig:
 
 @dataclass(frozen=True)
 class ImageBindConfig:
-    """One network: the width of the joint space and a trunk for each sense that is not None."""
+    """One network: the width of the joint space and a trunk for each modality that is not None."""
 
     embed_dim: int = 1024
     vision: VisionConfig | None = VisionConfig()
@@ -83,16 +83,17 @@ class ImageBindConfig:
 
     @property
     def modalities(self) -> dict[str, object]:
-        """The senses this network has, in the order of the state dict."""
+        """The modalities of this network and their sizes, in the order of the state dict."""
         names = ("vision", "text", "audio", "depth", "thermal", "imu")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def to_dict(self) -> dict:
+        """Plain numbers, for JSON."""
         return {"embed_dim": self.embed_dim, **{m: asdict(c) for m, c in self.modalities.items()}}
 
     @classmethod
     def from_dict(cls, data: dict) -> ImageBindConfig:
-        """The inverse of `to_dict`; a sense that is absent has no trunk.
+        """The inverse of `to_dict`; a modality that is absent has no trunk.
 
         Raises:
             ValueError: a name that the configuration does not have.
@@ -116,5 +117,5 @@ class ImageBindConfig:
 
 
 def imagebind_huge() -> ImageBindConfig:
-    """The released model: 1311 tensors, 1,200,786,990 elements, 1024-d, six senses."""
+    """The released model: 1311 tensors, 1,200,786,990 elements, 1024-d, six modalities."""
     return ImageBindConfig()

@@ -1,4 +1,7 @@
-"""ImageBind: for each sense a stem, a trunk, a head and a logit scale."""
+"""The ImageBind network (arXiv 2305.05665): per modality a stem, a trunk, a head, a logit scale.
+
+Parameter names and shapes are those of the released state dict.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from . import stems
 from .config import ImageBindConfig
 from .transformer import Transformer
 
-# Initial scales of the logits: fixed 1 / temperature of Table 9 (text: CLIP's learnt one).
+# Initial logit scales, 1 / temperature: fixed (the paper's Table 9); text: learnt, from CLIP's.
 LOGIT_SCALES = {"text": 1 / 0.07, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
 STEMS = {
     "vision": stems.vision_stem,
@@ -25,7 +28,7 @@ STEMS = {
 
 
 class SelectToken(nn.Module):
-    """(B, L, W) to (B, W): the token at `index`."""
+    """(B, L, W) tokens to (B, W): the token at `index`."""
 
     def __init__(self, index: int):
         super().__init__()
@@ -36,7 +39,10 @@ class SelectToken(nn.Module):
 
 
 class TextHead(nn.Module):
-    """Project the end-of-text token, the first one with the largest id."""
+    """(B, L, W) tokens and (B, L) int64 ids to (B, embed_dim): the projected end-of-text token.
+
+    It is the first token with the largest id.
+    """
 
     def __init__(self, width: int, embed_dim: int):
         super().__init__()
@@ -49,7 +55,7 @@ class TextHead(nn.Module):
 
 
 class LogitScale(nn.Module):
-    """Multiply by min(exp(log_logit_scale), 100)."""
+    """x * min(exp(log_logit_scale), 100)."""
 
     def __init__(self, initial: float, learnable: bool):
         super().__init__()
@@ -67,6 +73,8 @@ class LogitScale(nn.Module):
 
 
 class Normalize(nn.Module):
+    """x / ||x|| over the last axis."""
+
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x, dim=-1)
 
@@ -89,11 +97,11 @@ def _postprocessor(modality: str) -> nn.Sequential:
 
 
 class ImageBind(nn.Module):
-    """Encoders of up to six senses into one space (arXiv 2305.05665).
+    """Encoders of up to six modalities into one space (arXiv 2305.05665).
 
     Args:
-        config: sizes; a sense that is None has no parameters.
-        senses: build only these of the config's senses; None builds all.
+        config: sizes; a modality that is None has no parameters.
+        modalities: build only these of the config's modalities; None builds all.
     """
 
     def __init__(self, config: ImageBindConfig, modalities: list[str] | None = None):
@@ -122,24 +130,24 @@ class ImageBind(nn.Module):
         self.modality_postprocessors = nn.ModuleDict({m: _postprocessor(m) for m in chosen})
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Encode each sense by itself, in the order of `inputs`.
+        """Encode each modality by itself, in the order of `inputs`.
 
         Args:
-            inputs: `vision` (B, 3, H, W), (B, S, 3, H, W) or (B, S, 3, T, H, W); `text`
-                (B, 77) int64; `audio` (B, 1, 128, 204) or (B, S, 1, 128, 204); `depth` and
-                `thermal` (B, 1, H, W); `imu` (B, 6, 2000).
+            inputs: floating-point but for `text`: `vision` (B, 3, H, W), (B, S, 3, H, W) or
+                (B, S, 3, T, H, W); `text` (B, 77) int64; `audio` (B, 1, 128, 204) or
+                (B, S, 1, 128, 204); `depth` and `thermal` (B, 1, H, W); `imu` (B, 6, 2000).
 
         Returns:
-            (B, embed_dim) for each sense: unit vectors times the sense's logit scale (vision: 1),
-            the S clips averaged after that, so a mean of clips is shorter than the scale.
+            (B, embed_dim) for each modality: unit vectors times its logit scale (vision: 1),
+            averaged over the S clips after that, so that a mean of clips is shorter than the scale.
 
         Raises:
-            ValueError: a sense that this network does not have, or an input of a wrong size.
+            ValueError: a modality that this network does not have, or an input of a wrong size.
         """
         return {modality: self.encode(modality, x) for modality, x in inputs.items()}
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
-        """`forward` for one sense."""
+        """`forward` for one modality: its input to (B, embed_dim)."""
         if x.ndim < 5:
             return self.encode_clips(modality, x)
         out = self.encode_clips(modality, x.flatten(0, 1))
@@ -149,12 +157,12 @@ class ImageBind(nn.Module):
         """`encode` of single clips, (B, ...) without a clip axis, so `vision` may be
         (B, 3, T, H, W)."""
         features = self.features(modality, x)
-        if features.itemsize < 4:  # half precision: its norm would be a rough one
+        if features.itemsize < 4:  # a norm in half precision has 3 digits
             features = features.float()
         return self.modality_postprocessors[modality](features)
 
     def logit_scale(self, modality: str) -> float:
-        """What the unit vectors of a sense are multiplied by; 1 for vision."""
+        """The factor that the unit vectors of a modality are multiplied by; 1 for vision."""
         parts = self.modality_postprocessors[modality]
         return parts[1].factor().item() if len(parts) > 1 else 1.0
 
@@ -165,7 +173,11 @@ class ImageBind(nn.Module):
         return self
 
     def features(self, modality: str, x: Tensor) -> Tensor:
-        """Head output before normalisation, (B, embed_dim), without a clip axis."""
+        """(B, embed_dim) head output before normalisation, of an input without a clip axis.
+
+        Raises:
+            ValueError: a modality that this network does not have.
+        """
         if modality not in self.modality_trunks:
             raise ValueError(
                 f"this model has no {modality!r} trunk; it has {', '.join(self.modality_trunks)}"

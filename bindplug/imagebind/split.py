@@ -1,10 +1,9 @@
-"""The released checkpoint as one safetensors file a modality: audio reads 345 MB of 4.8 GB."""
+"""The released checkpoint as one safetensors file a trunk: a sound reads 345 MB of 4.8 GB."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..storage.atomic import write_json, writing
 from ..storage.cache_dir import derived_folder
 from ..storage.hashing import hash_file
 from ..storage.safetensors_header import header_bytes
@@ -26,7 +26,7 @@ def modality_of_key(key: str) -> str:
 
 
 def ready(path: Path, modalities: list[str]) -> list[Path] | None:
-    """The parts of a checkpoint for some modalities; None if one is absent or of a wrong size."""
+    """The parts of a checkpoint for some trunks, None where one is absent or of a wrong size."""
     folder = derived_folder(path)
     try:
         parts = json.loads((folder / INDEX).read_text())["parts"]
@@ -37,8 +37,8 @@ def ready(path: Path, modalities: list[str]) -> list[Path] | None:
     return files if whole else None
 
 
-def split_by_modality(path: Path, state: dict[str, Tensor]) -> None:
-    """Write one file a modality, each by rename; parts that are there are kept.
+def split(path: Path, state: dict[str, Tensor]) -> None:
+    """Write one file a trunk, each by rename; parts that are there are kept.
 
     Args:
         path: the checkpoint file that `state` was mapped from.
@@ -66,7 +66,10 @@ def split_by_modality(path: Path, state: dict[str, Tensor]) -> None:
 
 def _write_parts(path: Path, folder: Path, groups: dict[str, dict[str, Tensor]]) -> None:
     index = folder / INDEX
-    parts = json.loads(index.read_text())["parts"] if index.exists() else {}
+    try:
+        parts = dict(json.loads(index.read_text())["parts"])
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or a damaged one
+        parts = {}
     for modality, tensors in groups.items():
         target = folder / f"{modality}.safetensors"
         if (
@@ -82,17 +85,13 @@ def _write_parts(path: Path, folder: Path, groups: dict[str, dict[str, Tensor]])
                 f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk, "
                 f"{free / 1e9:.2f} GB are free; free some, or set BINDPLUG_HOME to another disk"
             )
-        scratch = target.with_suffix(".part")
-        digest = write_safetensors(scratch, tensors)
-        os.replace(scratch, target)
+        digest = write_safetensors(target, tensors)
         parts[modality] = {"bytes": target.stat().st_size, "sha256": digest}
-        scratch = index.with_suffix(".part")
-        scratch.write_text(json.dumps({"source": str(path.resolve()), "parts": parts}, indent=1))
-        os.replace(scratch, index)
+        write_json(index, {"source": str(path.resolve()), "parts": parts})
 
 
 def verify_parts(path: Path) -> list[str]:
-    """The modalities whose parts are here; damaged ones are deleted, to be written again on use.
+    """The trunks whose parts are here; damaged ones are deleted, to be written again on use.
 
     Raises:
         BindplugError: a part was damaged.
@@ -122,12 +121,10 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> str:
         offset = end
     start = header_bytes(header)
     digest = hashlib.sha256(start)
-    with path.open("wb") as file:
+    with writing(path) as file:
         file.write(start)
         for tensor in tensors.values():
             block = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
             file.write(block)
             digest.update(block)
-        file.flush()
-        os.fsync(file.fileno())
     return digest.hexdigest()

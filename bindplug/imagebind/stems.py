@@ -1,4 +1,4 @@
-"""From an input tensor of one sense to tokens: patches, class token, positions.
+"""From an input tensor of one modality to tokens: patches, class token, positions.
 
 Attribute names follow the released state dict, which is why audio and thermal stems are called
 `rgbt_stem` and why some stems hold their convolution at index 1.
@@ -30,7 +30,7 @@ class RepeatFrame(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Convolution to (B, N, W) tokens, row-major, and an optional norm."""
+    """A projection to (B, N, W) tokens, row-major, and a layer norm where `norm_width` is given."""
 
     def __init__(self, proj: nn.Module, norm_width: int | None = None):
         super().__init__()
@@ -42,13 +42,17 @@ class PatchEmbed(nn.Module):
 
 
 class PositionTable(nn.Module):
+    """Learnt positions: (1, tokens, width), the class token's first."""
+
     def __init__(self, tokens: int, width: int):
         super().__init__()
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def for_tokens(self, count: int) -> Tensor:
-        """Positions for the class token and `count` patches of a square picture.
+        """(1, 1 + count, width) positions of the class token and `count` patches of a square image.
+
+        Another count than the table's is interpolated (bicubic), as the reference does.
 
         Raises:
             ValueError: neither the table nor `count` patches form a square, so nothing can be
@@ -62,7 +66,7 @@ class PositionTable(nn.Module):
         if side * side != known or new_side * new_side != count:
             raise ValueError(
                 f"got {count} patches, the position table has {known}; "
-                "only square pictures can be interpolated"
+                "only square images can be interpolated"
             )
         grid = table[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
         grid = F.interpolate(grid, scale_factor=math.sqrt(count / known), mode="bicubic")
@@ -70,7 +74,16 @@ class PositionTable(nn.Module):
 
 
 class PatchStem(nn.Module):
-    """Vision, audio, depth and thermal: patches, then a class token, then positions."""
+    """Vision, audio, depth and thermal: (B, 1 + N, width) of a class token and N patches.
+
+    Args:
+        name: attribute that holds `embed`, as in the released state dict.
+        tokens: N of the position table.
+        resizable: other square inputs are taken too, with interpolated positions.
+
+    Raises:
+        ValueError: in `forward`, an input of a size that is not taken.
+    """
 
     def __init__(self, name: str, embed: PatchEmbed, tokens: int, width: int, resizable: bool):
         super().__init__()
@@ -123,7 +136,11 @@ def thermal_stem(c: ThermalConfig) -> PatchStem:
 
 
 class IMUStem(nn.Module):
-    """(B, channels, steps) to (B, 1 + steps // window, width)."""
+    """(B, channels, steps) to (B, 1 + steps // window, width).
+
+    Raises:
+        ValueError: in `forward`, another number of steps than the configuration's.
+    """
 
     def __init__(self, c: IMUConfig):
         super().__init__()
@@ -149,7 +166,10 @@ class IMUStem(nn.Module):
 
 
 class TextStem(nn.Module):
-    """(B, context_length) int64 token ids to (B, context_length, width); no class token."""
+    """(B, context_length) int64 token ids to (B, context_length, width); no class token.
+
+    `mask` is the causal attention mask, (context_length, context_length), 0 and -inf.
+    """
 
     def __init__(self, c: TextConfig):
         super().__init__()

@@ -15,7 +15,11 @@ def normal_(tensor: Tensor, std: float) -> None:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; `bias_kv` appends one learnt key and value to every sequence."""
+    """Multi-head self-attention, (B, L, W) to (B, L, W).
+
+    `bias_kv` appends one learnt key and value to every sequence. `mask` is added to the (L, L)
+    logits.
+    """
 
     def __init__(self, width: int, heads: int, bias_kv: bool = False):
         super().__init__()
@@ -49,6 +53,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """Linear, GELU, linear, with four times the width between: (B, L, W) to (B, L, W)."""
+
     def __init__(self, width: int):
         super().__init__()
         self.fc1 = nn.Linear(width, 4 * width)
@@ -59,7 +65,7 @@ class MLP(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Drop the residual branch of whole samples in training (stochastic depth)."""
+    """Stochastic depth (arXiv 1603.09382): drop whole samples' residual branch in training."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -73,6 +79,8 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
+    """x + attention(norm(x)), then x + MLP(norm(x)): (B, L, W) to (B, L, W)."""
+
     def __init__(self, width: int, heads: int, bias_kv: bool, drop_path: float):
         super().__init__()
         self.attn = Attention(width, heads, bias_kv)
@@ -87,7 +95,14 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A trunk: (B, L, W) tokens to (B, L, W) tokens. The final norm belongs to the head."""
+    """A trunk: (B, L, W) tokens to (B, L, W) tokens; the final norm belongs to the head.
+
+    Args:
+        width, depth, heads: of the blocks.
+        bias_kv: as in `Attention`.
+        pre_norm: normalise the tokens before the first block.
+        drop_path: drop rate of the last block, rising linearly from 0.
+    """
 
     def __init__(self, width, depth, heads, *, bias_kv=False, pre_norm=False, drop_path=0.0):
         super().__init__()

@@ -10,8 +10,9 @@ from ..embedding.embedder import Embedder
 from ..embedding.modalities import MODALITIES, modalities_of, prepare
 from ..errors import BindplugError
 from ..plugins import Network
-from ..storage.cache_dir import is_offline
+from ..storage.cache_dir import hub_access, is_offline
 from ..storage.hashing import file_fingerprint
+from .hub import record_commit, recorded_commit
 
 HUGE_SPACE = "openclip-vit-h-14/laion2b"
 
@@ -77,13 +78,13 @@ def open_local(path: str | Path, device: str = "cpu", split: bool = True, **sett
     """An embedder from a folder with `config.json`, or from a file of the released model.
 
     Args:
-        split: False reads a released file as it is; see `bindplug.imagebind.load_imagebind`.
+        split: as in `load_imagebind`.
         settings: as in `Embedder`.
 
     Raises:
         BindplugError: nothing is there, or it is no ImageBind.
     """
-    from ..imagebind.checkpoint import WEIGHTS, load_imagebind, read_config
+    from ..imagebind.checkpoint import CONFIG, WEIGHTS, load_imagebind, read_config
     from ..imagebind.config import imagebind_huge
 
     path = Path(path)
@@ -96,6 +97,8 @@ def open_local(path: str | Path, device: str = "cpu", split: bool = True, **sett
     else:
         config, space, weights, templates = imagebind_huge(), HUGE_SPACE, path, None
     fingerprint = file_fingerprint(weights) if weights.exists() else ""
+    if fingerprint and path.is_dir():  # sizes and templates decide what a text becomes, too
+        fingerprint += f" {file_fingerprint(path / CONFIG)}"
     return Embedder(
         ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk], split)),
         space,
@@ -110,10 +113,10 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     """An embedder from a repository of the Hugging Face hub, in the hub's own cache.
 
     Args:
-        name: "ORG/REPO@REVISION", or "ORG/REPO" for the commit that its first use on this machine
-            resolved (`bindplug.models.hub.pinned_revision`). It holds a bindplug folder
-            (`config.json` and `model.safetensors`), `imagebind_huge.pth`, or the released tensors
-            as `model.safetensors`.
+        name: "ORG/REPO" or "ORG/REPO@REVISION", with a bindplug folder (`config.json` and
+            `model.safetensors`), `imagebind_huge.pth`, or the released tensors as
+            `model.safetensors`. Without a revision, the commit that was first fetched on this
+            machine.
         settings: as in `Embedder`.
 
     Raises:
@@ -121,21 +124,21 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     """
     from huggingface_hub import snapshot_download
 
-    from .hub import first_line, offline_hub, pinned_revision
-
     repo, _, revision = name.partition("@")
-    revision = revision or pinned_revision(repo)
     try:
-        with offline_hub():
+        with hub_access():
             folder = snapshot_download(
                 repo,
-                revision=revision,
+                revision=revision or recorded_commit(repo),
                 allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
                 local_files_only=is_offline(),
             )
     except Exception as err:  # the hub raises many kinds
-        raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
+        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
+        raise BindplugError(f"hf:{name}: cannot be fetched: {reason}") from err
     folder = Path(folder)
+    if not revision:
+        record_commit(repo, folder.name)  # a snapshot's folder is named by its commit
     released = folder / "imagebind_huge.pth"
     if released.exists():
         return open_local(released, device, **settings)

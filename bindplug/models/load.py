@@ -28,8 +28,7 @@ def load_embedder(name: str = "tiny", device: str = "auto", **settings) -> Embed
             or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
             "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
-            `bindplug.embedder.Embedder`; for a released ImageBind also `split`: False reads the
-            file as it is, memory-mapped, and writes no copy of it to the cache.
+            `bindplug.embedder.Embedder`.
 
     Raises:
         BindplugError: an unknown name, or weights that cannot be had or read.

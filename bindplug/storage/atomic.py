@@ -1,17 +1,35 @@
-""" """
+"""The one writer of files: a result is there whole under its name, or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
+import signal
+import stat
+import sys
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from ..errors import BindplugError
+from ..errors import BindplugError, FileExists
+
+
+def reason(err: BaseException) -> str:
+    """Why something failed, one line: the system's words, else the message, else the kind."""
+    lines = (getattr(err, "strerror", None) or str(err)).strip().splitlines()
+    return lines[0] if lines else type(err).__name__
 
 
 def make_folder(folder: str | Path) -> Path:
+    """A folder that can be written to, made if it is not there.
+
+    Raises:
+        BindplugError: it cannot be made or written.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -19,32 +37,136 @@ def make_folder(folder: str | Path) -> Path:
             pass
     except OSError as err:
         raise BindplugError(
-            f"{folder}: cannot be written ({err.strerror}); choose another --output"
+            f"{folder}: cannot be written ({reason(err)}); choose another --output"
         ) from err
     return folder
 
 
-def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise BindplugError(f"{path}: exists; add --overwrite or choose another --output")
-
-
-def write_file(path: Path, write) -> None:
-    """Call `write` on a binary file beside `path`, then rename it into place."""
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is written into and never replaced: a FIFO, a device, a process's own file
+    descriptor such as /dev/stdout."""
+    path = Path(path)
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    descriptor = path.is_symlink() and os.readlink(path).startswith("/proc/")
+    return (
+        descriptor
+        or os.path.realpath(path.parent).startswith("/proc/")
+        or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    )
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """
+    Raises:
+        FileExists: one of the files exists and `overwrite` is False.
+    """
+    for path in paths:
+        if path.exists() and not overwrite and not is_stream(path):
+            raise FileExists(f"{path}: exists")
+
+
+def check_target(path: str | Path, overwrite: bool) -> Path:
+    """A path that can be written to: its folder is made; see `refuse_existing`."""
+    path = Path(path)
+    if not is_stream(path):
+        make_folder(path.parent)
+        refuse_existing([path], overwrite)
+    return path
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn an OSError into one line that names the file and the reason."""
+    try:
+        yield
     except OSError as err:
-        raise BindplugError(f"{path}: cannot be written ({err.strerror})") from err
+        raise BindplugError(f"{path}: cannot be written ({reason(err)})") from err
 
 
-def write_json(path: Path, data) -> None:
+class PendingFile:
+    """A binary file beside its target, renamed over it by `commit` and deleted by `discard`.
+
+    A link is followed, a stream (`is_stream`) is written into directly. New files have the mode
+    that the umask gives, replaced ones keep theirs.
+
+    Attributes:
+        file: open for writing; `file.name` is its path, for libraries that open files themselves.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.target = self.scratch = None
+        with explain(self.path):
+            if is_stream(self.path):
+                self.file: IO[bytes] = self.path.open("wb")
+                return
+            self.target = Path(os.path.realpath(self.path))
+            self.scratch = self.target.with_name(f".{secrets.token_hex(8)}.part")
+            self.file = self.scratch.open("xb")
+            with suppress(FileNotFoundError):
+                self.scratch.chmod(stat.S_IMODE(self.target.stat().st_mode))
+
+    def commit(self) -> None:
+        """
+        Raises:
+            BindplugError: it cannot be written; nothing is left.
+        """
+        try:
+            with explain(self.path):
+                self.file.flush()
+                if self.scratch is not None:
+                    os.fsync(self.file.fileno())
+                self.file.close()
+                if self.scratch is not None:
+                    os.replace(self.scratch, self.target)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        with suppress(OSError):  # a full disk refuses what is still in the buffer
+            self.file.close()
+        if self.scratch is not None:
+            self.scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that is there under its name when the block ends well, and not otherwise.
+
+    Raises:
+        BindplugError: it cannot be written.
+    """
+    pending = PendingFile(path)
+    try:
+        with explain(pending.path):
+            yield pending.file
+    except BaseException:
+        pending.discard()
+        raise
+    pending.commit()
+
+
+def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Call `write` on a binary file; see `writing`."""
+    with writing(path) as file:
+        write(file)
+
+
+def write_json(path: str | Path, data) -> None:
+    """Write data as indented JSON; see `writing`."""
     write_file(path, lambda f: f.write((json.dumps(data, indent=1) + "\n").encode()))
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM end a program as an exception does, so that what is half written is deleted.
+
+    For programs, not for libraries: it does nothing outside the main thread, or where somebody
+    else handles the signal.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

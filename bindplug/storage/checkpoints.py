@@ -1,4 +1,4 @@
-"""Checkpoint files of the catalogues: where each is kept, whether it is intact, and removal."""
+"""Checkpoints of a catalogue: where they are kept, and whether they are whole."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from .hashing import hash_file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One downloadable file of a catalogue.
+    """One file of a catalogue.
 
     Attributes:
         name: as `bindplug models pull` takes it.
-        url: HTTP address.
-        file: file name on disk.
-        bytes: exact size; None where nobody published it, then the server's length counts.
-        sha256: hex digest; "" where nobody published one, then that of the first complete download
-            on this machine counts (see `expected_sha256`).
-        licence: its authors' terms.
+        url: where it is fetched from.
+        file: its name on disk.
+        bytes: exact size; None where nobody has published it, then the server's word counts.
+        sha256: hex digest; "" where nobody has published one.
+        licence: its makers' terms.
         gives: what it is for.
     """
 
@@ -39,12 +38,12 @@ class Checkpoint:
 
     @property
     def path(self) -> Path:
-        """`cache_dir()/NAME/FILE`, whether or not it has been downloaded."""
+        """Where it is, or will be."""
         return cache_dir() / self.name / self.file
 
 
 def read_catalogue(path: Path) -> tuple[Checkpoint, ...]:
-    """The checkpoints of a JSON file: a list of objects with the attributes of `Checkpoint`."""
+    """Checkpoints of a JSON list."""
     return tuple(Checkpoint(**row) for row in json.loads(path.read_text("utf-8")))
 
 
@@ -53,35 +52,30 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
     return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
 
 
-def sha256_file(checkpoint: Checkpoint) -> Path:
-    """Where the sha256 of the first complete download is recorded."""
-    return checkpoint.path.with_name(checkpoint.file + ".sha256")
+def hash_record(checkpoint: Checkpoint) -> Path:
+    """Where the sha256 of the first download is kept, where none is published."""
+    return cache_dir() / "hashes" / f"{checkpoint.name}.sha256"
 
 
-def expected_sha256(checkpoint: Checkpoint) -> str:
-    """The published sha256, else the one recorded on this machine, else "".
-
-    Raises:
-        BindplugError: the record holds no sha256.
-    """
-    record = sha256_file(checkpoint)
-    if checkpoint.sha256 or not record.exists():
+def known_hash(checkpoint: Checkpoint) -> str:
+    """The published sha256, else the one of the first download on this machine, else ""."""
+    record = hash_record(checkpoint)
+    if checkpoint.sha256 or not record.is_file():
         return checkpoint.sha256
     digest = record.read_text("utf-8", "replace").strip()
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise BindplugError(f"{record}: holds no sha256; delete it to accept the file as it is")
+        raise BindplugError(f"{record}: holds no sha256; delete it")
     return digest
 
 
-def record_sha256(checkpoint: Checkpoint, digest: str) -> None:
-    """Keep the sha256 of a first download, as hex in a text file."""
-    write_file(sha256_file(checkpoint), lambda file: file.write(f"{digest}\n".encode()))
+def record_hash(checkpoint: Checkpoint, digest: str) -> None:
+    """Keep the sha256 of a first download; it outlives `remove`."""
+    hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    write_file(hash_record(checkpoint), lambda f: f.write(digest.encode()))
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
-    """Check size and sha256 of a downloaded checkpoint.
-
-    One without a published or recorded sha256 (an older download) gets its sha256 recorded.
+    """Check size and sha256 of a checkpoint that is here.
 
     Raises:
         BindplugError: it is absent, or not what was published or first downloaded.
@@ -96,10 +90,10 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
             f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"
         )
-    found, expected = hash_file(path, progress), expected_sha256(checkpoint)
-    if not expected:
-        record_sha256(checkpoint, found)
-    elif found != expected:
+    known, digest = known_hash(checkpoint), hash_file(path, progress)
+    if not known:  # of a bindplug that did not keep it yet
+        record_hash(checkpoint, digest)
+    elif digest != known:
         problem = "is damaged" if checkpoint.sha256 else "is another file than first downloaded"
         raise BindplugError(
             f"{path}: {problem} (sha256 differs); run: "
@@ -108,16 +102,11 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
 
 
 def remove(checkpoint: Checkpoint) -> bool:
-    """Delete a checkpoint and all that was derived from it; False if there was nothing.
-
-    The sha256 of its first download stays, so that the next download is still compared with it.
-    """
-    path, record = checkpoint.path, sha256_file(checkpoint)
-    found = [p for p in path.parent.iterdir() if p != record] if path.parent.exists() else []
+    """Delete a checkpoint and all that was made of it; False if there was nothing."""
+    path = checkpoint.path
+    if not path.parent.exists():
+        return False
     if path.exists():
         shutil.rmtree(derived_folder(path), ignore_errors=True)
-    for old in found:
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
-    if found and not record.exists():
-        path.parent.rmdir()
-    return bool(found)
+    shutil.rmtree(path.parent)
+    return True

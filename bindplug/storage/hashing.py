@@ -1,4 +1,4 @@
-"""sha256 of files, and cheap fingerprints of files by path, size and time."""
+"""Hashes of files: of all their bytes, or of their place, size and time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def hash_file(path: Path, progress: bool = False) -> str:
-    """sha256 of a file's bytes as 64 hex digits.
-
-    Args:
-        progress: show a progress bar (only on a terminal).
-    """
+    """sha256 of a file, hex."""
     digest = hashlib.sha256()
     with path.open("rb") as file, _bar(path.stat().st_size, f"checking {path.name}", progress) as b:
         while block := file.read(BLOCK):
@@ -22,12 +18,19 @@ def hash_file(path: Path, progress: bool = False) -> str:
     return digest.hexdigest()
 
 
-def file_fingerprint(path: Path) -> str:
-    """16 hex digits from a file's absolute path, size and modification time; nothing is read.
+def content_hash(value: str, is_text: bool = False) -> str | None:
+    """sha256, hex, of a text or of what a file holds; None where no such file can be read."""
+    if is_text:
+        return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    path = Path(value)
+    try:
+        return hash_file(path) if path.is_file() else None  # a pipe would be used up
+    except OSError:
+        return None
 
-    Raises:
-        OSError: the file is absent.
-    """
+
+def file_fingerprint(path: Path) -> str:
+    """A short name of a file by its place, size and time, which costs no reading."""
     stat = path.stat()
     fingerprint = f"{path.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}"
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-""" """
+"""State dicts: read without unpickling, checked against the shapes of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-""" """
+"""Files of (N, D) vectors: written a block at a time, read by their formats' own libraries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency
-from .atomic import write_file
-from .safetensors_header import header_bytes, read_header
+from .atomic import reason, write_file
+from .safetensors_header import header_bytes
 
 FORMATS = (".safetensors", ".npy", ".parquet")
 
@@ -35,10 +35,15 @@ def write_vectors(
     """Write blocks of rows to a file by its ending, holding one at a time.
 
     Args:
-        about: what a .safetensors carries as metadata; `labels` and `space` go into a .parquet.
+        blocks: (n, width) float32, `rows` rows in all.
+        metadata: kept by .safetensors and .parquet, as strings or JSON; a .parquet has the
+            `labels` as a column. A .npy has no room for it.
+
+    Raises:
+        BindplugError: the file cannot be written.
     """
     if path.suffix == ".parquet":
-        _write_parquet(path, width, blocks, metadata)
+        _write_parquet(path, width, blocks, dict(metadata))
         return
     if path.suffix == ".npy":
 
@@ -48,8 +53,7 @@ def write_vectors(
 
     else:
         tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
-        metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-        start = header_bytes({"__metadata__": metadata, "vectors": tensor})
+        start = header_bytes({"__metadata__": _as_strings(metadata), "vectors": tensor})
 
         def head(file):
             file.write(start)
@@ -62,13 +66,18 @@ def write_vectors(
     write_file(path, write)
 
 
+def _as_strings(metadata: dict) -> dict[str, str]:
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+
+
 def _write_parquet(path: Path, width: int, blocks: Iterator[np.ndarray], metadata: dict) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    metadata = {"space": metadata["space"], "job": metadata["job"]}
+    labels = [x.encode("utf-8", "backslashreplace").decode() for x in metadata.pop("labels")]
     schema = pa.schema(
-        [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))], metadata=metadata
+        [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))],
+        metadata=_as_strings(metadata),
     )
 
     def write(file):
@@ -78,36 +87,57 @@ def _write_parquet(path: Path, width: int, blocks: Iterator[np.ndarray], metadat
                 if len(block):
                     flat = pa.array(np.ascontiguousarray(block).reshape(-1))
                     vectors = pa.FixedSizeListArray.from_arrays(flat, width)
-                    labels = pa.array(metadata["labels"][at : at + len(block)])
-                    writer.write_table(pa.table([labels, vectors], schema=schema))
+                    column = pa.array(labels[at : at + len(block)])
+                    writer.write_table(pa.table([column, vectors], schema=schema))
                     at += len(block)
 
     write_file(path, write)
 
 
 def read_metadata(path: Path) -> dict:
-    """`space`, `labels`, `job` and `errors` of a .safetensors that `embed_files` wrote.
+    """What `write_vectors` was given as metadata, and `rows` and `width` of the vectors.
+
+    `labels` (where kept) and `errors` are lists; other entries are strings.
 
     Raises:
-        BindplugError: it is no such file.
+        BindplugError: it is no .safetensors or .parquet file of vectors.
     """
-    header, _ = read_header(path)
-    metadata = dict(header.get("__metadata__", {}))
-    for key in ("labels", "errors"):
-        if key in metadata:
-            metadata[key] = json.loads(metadata[key])
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(path) as file:
+                schema, rows = file.schema_arrow, file.metadata.num_rows
+            width = schema.field("vector").type.list_size
+            metadata = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
+        else:
+            from safetensors import safe_open
+
+            with safe_open(path, "np") as file:
+                metadata = file.metadata() or {}
+                rows, width = file.get_slice("vectors").get_shape()
+        metadata = {**metadata, "rows": rows, "width": width}
+        for key in ("labels", "errors"):
+            if key in metadata:
+                metadata[key] = json.loads(metadata[key])
+    except Exception as err:  # safetensors and pyarrow raise many kinds for a foreign file
+        raise BindplugError(f"{path}: is no file of embeddings ({reason(err)})") from err
     return metadata
 
 
 def map_vectors(path: Path) -> np.ndarray:
-    """(N, D) float32 of a .safetensors, memory-mapped.
+    """(N, D) float32, the `vectors` of a .safetensors of any float dtype; float32 is memory-mapped.
 
     Raises:
         BindplugError: it is no file of embeddings.
     """
-    header, offset = read_header(path)
+    from safetensors import safe_open
+
     try:
-        shape = tuple(header["vectors"]["shape"])
-        return np.memmap(path, "<f4", "r", offset, shape)
-    except (KeyError, ValueError) as err:
-        raise BindplugError(f"{path}: holds no embeddings; make it again") from err
+        with safe_open(path, "pt") as file:  # torch maps, numpy would copy
+            vectors = file.get_tensor("vectors")
+    except Exception as err:  # safetensors raises many kinds
+        raise BindplugError(f"{path}: is no file of embeddings ({reason(err)})") from err
+    if vectors.ndim != 2 or not vectors.is_floating_point():
+        raise BindplugError(f"{path}: its vectors are no (N, D) floats; make it again")
+    return vectors.float().numpy()

@@ -1,4 +1,4 @@
-"""Contrastive learning of two senses (ImageBind, section 3)."""
+"""Contrastive learning of two modalities (ImageBind, section 3)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from ..imagebind import ImageBind
 
 
 def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
-    """Symmetric cross-entropy of matching rows, ImageBind eq. 1 both ways.
+    """Symmetric InfoNCE: the mean of the cross-entropies of matching rows and columns.
+
+    Of logits = scale * a b^T with unit rows, the diagonal is right (ImageBind, eq. 1, both ways).
 
     Args:
         a, b: (B, D) features, normalised here; row i of one belongs to row i of the other.
         scale: 1 / temperature.
+
+    Returns:
+        A scalar.
     """
     logits = scale * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
     target = torch.arange(len(a), device=a.device)
@@ -24,11 +29,13 @@ def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
 def encode_with_fewer_tokens(
     model: ImageBind, modality: str, x: Tensor, keep: float, generator: torch.Generator
 ) -> Tensor:
-    """Head features (B, D) from a random share of the patches, another one for each sample.
+    """(B, embed_dim) head features from a random subset of the patches, another for each sample.
 
     Args:
-        x: input of the sense, without a clip axis.
-        keep: share of the patch tokens that are kept; the class token always is.
+        x: input of the modality, without a clip axis.
+        keep: share of the patch tokens that are kept; the class token always is. 1 or more keeps
+            all of them.
+        generator: of the subsets, on the CPU.
     """
     if keep >= 1:
         return model.features(modality, x)
@@ -42,7 +49,7 @@ def encode_with_fewer_tokens(
 
 
 def encode_short_text(model: ImageBind, ids: Tensor) -> Tensor:
-    """Head features (B, embed_dim) of token ids, leaving out the padding that no text needs.
+    """(B, embed_dim) head features of (B, L) int64 token ids, without the padding that all share.
 
     The trunk is causal, so what follows the end of a text cannot change it.
     """

@@ -1,4 +1,4 @@
-"""Starting points from which small transformers learn several times faster than from noise."""
+"""Initialisations from which small transformers learn several times faster than from noise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _near_identity(width: int, alpha: float, beta: float) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def mimetic_init(trunk: Transformer) -> None:
-    """Query-key products near 0.7 I and value-projection products near -0.4 I.
+    """Initialise in place: query-key products near 0.7 I, value-projection products near -0.4 I.
 
     Source: Trockman and Kolter, Mimetic Initialization of Self-Attention Layers, ICML 2023.
     """
@@ -39,7 +39,8 @@ def mimetic_init(trunk: Transformer) -> None:
 def whitening_filters(patches: Tensor, width: int) -> Tensor:
     """(N, P) sample patches to (width, P) filters whose responses have unit variance.
 
-    The first rows are principal directions in falling order of variance; where `width` exceeds
+    Source: principal component whitening, eigenvalues regularised by 1e-3 of the largest. The
+    first rows are principal directions in falling order of variance; where `width` exceeds
     P, the rest are random.
     """
     patches = patches - patches.mean(0)
@@ -51,7 +52,10 @@ def whitening_filters(patches: Tensor, width: int) -> Tensor:
 
 
 def sine_cosine(positions: Tensor, width: int) -> Tensor:
-    """(N, A) positions on A axes to (N, width) sines and cosines of falling frequency."""
+    """(N, A) positions on A axes to (N, width) sines and cosines (arXiv 1706.03762, section 3.5).
+
+    Each axis has width / 2A frequencies from 1 towards 1 / 10,000; what is left of the width is 0.
+    """
     per_axis = width // (2 * positions.shape[1])
     frequency = 1 / 10_000 ** (torch.arange(per_axis) / per_axis)
     angles = positions[..., None] * frequency  # (N, A, per_axis)

@@ -19,13 +19,19 @@ from .muon import Muon
 
 @dataclass(frozen=True)
 class Run:
-    """How long and how fast to train.
+    """Settings of one training run.
 
     Args:
         folder: holds `checkpoint.pt` and `curve.csv`.
         steps: optimiser steps.
-        lr: peak learning rate of AdamW and of Muon (None: no Muon).
+        lr: peak learning rate of AdamW.
+        muon_lr: that of Muon, for the matrices of transformer blocks; None trains all by AdamW.
+        weight_decay: of both, for parameters of two and more axes.
+        warmup: steps of linear warm-up; then the rate falls as a cosine to 3 %.
         ema: decay of the averaged weights, which are what `fit` leaves in the model.
+        clip: largest norm of the gradient.
+        seed: of each step's randomness (`step_generator`).
+        save_seconds: between checkpoints.
     """
 
     folder: Path
@@ -41,7 +47,7 @@ class Run:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The randomness of one step, the same whether or not the run was interrupted before it."""
+    """A CPU generator that depends on seed and step only, so that a resumed run is the same run."""
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
@@ -67,7 +73,7 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
 
 
 def _schedule(step: int, run: Run) -> float:
-    """Linear warm-up, then a cosine to 3 %."""
+    """The factor of the peak learning rate: linear warm-up, then a cosine to 0.03."""
     if step < run.warmup:
         return (step + 1) / run.warmup
     done = (step - run.warmup) / max(1, run.steps - run.warmup)
@@ -84,6 +90,8 @@ def fit(
 
     Args:
         loss_of_step: (step, generator) to a scalar loss; all randomness comes from the generator.
+        run: settings; where `run.folder` holds a checkpoint, training goes on from it.
+        label: of the progress bar.
     """
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""Muon in float32, equal shapes batched: torch.optim.Muon's bfloat16 crawls on many CPUs."""
+"""Muon in float32, equal shapes batched; torch.optim.Muon's bfloat16 is slow on many CPUs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum whose steps are orthogonalised, for the weight matrices of transformer blocks.
 
-    Step sizes are scaled to match AdamW's (0.2 sqrt(longer side)), so its learning rates carry
-    over.
+    Step = lr * 0.2 * sqrt(longer side) * orthogonalise(Nesterov momentum): of AdamW's size
+    (arXiv 2502.16982), so that its learning rates carry over.
     """
 
     def __init__(self, params, lr: float, weight_decay: float = 0.1, momentum: float = 0.95):
@@ -34,6 +34,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
+        """Update the parameters in place; `closure` is not used."""
         for group in self.param_groups:
             shapes = defaultdict(list)
             for p in group["params"]:
@@ -45,8 +46,8 @@ class Muon(torch.optim.Optimizer):
                 ]
                 grads = [p.grad for p in params]
                 torch._foreach_lerp_(momentum, grads, 1 - group["momentum"])
-                prefetch = torch._foreach_lerp(grads, momentum, group["momentum"])
-                update = orthogonalise(torch.stack(prefetch))
+                nesterov = torch._foreach_lerp(grads, momentum, group["momentum"])
+                update = orthogonalise(torch.stack(nesterov))
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 size = -group["lr"] * 0.2 * max(shape) ** 0.5
                 torch._foreach_add_(params, list(update), alpha=size)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,78 +19,132 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import AudioConfig
-from ..storage.source import check_file, source_name
+from ..storage.source import decoding, open_source, reopenable, source_name, to_array
+from .resampling import RATE, resample
+
+if TYPE_CHECKING:
+    from ..imagebind.config import AudioConfig
 
 log = logging.getLogger("bindplug")
 
-RATE = 16_000  # Hz
 PEAK = 0.9  # of full scale
 CLIP_SECONDS = 2
 FRAME, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, next power of two
 MEL_LOW = 20.0  # Hz
 MEAN, STD = -4.268, 9.138  # of the log-mel features, as the released model was trained
-
-
 CLIPS = 3
+QUIET = 1e-3  # -60 dB: a first channel so far below the loudest one is taken for silent
+FULL_SCALE = 8.0  # beyond it, floating-point samples are no sound in [-1, 1]
 
 
 def transform_audio(source, config: AudioConfig, clips: int = CLIPS) -> Tensor:
     """One sound to (clips, 1, mel_bins, frames) float32, clips spread evenly over its length.
 
     Args:
-        source: a path or binary file object that soundfile or, for a video's soundtrack and other
-            formats, PyAV decodes, or (array or tensor, rate in Hz) with the array (n,), (C, n) or
-            (n, C), float in [-1, 1] or integer.
+        source: as in `load_audio`.
 
     Raises:
-        BindplugError: absent, not audio, empty, not finite, or shorter than 25 ms. Silence is
-            only warned about, on the logger "bindplug".
+        BindplugError: as in `load_audio`, or shorter than 25 ms. Silence, and a silent first
+            channel, are only warned about, on the logger "bindplug".
     """
-    wave, rate = load_audio(source)
-    return log_mel_clips(
-        resample(wave, rate), config, clips, name=source_name(source, "audio array")
-    )
+    name = source_name(source, "audio array")
+    wave = pick_channel(*load_audio(source), "first", name)
+    return log_mel_clips(wave, config, clips, name)
 
 
 def distinct_clips(
-    source, config: AudioConfig, clips: int | str = "reference", level: str = "own"
+    source,
+    config: AudioConfig,
+    clips: int | str = "reference",
+    normalize: str = "none",
+    channel: str = "first",
 ) -> tuple[Tensor, list[tuple[float, float]]]:
     """`transform_audio` without the copies that a short sound gives, and each clip's seconds.
 
     Args:
         clips: "reference" (3), a number, or "all": as many as cover the sound.
-        level: "own", or "peak": scaled so that its loudest sample is 0.9 of full scale, where
-            loudness shall not matter. The reference leaves it alone.
+        normalize: "none", as the reference, or "peak": scaled so that the loudest sample is 0.9 of
+            full scale, where loudness shall not matter.
+        channel: "first", as the reference; "loudest", by its mean square; or the "mix" (mean).
 
     Returns:
         (n, 1, mel_bins, frames) float32 whose mean embedding is that of all clips, and their
         starts and ends.
+
+    Raises:
+        BindplugError: as in `transform_audio`; an unknown option.
     """
     from .video import clip_count
 
-    if level not in ("own", "peak"):
-        raise BindplugError(f"level {level!r}; choose own or peak")
-    wave, rate = load_audio(source)
-    wave = resample(wave, rate)
-    if level == "peak":
+    if normalize not in ("none", "peak"):
+        raise BindplugError(f"normalize {normalize!r}; choose none or peak")
+    name = source_name(source, "audio array")
+    wave = pick_channel(*load_audio(source), channel, name)
+    if normalize == "peak":
         wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
     seconds = wave.shape[1] / RATE
     count = clip_count(clips, seconds, CLIPS)
     if seconds <= CLIP_SECONDS:
         count = 1
-    x = log_mel_clips(wave, config, count, name=source_name(source, "audio array"))
+    x = log_mel_clips(wave, config, count, name)
     bounds = clip_bounds(wave.shape[1], count)
     return x, [(start / RATE, min(end / RATE, seconds)) for start, end in bounds]
 
 
+def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
+    """(C, n) at `rate` Hz to 16 kHz: (C, n) whose first channel is the one to use.
+
+    "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
+    first is silent and another is not. "loudest" and "mix" give (1, n).
+
+    Raises:
+        BindplugError: an unknown channel.
+    """
+    if channel not in ("first", "loudest", "mix"):
+        raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
+    if channel == "mix":
+        wave = wave.mean(0, keepdim=True)
+    elif len(wave) > 1:
+        power = wave.square().mean(1)
+        loudest = int(power.argmax())
+        if channel == "loudest":
+            wave = wave[loudest][None]
+        elif power[0] < QUIET**2 * power[loudest]:
+            log.warning(
+                "%s: its first channel, the one that is used, is silent, and channel %d is not; "
+                "choose the channel loudest or mix",
+                name,
+                loudest + 1,
+            )
+    return resample(wave, rate)
+
+
 def load_audio(source) -> tuple[Tensor, int]:
-    """Decode to ((C, n) float32 in [-1, 1), rate in Hz)."""
+    """Decode to ((C, n) float32 in [-1, 1), rate in Hz).
+
+    Args:
+        source: a path, pipe or binary file object that libsndfile or, for a video's soundtrack and
+            other formats, FFmpeg decodes (of a chained Ogg the first part; where rate or channels
+            change on the way, all at the first); (array, tensor or lists, rate in Hz); or
+            {"array": array, "sampling_rate": rate}, a row of a Hugging Face data set. Arrays are
+            (n,), (C, n) or (n, C): float in [-1, 1]; signed integers of 16, 24 or 32 bits, the
+            least that holds all values; or unsigned integers, whose zero is in the middle.
+
+    Raises:
+        BindplugError: absent, not audio, empty, or not finite; an array of other values, shape or
+            rate.
+    """
+    if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():
+        source = (source["array"], source["sampling_rate"])
     name = source_name(source, "audio array")
-    if isinstance(source, tuple):
+    if isinstance(source, tuple) and len(source) == 2:
         data, rate = _array_audio(*source)
-    else:
+    elif isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
         data, rate = _file_audio(source, name)
+    else:
+        raise BindplugError(
+            f"audio of type {type(source).__name__}; give a path, a file object or (array, Hz)"
+        )
     if data.size == 0:
         raise BindplugError(f"{name}: holds no samples; give a sound of at least 25 ms")
     if not np.isfinite(data).all():
@@ -99,73 +155,77 @@ def load_audio(source) -> tuple[Tensor, int]:
 
 
 def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
+    """What libsndfile cannot read, FFmpeg may: m4a, aac, wma, and the sound of videos."""
     import soundfile
 
-    check_file(source, name, "sound file")
+    source = reopenable(source, name, "sound file")
+    problem = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
     try:
-        data, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as err:
-        return _soundtrack(source, name, err)
-    return data.T, rate
-
-
-def _soundtrack(source, name: str, err: Exception) -> tuple[np.ndarray, int]:
-    """What libsndfile cannot read, FFmpeg may: m4a, aac, wma, and the sound of videos."""
-    from .media import decode_soundtrack
-
-    try:
-        return decode_soundtrack(source)
-    except BindplugError as second:
-        if str(second).endswith("has no sound"):
+        with open_source(source, name, "sound file") as file, decoding(name, problem):
+            data, rate = soundfile.read(_Seekable(file), dtype="float32", always_2d=True)
+        return data.T, rate
+    except BindplugError as err:
+        if err.__cause__ is None:  # not the decoder's
             raise
-        raise BindplugError(
-            f"{name}: cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
-        ) from err
+        from .media import decode_soundtrack
+
+        try:
+            return decode_soundtrack(source, name)
+        except BindplugError as second:
+            raise second if str(second).endswith("has no sound") else err from None
+
+
+class _Seekable:
+    """A file whose impossible seeks, as libsndfile tries them in damaged sounds, do nothing:
+    soundfile would print a traceback for each.
+    """
+
+    def __init__(self, file):
+        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
 
 
 def _array_audio(array, rate) -> tuple[np.ndarray, int]:
-    data = np.asarray(array)
+    data = to_array(array, "audio array")
     if data.dtype.kind not in "iuf":
         raise BindplugError(f"audio array of {data.dtype}; give numbers")
     if data.ndim not in (1, 2):
         raise BindplugError(f"audio array of shape {data.shape}; give (n,) or (C, n)")
-    if not (isinstance(rate, (int, np.integer)) and rate > 0):
-        raise BindplugError(f"audio array with rate {rate!r}; give a positive number of Hz")
+    with decoding("audio array", f"rate {rate!r}; give a positive whole number of Hz"):
+        hertz = int(rate)
+        if isinstance(rate, bool) or hertz != float(rate) or hertz <= 0:
+            raise ValueError
     data = np.atleast_2d(data)
     if data.shape[0] > data.shape[1]:  # (n, C), as soundfile reads
         data = data.T
-    if np.issubdtype(data.dtype, np.integer):
-        data = data / float(-np.iinfo(data.dtype).min or np.iinfo(data.dtype).max)
-    return data.astype(np.float32), int(rate)
+    return _full_scale(data).astype(np.float32), hertz
 
 
-@lru_cache(maxsize=16)
-def _sinc_kernel(orig: int, new: int) -> tuple[Tensor, int]:
-    """Hann-windowed sinc of 6 zero crossings, roll-off 0.99, one row a phase, in float32."""
-    crossings = 6
-    cutoff = min(orig, new) * 0.99
-    width = math.ceil(crossings * orig / cutoff)
-    offset = torch.arange(-width, width + orig, dtype=torch.float32)[None, None] / orig
-    phase = torch.arange(0, -new, -1, dtype=torch.float32)[:, None, None] / new
-    t = ((phase + offset) * cutoff).clamp(-crossings, crossings)
-    window = torch.cos(t * math.pi / crossings / 2) ** 2
-    t = t * math.pi
-    sinc = torch.where(t == 0, torch.ones_like(t), t.sin() / t)
-    return sinc * (window * (cutoff / orig)), width
-
-
-def resample(wave: Tensor, rate: int, to: int = RATE) -> Tensor:
-    """(C, n) at `rate` Hz to (C, ceil(n * to / rate)): torchaudio's default sinc interpolation."""
-    if rate == to:
-        return wave
-    common = math.gcd(rate, to)
-    orig, new = rate // common, to // common
-    kernel, width = _sinc_kernel(orig, new)
-    padded = F.pad(wave, (width, width + orig))
-    out = F.conv1d(padded[:, None], kernel, stride=orig)  # (C, new, blocks)
-    out = out.transpose(1, 2).flatten(1)
-    # The reference rounds the length in float32, which is a sample off for very long files.
-    return out[:, : int(torch.ceil(torch.tensor(new * wave.shape[1] / orig)))]
+def _full_scale(data: np.ndarray) -> np.ndarray:
+    """Samples of any kind of number, as in `load_audio`, to floating point in [-1, 1)."""
+    if not data.size:
+        return data
+    if data.dtype.kind == "f":
+        peak = np.abs(data).max()
+        if FULL_SCALE < peak < np.inf:
+            raise BindplugError(
+                f"audio array of {data.dtype} with values up to {peak:g}; divide by its full scale "
+                "(32768 for 16 bits) so that it lies in [-1, 1]"
+            )
+        return data
+    bits = data.dtype.itemsize * 8
+    if data.dtype.kind == "u":
+        return data / 2.0 ** (bits - 1) - 1
+    if bits > 16:
+        most = max(int(data.max()), -int(data.min()) - 1)
+        bits = next(b for b in (16, 24, 32, 64) if most < 2 ** (b - 1))
+    return data / 2.0 ** (bits - 1)
 
 
 def clip_bounds(samples: int, clips: int, rate: int = RATE) -> list[tuple[int, int]]:

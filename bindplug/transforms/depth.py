@@ -1,4 +1,4 @@
-"""Depth pictures to disparity.
+"""Depth images to disparity.
 
 ImageBind's authors published no depth loader. What is known: in-filled depth is turned into
 disparity (paper, appendix B.1), baseline times focal length over depth with 0.075 m for the Kinect
@@ -10,14 +10,18 @@ them and stay below it on NYU-D.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import DepthConfig
 from .gray import load_gray
+
+if TYPE_CHECKING:
+    from ..imagebind.config import DepthConfig
 
 UNITS = ("metres", "millimetres", "sunrgbd")
 NEAR, FAR = 0.01, 50.0  # metres
@@ -33,7 +37,7 @@ def transform_depth(
     baseline: float = BASELINE,
     focal_length: float = FOCAL_LENGTH,
 ) -> Tensor:
-    """One depth picture to (1, S, S) float32 normalised disparity.
+    """One depth image to (1, S, S) float32 normalised disparity.
 
     Args:
         source: as in `load_gray`. Pixels that are 0 or not finite have no depth; they are filled
@@ -41,7 +45,7 @@ def transform_depth(
         unit: "metres", "millimetres" or "sunrgbd" (SUN RGB-D's 16 bits, shifted round by 3); None
             takes floating-point numbers as metres and 16-bit integers as millimetres.
         baseline: of the stereo camera, metres (0.095 for SUN's RealSense, perhaps its Xtion).
-        focal_length: pixels of the picture as given.
+        focal_length: pixels of the image as given.
 
     Raises:
         BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
@@ -69,7 +73,7 @@ def _to_metres(data: np.ndarray, unit: str | None, name: str) -> Tensor:
         unit = "metres" if data.dtype.kind == "f" else "millimetres"
     if unit == "sunrgbd":
         if data.dtype.kind == "f" or data.min() < 0 or data.max() > 0xFFFF:
-            raise BindplugError(f"{name}: is {data.dtype}; SUN RGB-D's pictures have 16 bits")
+            raise BindplugError(f"{name}: is {data.dtype}; SUN RGB-D's images have 16 bits")
         packed = data.astype(np.uint16)
         metres = ((packed >> 3) | (packed << 13)).astype(np.float32) / 1000
         return torch.from_numpy(np.minimum(metres, np.float32(SUN_FAR)))

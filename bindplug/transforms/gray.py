@@ -1,4 +1,4 @@
-"""One-channel pictures, 8 or 16 bits or numbers, for depth and thermal."""
+"""One-channel images, 8 or 16 bits or numbers, for depth and thermal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import numpy as np
 from PIL import Image
 
 from ..errors import BindplugError
+from ..storage.source import decoding, open_source, to_array
 
 
 def load_gray(source) -> tuple[np.ndarray, str]:
     """(H, W) array in the numbers of the file, and a name for messages.
 
     Args:
-        source: a path (`.npy`, or a picture of 8 or 16 bits), file object, PIL image, tensor or
-            array, (H, W) or (1, H, W). Colour pictures become gray.
+        source: a path (`.npy`, or an image of 8 or 16 bits), file object, PIL image, tensor or
+            array, (H, W) or (1, H, W). Colour images become gray.
 
     Raises:
-        BindplugError: absent, no picture, of a wrong shape, empty, or without a finite number.
+        BindplugError: absent, no image, of a wrong shape, empty, or without a finite number.
     """
     from .vision import image_name, open_image
 
@@ -26,7 +27,7 @@ def load_gray(source) -> tuple[np.ndarray, str]:
     if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".npy"):
         data = _load_npy(source, name)
     elif hasattr(source, "__array__") and not isinstance(source, Image.Image):
-        data = np.asarray(source)
+        data = to_array(source, name)
     else:
         image = source if isinstance(source, Image.Image) else open_image(source, name)
         if image.mode not in ("L", "F") and not image.mode.startswith("I"):
@@ -44,9 +45,8 @@ def load_gray(source) -> tuple[np.ndarray, str]:
 
 
 def _load_npy(path, name: str) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError as err:
-        raise BindplugError(f"{name}: no such file") from err
-    except (OSError, ValueError, EOFError) as err:
-        raise BindplugError(f"{name}: cannot be read as a .npy array: {err}") from err
+    with (
+        open_source(path, name, ".npy array") as file,
+        decoding(name, "cannot be read as a .npy array; save it again with numpy.save"),
+    ):
+        return np.load(file, allow_pickle=False)

@@ -8,16 +8,21 @@ accelerometer X Y Z, then gyroscope X Y Z, in m/s² and rad/s as Ego4D records t
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import IMUConfig
+from ..storage.source import decoding, open_source, source_name, to_array
+
+if TYPE_CHECKING:
+    from ..imagebind.config import IMUConfig
 
 RATE = 400  # Hz
 ACCELERATION = {"m/s2": 1.0, "g": 9.80665}
@@ -35,9 +40,9 @@ def transform_imu(
     """One recording to (clips, 6, 2000) float32, and the seconds that each clip spans.
 
     Args:
-        source: a CSV file, an array or tensor (6, T) or (T, 6), or (array, rate in Hz). A CSV has
-            6 columns in the order above, or a first column with the time in seconds; a header
-            line is skipped.
+        source: a CSV file or file object, an array or tensor (6, T) or (T, 6), or (array, rate in
+            Hz). A CSV has 6 columns in the order above, or a first column with the time in
+            seconds; a header line is skipped.
         rate: Hz; needed unless it is given with the array or by a time column.
         acceleration: "m/s2" or "g".
         rotation: "rad/s" or "deg/s".
@@ -86,26 +91,28 @@ def _starts(room: float, need: float, clips: int | str) -> list[float]:
 
 def _load(source, rate, channels: int):
     """(6, T) float64, times or None, rate, name."""
-    if isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        table, time = _load_csv(name, channels)
+    if isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
+        name = source_name(source, "IMU recording")
+        table, time = _load_csv(source, name, channels)
         return table.T, time, rate, name
     if isinstance(source, tuple):
         source, rate = source
-    data, name = np.asarray(source, dtype=np.float64), "IMU array"
+    data, name = to_array(source, "IMU array"), "IMU array"
+    if data.dtype.kind not in "iuf":
+        raise BindplugError(f"{name}: is {data.dtype}; give numbers")
+    data = data.astype(np.float64)
     if data.ndim != 2 or channels not in data.shape or data.size == 0:
         raise BindplugError(f"{name}: has shape {data.shape}; give (6, T) or (T, 6)")
     return (data if data.shape[0] == channels else data.T), None, rate, name
 
 
-def _load_csv(name: str, channels: int) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with open(name, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except FileNotFoundError as err:
-        raise BindplugError(f"{name}: no such file") from err
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise BindplugError(f"{name}: cannot be read as a CSV file: {err}") from err
+def _load_csv(source, name: str, channels: int) -> tuple[np.ndarray, np.ndarray | None]:
+    with (
+        open_source(source, name, "CSV file") as file,
+        decoding(name, "cannot be read as a CSV file; save it as UTF-8"),
+    ):
+        text = file.read().decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     if rows and not _numbers(rows[0]):
         rows = rows[1:]
     if not rows:

@@ -1,55 +1,103 @@
-"""Videos read and written a moment at a time: an hour takes no more memory than a minute."""
+"""Videos and their sound, read through PyAV; see media_writer for the way out.
+
+Frame by frame and block by block: an hour takes no more memory than a minute.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import BindplugError
-from ..storage.source import check_file, source_name
+from ..storage.source import decoding, open_source, source_name
+
+GAP = 0.02  # seconds of missing sound that silence fills
+DAMAGED = "is cut short or damaged; fetch or export it again"
+
+
+@contextmanager
+def open_media(source, kind: str):
+    """A PyAV container, its first stream of a kind ("video" or "audio"), and its origin.
+
+    The origin is the time stamp, in seconds, at which the earliest stream starts: recordings of
+    broadcasts and cuts seldom start at 0.
+
+    Raises:
+        BindplugError: absent, no media file, without such a stream, or damaged, also while it is
+            being read inside the block.
+    """
+    import av
+
+    name = source_name(source, "media file")
+    with open_source(source, name, "media file") as file, ExitStack() as stack:
+        # A file object, not its name: FFmpeg takes "2024-05-01T10:20.mp4" for an address.
+        with decoding(name, "cannot be opened as a media file; give a whole mp4, mkv, webm, avi "
+                      "or mov"):  # fmt: skip
+            container = stack.enter_context(av.open(file))
+        streams = getattr(container.streams, kind)
+        if not streams:
+            have = "no sound" if kind == "audio" else "no picture"
+            raise BindplugError(f"{name}: has {have}")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0], (container.start_time or 0) / av.time_base
+
+
+def _decoded(container, stream, name: str) -> Iterator:
+    """Frames of a stream.
+
+    Raises:
+        BindplugError: damaged.
+    """
+    with decoding(name, DAMAGED if stream.type == "video" else f"its sound {DAMAGED}"):
+        yield from container.decode(stream)
+
+
+def _pixels(frame, name: str) -> np.ndarray:
+    with decoding(name, DAMAGED):
+        return frame.to_ndarray(format="rgb24")
 
 
 def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds, (H, W, 3) uint8 RGB) of each frame, upright.
 
+    Seconds count from the start of the file's earliest stream and never go back: where a joined
+    file starts anew, they go on. H and W may change on the way.
+
     Raises:
         BindplugError: no video, or a damaged one.
     """
-    import av
-
-    with open_media(source, "video") as (container, stream):
+    with open_media(source, "video") as (container, stream, origin):
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        try:
-            for i, frame in enumerate(container.decode(stream)):
-                pixels = frame.to_ndarray(format="rgb24")
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise
-                yield (
-                    i / rate if frame.time is None else frame.time,
-                    np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels,
-                )
-        except av.error.FFmpegError as err:
-            raise BindplugError(
-                f"{name}: is cut short or damaged; fetch or export it again"
-            ) from err
+        shift, last = -origin, 0.0
+        for i, frame in enumerate(_decoded(container, stream, name)):
+            time = i / rate + origin if frame.time is None else frame.time
+            if time + shift < last:
+                shift = last + 1 / rate - time
+            last = time + shift
+            pixels = _pixels(frame, name)
+            turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise
+            yield (
+                last,
+                np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels,
+            )
 
 
 def frame_rate(source) -> Fraction:
     """Average frames a second."""
-    with open_media(source, "video") as (_, stream):
+    with open_media(source, "video") as (_, stream, _):
         return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
 def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """The soundtrack in windows of some seconds; the last may be shorter."""
+    """The soundtrack in windows ((C, n) float32, rate in Hz) of some seconds, on the file's clock:
+    with silence before the sound starts and where it pauses. The last may be shorter.
+    """
     held, count = [], 0
-    for block, rate in sound_blocks(source, name):
+    for block, rate in sound_blocks(source, name, 0.0):
         held.append(block)
         count += block.shape[1]
         size = max(1, round(seconds * rate))
@@ -61,181 +109,103 @@ def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarra
         yield np.concatenate(held, axis=1), rate
 
 
-class VideoWriter:
-    """An MP4 of frames beside a sound; see `writing`."""
-
-    def __init__(self, path: str, rate: Fraction, size: tuple[int, int], sound: Iterator | None):
-        import av
-
-        self.container = av.open(path, "w", format="mp4")
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        self.video = self.container.add_stream(codec, rate=rate)
-        self.video.width, self.video.height = (n - n % 2 for n in size)  # as 4:2:0 needs
-        self.video.pix_fmt = "yuv420p"
-        self.video.codec_context.time_base = Fraction(1, 90_000)
-        self.blocks, self.heard, self.last = sound, 0, -1
-        if sound is not None:
-            first, self.hz = next(sound)
-            self.layout = "mono" if len(first) == 1 else "stereo"
-            self.audio = self.container.add_stream("aac", rate=self.hz, layout=self.layout)
-            self._hear(first)
-
-    def write(self, seconds: float, pixels: np.ndarray) -> None:
-        """A frame, and the sound up to it."""
-        import av
-
-        while self.blocks and self.heard / self.hz <= seconds:
-            self._next_sound()
-        pixels = np.ascontiguousarray(pixels[: self.video.height, : self.video.width])
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        self.last = max(round(seconds * 90_000), self.last + 1)
-        frame.pts, frame.time_base = self.last, Fraction(1, 90_000)
-        self.container.mux(self.video.encode(frame))
-
-    def close(self) -> None:
-        """Write what is left."""
-        while self.blocks:
-            self._next_sound()
-        self.container.mux(self.video.encode())
-        if hasattr(self, "audio"):
-            self.container.mux(self.audio.encode())
-        self.container.close()
-
-    def _next_sound(self) -> None:
-        block = next(self.blocks, None)
-        if block is None:
-            self.blocks = None
-        else:
-            self._hear(block[0])
-
-    def _hear(self, samples: np.ndarray) -> None:
-        import av
-
-        samples = np.ascontiguousarray(samples[:2], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self.layout)
-        frame.sample_rate, frame.pts, frame.time_base = self.hz, self.heard, Fraction(1, self.hz)
-        self.heard += samples.shape[1]
-        self.container.mux(self.audio.encode(frame))
-
-
-@contextmanager
-def writing(path: Path, rate: Fraction, size: tuple[int, int], sound: Iterator | None = None):
-    """A VideoWriter whose file is there when all went well, and not at all otherwise.
-
-    Args:
-        rate: frames a second. size: width and height, pixels.
-        sound: blocks as `sound_blocks` gives, at least one, or None.
-    """
-    import av
-
-    try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        os.close(handle)
-        try:
-            writer = VideoWriter(scratch, rate, size, sound)
-            try:
-                yield writer
-            except BaseException:
-                writer.container.close()
-                raise
-            writer.close()
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except (OSError, av.error.FFmpegError) as err:
-        raise BindplugError(f"{path}: the video cannot be written ({err})") from err
-
-
-@contextmanager
-def open_media(source, kind: str):
-    """A PyAV container and its first stream of a kind, "video" or "audio".
+def count_frames(source, name: str) -> tuple[int, float]:
+    """Frames, by the packets that are shown, since headers often lie; and the average rate in Hz.
 
     Raises:
-        BindplugError: absent, no media file, or without such a stream.
+        BindplugError: no video, a damaged one, or one without frames.
     """
-    import av
-
-    name = source_name(source, "media file")
-    check_file(source, name, "media file")
-    if isinstance(source, os.PathLike):
-        source = os.fspath(source)
-    elif hasattr(source, "seek"):
-        source.seek(0)
-    try:
-        container = av.open(source)
-    except (av.error.FFmpegError, OSError, ValueError) as err:
-        raise BindplugError(
-            f"{name}: cannot be opened as a media file; give a whole mp4, mkv, webm, avi or mov"
-        ) from err
-    with container:
-        streams = getattr(container.streams, kind)
-        if not streams:
-            have = "no sound" if kind == "audio" else "no picture"
-            raise BindplugError(f"{name}: has {have}")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def _count_frames(container, stream, name: str) -> tuple[int, float]:
-    """Frames by their packets, since headers often lie, and the average rate in Hz."""
-    import av
-
-    try:
-        count = sum(
-            1 for packet in container.demux(stream) if packet.size and not packet.is_corrupt
-        )
-    except av.error.FFmpegError as err:
-        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
-    rate = stream.average_rate or stream.guessed_rate
+    with open_media(source, "video") as (container, stream, _):
+        with decoding(name, DAMAGED):
+            count = sum(
+                1 for p in container.demux(stream) if p.size and not (p.is_corrupt or p.is_discard)
+            )
+        rate = stream.average_rate or stream.guessed_rate
     if not count or not rate:
         raise BindplugError(f"{name}: holds no video frames")
     return count, float(rate)
 
 
-def _decode_frames(container, stream, wanted: set[int], name: str) -> dict[int, np.ndarray]:
-    import av
+def pick_frames(source, name: str, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+    """Some frames by number, each (H, W, 3) uint8 RGB as stored, and how many were decoded.
 
-    found = {}
-    try:
-        for i, frame in enumerate(container.decode(stream)):
-            if i in wanted:
-                found[i] = frame.to_ndarray(format="rgb24")
+    Fewer are given where fewer decode: a stream that starts between key frames has packets that
+    give none.
+
+    Raises:
+        BindplugError: no video, or a damaged one.
+    """
+    found, count = {}, 0
+    with open_media(source, "video") as (container, stream, _):
+        for frame in _decoded(container, stream, name):
+            if count in wanted:
+                found[count] = _pixels(frame, name)
+            count += 1
             if len(found) == len(wanted):
-                return found
-    except av.error.FFmpegError as err:
-        raise BindplugError(f"{name}: is cut short or damaged; fetch or export it again") from err
-    raise BindplugError(f"{name}: is cut short: frame {max(wanted)} is not there")
+                break
+    return found, count
 
 
-def sound_blocks(source, name: str) -> Iterator[tuple[np.ndarray, int]]:
+def sound_start(source, name: str) -> float | None:
+    """Seconds from the start of the file's earliest stream to the first sample of its sound, or
+    None where it has no sound.
+    """
+    try:
+        with open_media(source, "audio") as (container, stream, origin):
+            first = next(_decoded(container, stream, name), None)
+            return first and max(0.0, (first.time or origin) - origin)
+    except BindplugError:
+        return None
+
+
+def sound_blocks(source, name: str, start: float | None = None) -> Iterator[tuple[np.ndarray, int]]:
     """The first audio stream as ((C, n) float32, rate in Hz) of whatever length it comes in.
+
+    Rate and channels are those of its first frame; where they change, the rest is resampled and
+    mixed to them.
+
+    Args:
+        start: seconds from the start of the file's earliest stream, from which on the blocks keep
+            to the file's clock: where it has no sound, there is silence. None joins all sound.
 
     Raises:
         BindplugError: no media file, no sound in it, or cut short.
     """
     import av
 
-    with open_media(source, "audio") as (container, stream):
-        resampler = av.AudioResampler(format="fltp", rate=stream.rate)  # the format alone
-        try:
-            for frame in chain(container.decode(stream), [None]):  # None: what is held back
-                for part in resampler.resample(frame):
-                    yield part.to_ndarray(), stream.rate
-        except av.error.FFmpegError as err:
-            raise BindplugError(
-                f"{name}: its sound is cut short or damaged; fetch or export it again"
-            ) from err
+    with open_media(source, "audio") as (container, stream, origin):
+        resampler = before = first = None
+        due = None if start is None else origin + start
+        for frame in chain(_decoded(container, stream, name), [None]):  # None: what is held back
+            if frame:
+                first = first or frame
+                now = (frame.format.name, frame.layout.name, frame.sample_rate)
+                if now != before:
+                    yield from _resampled(resampler, None, name)
+                    before = now
+                    resampler = av.AudioResampler("fltp", first.layout, first.sample_rate)
+                if due is not None and frame.time is not None:
+                    rate, channels = first.sample_rate, first.layout.nb_channels
+                    missing = round((frame.time - due) * rate)
+                    for at in range(0, missing if missing > GAP * rate else 0, rate):
+                        yield np.zeros((channels, min(rate, missing - at)), np.float32), rate
+                    due = frame.time + frame.samples / frame.sample_rate
+            yield from _resampled(resampler, frame, name)
 
 
-def decode_soundtrack(source) -> tuple[np.ndarray, int]:
+def _resampled(resampler, frame, name: str) -> Iterator[tuple[np.ndarray, int]]:
+    with decoding(name, f"its sound {DAMAGED}"):
+        parts = resampler.resample(frame) if resampler else []
+    for part in parts:
+        yield part.to_ndarray(), part.sample_rate
+
+
+def decode_soundtrack(source, name: str) -> tuple[np.ndarray, int]:
     """The first audio stream: ((C, n) float32, rate in Hz).
 
     Raises:
         BindplugError: no media file, no sound in it, or cut short.
     """
-    name = source_name(source, "media file")
     blocks = list(sound_blocks(source, name))
     if not blocks:
         raise BindplugError(f"{name}: its sound holds no samples")

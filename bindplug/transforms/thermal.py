@@ -1,4 +1,4 @@
-"""Thermal pictures to gray values in [0, 1].
+"""Thermal images to gray values in [0, 1].
 
 ImageBind's authors published no thermal loader. Users reach 62.4 % on LLVIP (paper: 63.4) with
 gray values in [0, 1] and no normalisation, 55.2 % with one (ImageBind PR 73); so none is done here.
@@ -6,26 +6,30 @@ gray values in [0, 1] and no normalisation, 55.2 % with one (ImageBind PR 73); s
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import ThermalConfig
 from .gray import load_gray
 from .vision import resize_and_crop
+
+if TYPE_CHECKING:
+    from ..imagebind.config import ThermalConfig
 
 
 def transform_thermal(
     source, config: ThermalConfig, span: tuple[float, float] | None = None
 ) -> Tensor:
-    """One thermal picture to (1, S, S) float32 in [0, 1].
+    """One thermal image to (1, S, S) float32 in [0, 1].
 
     Args:
         source: as in `load_gray`. 8 bits are taken as they are.
-        span: the numbers that become black and white, for pictures of 16 bits or more. None takes
-            the picture's own 1st and 99th percentiles, since raw counts fill a small part of
+        span: the numbers that become black and white, for images of 16 bits or more. None takes
+            the image's own 1st and 99th percentiles, since raw counts fill a small part of
             their range.
 
     Raises:
@@ -41,7 +45,7 @@ def transform_thermal(
         if not low < high:
             if span is not None:
                 raise BindplugError(f"span {span!r}; the first number has to be the smaller")
-            high = low + 1  # a picture of one temperature is black
+            high = low + 1  # an image of one temperature is black
         gray = (255 * ((data.astype(np.float64) - low) / (high - low)).clip(0, 1)).round()
     image = resize_and_crop(Image.fromarray(np.asarray(gray, dtype=np.uint8)), config.image_size)
     return torch.from_numpy(np.array(image)).float()[None] / 255

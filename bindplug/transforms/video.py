@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import VisionConfig
-from ..storage.source import source_name
-from .media import _count_frames, _decode_frames, open_media
+from ..storage.source import reopenable, source_name, to_array
+from .media import count_frames, pick_frames
 from .vision import normalise
+
+if TYPE_CHECKING:
+    from ..imagebind.config import VisionConfig
 
 CLIP_SECONDS = 2
 CLIPS = 5
@@ -57,16 +60,22 @@ def frames_to_clips(
         get: frame numbers to RGB frames, (H, W, 3) uint8 each.
     """
     bounds = clip_frames(count, fps, clips)
-    frames = get(sorted({i for first, last, _, _ in bounds for i in (first, last)}))
+    frames = get(_numbers(bounds))
     out = []
-    for first, last, _, _ in bounds:
-        pair = np.stack([frames[first], frames[last]])
-        out.extend(_crops(torch.from_numpy(pair).permute(0, 3, 1, 2).float(), config.image_size))
+    for first, last, _, _ in bounds:  # each frame by itself: a stream may change its size
+        pair = (torch.from_numpy(frames[i]).permute(2, 0, 1)[None].float() for i in (first, last))
+        both = zip(*(_crops(frame, config.image_size) for frame in pair), strict=True)
+        out.extend(torch.cat(crops, dim=1) for crops in both)
     return torch.stack(out), [(start, end) for _, _, start, end in bounds]
 
 
+def _numbers(bounds: list[tuple[int, int, float, float]]) -> list[int]:
+    """The frames that clips read, each once, in order."""
+    return sorted({i for first, last, _, _ in bounds for i in (first, last)})
+
+
 def _crops(frames: Tensor, size: int) -> list[Tensor]:
-    """(2, 3, H, W) in 0..255 to three (3, 2, size, size): start, middle, end of the long side."""
+    """(n, 3, H, W) in 0..255 to three (3, n, size, size): start, middle, end of the long side."""
     height, width = frames.shape[-2:]
     if width < height:
         height, width = math.floor(height / width * size), size
@@ -94,12 +103,13 @@ def transform_video(
 
     Args:
         source: a path or binary file object that PyAV decodes, or ((T, H, W, 3) uint8 RGB frames,
-            frames a second). Frames count in decoding order
-            and share the average rate, as in the reference, also where the rate varies.
+            frames a second). Frames count in the order shown and share the average rate, also
+            where the rate varies; a film that a phone marks as rotated is read as it is stored
+            (`annotate_video` turns it upright). Both as in the reference.
         clips: "reference" (5), a number, or "all": as many as cover the video.
 
     Raises:
-        BindplugError: absent, no video, without frames, or cut short.
+        BindplugError: absent, no video, without frames, or damaged.
     """
     if isinstance(source, tuple):
         frames, fps = _frame_array(*source)
@@ -108,19 +118,21 @@ def transform_video(
             lambda ids: {i: frames[i] for i in ids}, len(frames), fps, config, count
         )
     name = source_name(source, "media file")
-    with open_media(source, "video") as (container, stream):
-        count, fps = _count_frames(container, stream, name)
-        seconds = count / fps
-
-    def get(wanted: list[int]) -> dict[int, np.ndarray]:
-        with open_media(source, "video") as (container, stream):
-            return _decode_frames(container, stream, set(wanted), name)
-
-    return frames_to_clips(get, count, fps, config, clip_count(clips, seconds, CLIPS))
+    source = reopenable(source, name, "media file")
+    count, fps = count_frames(source, name)
+    while True:
+        number = clip_count(clips, count / fps, CLIPS)
+        wanted = _numbers(clip_frames(count, fps, number))
+        found, decoded = pick_frames(source, name, set(wanted))
+        if len(found) == len(wanted):
+            return frames_to_clips(lambda ids, found=found: found, count, fps, config, number)
+        if not decoded:
+            raise BindplugError(f"{name}: holds no video frames")
+        count = decoded  # fewer frames than packets
 
 
 def _frame_array(frames, fps) -> tuple[np.ndarray, float]:
-    frames = np.asarray(frames)
+    frames = to_array(frames, "video array")
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
         raise BindplugError(
             f"video array of shape {frames.shape} {frames.dtype}; give (T, H, W, 3) uint8 RGB"

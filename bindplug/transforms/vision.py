@@ -1,83 +1,113 @@
-"""Pictures to normalised tensors, bit for bit as the reference's PIL pipeline."""
+"""Images to normalised tensors, bit for bit as the reference's PIL pipeline."""
 
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..imagebind.config import VisionConfig
-from ..storage.source import check_file, source_name
+from ..storage.source import decoding, open_source, source_name, to_array
+
+if TYPE_CHECKING:
+    from ..imagebind.config import VisionConfig
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
+ORIENTATION = 0x0112  # EXIF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # of EXIF's orientations
+
+# For the whole process, since images are read in threads and `catch_warnings` is not safe there;
+# twice as many pixels still raise an error.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
 def image_name(source) -> str:
-    """What a picture is called in messages and results."""
+    """What an image is called in messages and results."""
     return source_name(source, "image")
 
 
 def load_image(source, upright: bool = False) -> Image.Image:
-    """An RGB picture from a path, file object, PIL image, (H, W, 3) uint8 array or tensor.
+    """An RGB image from a path, file object, PIL image, (H, W, 3) uint8 array or tensor.
 
-    A tensor is (3, H, W), uint8 or floating-point in [0, 1].
-
-    Alpha is dropped, a palette expanded, an animation read at its first frame, 16-bit gray
-    scaled to 8 bits.
+    A tensor is (3, H, W), uint8 or floating-point in [0, 1]. Alpha is dropped, a palette expanded,
+    an animation read at its first frame. Gray of more than 8 bits is scaled by the range that its
+    values need: integers to 8 or 16 bits, floating-point numbers to [0, 1], 8 or 16 bits.
 
     Args:
         upright: apply the EXIF orientation. ImageBind's reference leaves it alone, Detic's does
             not.
 
     Raises:
-        BindplugError: absent, not a picture, cut short, or of more than about 179 Mpx.
+        BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
+            or gray beyond 16 bits.
     """
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
     elif isinstance(source, (np.ndarray, Tensor)):
-        image = Image.fromarray(_rgb_array(source))
+        array = _rgb_array(source)
+        image = Image.fromarray(array) if array.size else Image.new("RGB", (0, 0))
     else:
         image = open_image(source, name)
-    try:
-        return _to_rgb(ImageOps.exif_transpose(image) if upright else image)
-    except (OSError, SyntaxError, ValueError, EOFError) as err:  # PIL's kinds for broken data
-        raise BindplugError(
-            f"{name}: the picture is cut short or damaged; fetch or save it again"
-        ) from err
+    if 0 in image.size:
+        raise BindplugError(f"{name}: holds no pixels; is it an empty crop?")
+    with decoding(name, "the image is cut short or damaged; fetch or save it again"):
+        return _to_rgb(_turn_upright(image) if upright else image, name)
 
 
 def open_image(source, name: str) -> Image.Image:
-    check_file(source, name, "picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(source)
+    """A decoded PIL image of a path or file object.
+
+    Raises:
+        BindplugError: absent, not an image, damaged, or of more than about 179 Mpx.
+    """
+    problem = "cannot be read as an image; it may be cut short or not an image"
+    with open_source(source, name, "image") as file, decoding(name, problem):
+        try:
+            image = Image.open(file)
             image.load()
             return image
-    except Image.DecompressionBombError as err:
-        raise BindplugError(f"{name}: too many pixels to open safely; shrink the picture") from err
-    except UnidentifiedImageError as err:
-        raise BindplugError(f"{name}: is not a picture; give a png, jpeg, webp or gif") from err
-    except (OSError, SyntaxError, ValueError, EOFError, AttributeError) as err:
-        raise BindplugError(
-            f"{name}: cannot be read as a picture; it may be cut short or not a picture"
-        ) from err
+        except Image.DecompressionBombError as err:
+            problem = "too many pixels to open safely; shrink the image"
+            raise BindplugError(f"{name}: {problem}") from err
+        except UnidentifiedImageError as err:
+            problem = "is not an image; give a png, jpeg, webp or gif"
+            raise BindplugError(f"{name}: {problem}") from err
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """An image turned by its EXIF orientation, whatever state its other tags are in."""
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # tags that cannot be read at all
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb_array(source: np.ndarray | Tensor) -> np.ndarray:
     """(H, W, 3) uint8 of an array, or of a tensor (3, H, W) uint8 or float in [0, 1]."""
     if isinstance(source, Tensor):
+        source = source.detach()
         if source.is_floating_point() and source.numel() and 0 <= source.min() <= source.max() <= 1:
             source = (source * 255).round().byte()
         if source.ndim == 3 and source.shape[0] == 3:
             source = source.permute(1, 2, 0)
-        source = source.detach().cpu().numpy()
+    source = to_array(source, "image array")
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
         raise BindplugError(
             f"image array of shape {source.shape} {source.dtype}; give (H, W, 3) uint8 RGB, or a "
@@ -86,9 +116,16 @@ def _rgb_array(source: np.ndarray | Tensor) -> np.ndarray:
     return np.ascontiguousarray(source)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits; PIL would clip instead of scale
-        gray = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode[0] in "IF":  # more than 8 bits, which PIL would clip instead of scale
+        gray = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=np.inf).clip(min=0)
+        peak = gray.max()
+        if peak > 0xFFFF:
+            raise BindplugError(f"{name}: has values up to {peak:g}; give 8 or 16 bits, or 0 to 1")
+        if image.mode == "F" and peak <= 1:
+            gray = (gray * 255).round()
+        elif peak > 0xFF or image.mode.startswith("I;"):  # a file of 16 bits, also a dark one
+            gray = gray // 256
         image = Image.fromarray(gray.astype(np.uint8))
     return image.convert("RGB")
 
@@ -111,6 +148,6 @@ def normalise(image: Tensor) -> Tensor:
 
 
 def transform_image(source, config: VisionConfig, upright: bool = False) -> Tensor:
-    """One picture to (3, image_size, image_size) float32; arguments as in `load_image`."""
+    """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
     image = resize_and_crop(load_image(source, upright), config.image_size)
     return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)

@@ -6,7 +6,7 @@ TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--embedd
 The ear, an embedder of sounds in the detector's own space that needs no bridge, is what
 examples/tiny/audio.py --space tiny-clip makes.
 
-Each seed composes scenes of pictures in a style that no model saw, and draws one unseen recording
+Each seed composes scenes of images in a style that no model saw, and draws one unseen recording
 for each of the concepts that has one. All rows of a seed see the same scenes and recordings.
 """
 
@@ -33,7 +33,7 @@ import bindplug
 from bindplug.bridge import fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.detection.crops import Crops
-from bindplug.detection.query import CONTRASTS, ask
+from bindplug.detection.query import COMPETITIONS, build_query
 from bindplug.detection.results import Detections
 from bindplug.evaluation import average_precision
 from bindplug.training import step_generator
@@ -82,9 +82,9 @@ class Scenes:
             for f in self.features
         ]
 
-    def cropped(self, prompt, contrast: str) -> list:
+    def cropped(self, prompt, competition: str) -> list:
         """The crops' scores of the best boxes; the boxes are embedded once."""
-        crops = Crops(prompt, contrast=contrast)
+        crops = Crops(prompt, competition=competition)
         if not self.cut:
             self.cut = [crops.embed(self.detector, f) for f in self.features]
         return [(c.boxes, crops.score(c)) for c in self.cut]
@@ -129,20 +129,20 @@ class Prompts:
         asked = {"text, own space": oracle, "text, vocabulary": texts, "sound, default": sounds}
         if self.near is not None:
             asked["sound, own space"] = self.near[picks]
-        for contrast in CONTRASTS:
+        for competition in COMPETITIONS:
             for name, prompt in asked.items():
-                yield (f"{name}, {contrast}",
-                       partial(scenes.asked, ask(prompt, space, None, contrast)))  # fmt: skip
-            yield f"sound, crops, {contrast}", partial(scenes.cropped, sounds, contrast)
-            yield f"text, crops, {contrast}", partial(scenes.cropped, texts, contrast)
+                query = build_query(prompt, space, None, competition)
+                yield f"{name}, {competition}", partial(scenes.asked, query)
+            yield f"sound, crops, {competition}", partial(scenes.cropped, sounds, competition)
+            yield f"text, crops, {competition}", partial(scenes.cropped, texts, competition)
         for label, words in self.lists.items():
             for kind in ("vocabulary", "linear"):
                 for middle in (None, self.centre) if kind == "linear" else (None,):
                     bridge = fit_bridge(kind, self.embedder, self.own, words, centre=middle)
                     metadata = ", centred" if middle is not None else ""
-                    for contrast in ("none", "words"):
-                        query = ask(sounds, space, bridge, contrast)
-                        yield (f"sound, {kind} of {label}{metadata}, {contrast}",
+                    for competition in ("none", "words"):
+                        query = build_query(sounds, space, bridge, competition)
+                        yield (f"sound, {kind} of {label}{metadata}, {competition}",
                                partial(scenes.asked, query))  # fmt: skip
 
 

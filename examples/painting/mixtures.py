@@ -1,5 +1,5 @@
 """Two things at once: sums of embeddings, sounds heard together, and what lies between two; every
-picture painted once."""
+image generated once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _both(best: np.ndarray, wanted: list[tuple[int, int]], each: int = 1) -> flo
 
 
 def _shown(world: World, rows, wanted: list[tuple[int, int]], seeds: int) -> float:
-    """Share of pictures of the rows that show both, by the judge."""
+    """Share of images of the rows that show both, by the judge."""
     pictures = world.generator.generate(rows, num_images=seeds, candidates=1)
     return _both(world.likeliest(pictures), wanted, seeds)
 
 
 def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
-    """Sound alone, picture alone, and their sum: share of pictures that show both, by the judge."""
+    """Sound alone, image alone, and their sum: share of images that show both, by the judge."""
     sounds, others = world.pairs(pairs)
     wanted = list(zip(np.array(world.wanted)[sounds], others, strict=True))
     sound, picture = world.heard[sounds], world.means[others]
@@ -35,7 +35,7 @@ def arithmetic(world: World, seeds: int, pairs: int = 40) -> dict:
 
 def together(world: World, seeds: int, pairs: int = 40) -> dict:
     """Two unseen recordings as one sound (waveforms added), as a sum of embeddings, and the first
-    alone: how often the five nearest names, and the judge's of a picture, hold both."""
+    alone: how often the five nearest names, and the judge's of an image, hold both."""
     first, _ = world.pairs(pairs)
     rng = np.random.default_rng(2)
     files = world.heard.labels
@@ -61,7 +61,7 @@ def together(world: World, seeds: int, pairs: int = 40) -> dict:
 
 
 def morphs(world: World, seeds: int, pairs: int = 20, frames: int = 9) -> dict:
-    """Along morphs between concepts' mean pictures: rank correlation of the place with how much
+    """Along morphs between concepts' mean images: rank correlation of the place with how much
     nearer a frame is to the end than to the start, by another encoder than the one conditioning."""
     rng, out = np.random.default_rng(1), []
     for _ in range(pairs):

@@ -1,4 +1,4 @@
-"""The pictures themselves: a sheet to look at, and likeness to real ones by another encoder."""
+"""The images themselves: a sheet to look at, and likeness to real ones by another encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data import ROOT, table
 from PIL import Image, ImageDraw, ImageFont
 from world import World
 
-from bindplug.evaluation.pictures import evaluate_pictures
+from bindplug.evaluation.images import evaluate_images
 
 SEEDS, SIDE, LEFT, BLOCKS = 8, 64, 110, 3
 
@@ -20,7 +20,7 @@ def first_of_each(world: World) -> list[int]:
 
 
 def sheet(world: World, seeds: int, path: Path) -> dict:
-    """One row a concept, painted from its first unseen recording with the seeds 0 to 7, each as
+    """One row a concept, generated from its first unseen recording with the seeds 0 to 7, each as
     it comes: one candidate."""
     rows = first_of_each(world)
     high, block = -(-len(rows) // BLOCKS), LEFT + SEEDS * SIDE + 20
@@ -38,7 +38,7 @@ def sheet(world: World, seeds: int, path: Path) -> dict:
 
 def likeness(world: World, seeds: int) -> dict:
     """`bindplug evaluate generate`, judged by the space that did not condition, beside real
-    pictures of a style that no model saw."""
+    images of a style that no model saw."""
     with TemporaryDirectory() as folder:
         painted, real = Path(folder) / "painted", Path(folder) / "real"
         for i, name in enumerate(world.concept):
@@ -53,10 +53,10 @@ def likeness(world: World, seeds: int) -> dict:
             _on_white(ROOT / row["file"]).save(own / f"{n:03d}.png")
         labels = Path(folder) / "labels.txt"
         labels.write_text("\n".join(world.names) + "\n")
-        figures, _ = evaluate_pictures(world.other, painted, references=real, labels=labels)
-        ceiling, _ = evaluate_pictures(world.other, real, labels=labels)
-    kept = ("judge", "files", "top-1", "top-5", "picture similarity, own",
-            "picture similarity, other", "diversity")  # fmt: skip
+        figures, _ = evaluate_images(world.other, painted, references=real, labels=labels)
+        ceiling, _ = evaluate_images(world.other, real, labels=labels)
+    kept = ("judge", "files", "top-1", "top-5", "image similarity, own",
+            "image similarity, other", "diversity")  # fmt: skip
     out = {name: figures[name] for name in kept}
     return out | {"real pictures": {k: ceiling[k] for k in ("top-1", "top-5", "diversity")}}
 

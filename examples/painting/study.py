@@ -1,5 +1,5 @@
-"""How a sound's embedding best reaches the region that a decoder of pictures knows, and what the
-pictures show.
+"""How a sound's embedding best reaches the region that a decoder of images knows, and what the
+images show.
 
 TINYSET=... TINY_RUNS=... python examples/painting/study.py [settings] [ways] [candidates]
     [arithmetic] [together] [morphs] [likeness] [sheet] [--seeds 2] [-o docs]

@@ -1,4 +1,4 @@
-"""Ways of a sound's embedding into the region that a decoder of pictures knows."""
+"""Ways of a sound's embedding into the region that a decoder of images knows."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import numpy as np
 from data import ROOT, table
 from world import World
 
-from bindplug.bridge import LinearBridge, softmax, word_vectors
+from bindplug.bridge import LinearBridge, word_vectors
+from bindplug.bridge.bridge import softmax
 from bindplug.embedding.vectors import Embedding, unit
+from bindplug.generation.settings import GenerationSettings
 
 MOST = 8  # candidates
 
 
 def regions(world: World) -> dict[str, np.ndarray]:
     """The sounds' rows by each way."""
-    embedder, memory, heard = world.embedder, world.generator.memory, world.heard
+    embedder, memory, heard = world.embedder, world.generator.bank, world.heard
     x, names = heard.vectors, memory.names[: memory.sounding]
     pictures = memory.vectors[: memory.sounding]
     train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
@@ -41,9 +43,9 @@ def regions(world: World) -> dict[str, np.ndarray]:
 
 
 def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> list[float]:
-    """Top-1 and top-5 of pictures of rows that already are where the decoder wants them."""
+    """Top-1 and top-5 of images of rows that already are where the decoder wants them."""
     pictures = [
-        world.generator.paint(prompt[i], seed, **settings)
+        world.generator.generate_batch(prompt[i], [seed], GenerationSettings(**settings))[0]
         for i in range(len(prompt)) for seed in range(seeds)
     ]  # fmt: skip
     hit = world.likeliest(pictures) == np.repeat(wanted, seeds)[:, None]
@@ -51,7 +53,7 @@ def named(world: World, prompt: Embedding, wanted, seeds: int, **settings) -> li
 
 
 def settings(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 of concepts' mean pictures by guidance and steps: decided without any
+    """Top-1 and top-5 of concepts' mean images by guidance and steps: decided without any
     recording."""
     everyone = range(len(world.names))
     tried = [{"guidance_scale": g} for g in (2.0, 3.0, 5.0, 8.0)] + [{"steps": n} for n in (10, 40)]
@@ -64,7 +66,7 @@ def settings(world: World, seeds: int) -> dict:
 
 
 def ways(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 of pictures from the unseen recordings by each way."""
+    """Top-1 and top-5 of images from the unseen recordings by each way."""
     out = {}
     for name, rows in regions(world).items():
         prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
@@ -74,7 +76,7 @@ def ways(world: World, seeds: int) -> dict:
 
 
 def candidates(world: World, seeds: int) -> dict:
-    """Top-1 and top-5 by how many pictures are painted for each that is kept: the same eight of a
+    """Top-1 and top-5 by how many images are generated for each that is kept: the same eight of a
     row, in groups of so many."""
     prompts = {"means": (world.means, range(len(world.names))),
                "sounds": (world.heard, world.wanted)}  # fmt: skip
@@ -83,7 +85,7 @@ def candidates(world: World, seeds: int) -> dict:
         hits, cosines = [], []
         for i, label in enumerate(wanted):
             prompt = world.generator.prepare(rows[i])
-            pictures = world.generator.paint_batch(prompt, list(range(MOST)))
+            pictures = world.generator.generate_batch(prompt, list(range(MOST)))
             hits.append(world.likeliest(pictures) == label)
             cosines.append(world.embedder.embed(image=pictures).vectors @ prompt.vectors[0])
         hits, cosines = np.stack(hits), np.stack(cosines)  # (rows, MOST, 5), (rows, MOST)

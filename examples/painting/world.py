@@ -32,13 +32,13 @@ class World:
 
     @cached_property
     def means(self) -> Embedding:
-        """One row a concept: the mean embedding of its training pictures."""
+        """One row a concept: the mean embedding of its training images."""
         train = Pictures("pictures.csv", "train", 64, self.names)
         return mean_pictures(self.embedder, train, self.names)
 
     @cached_property
     def other(self):
-        """Another encoder of pictures than the one that conditions."""
+        """Another encoder of images than the one that conditions."""
         return bindplug.load_embedder("tiny-clip", "cpu")
 
     def likeliest(self, pictures: list) -> np.ndarray:

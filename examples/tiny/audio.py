@@ -53,7 +53,7 @@ def start(model: ImageBind, clips: Clips) -> None:
 
 @torch.inference_mode()
 def picture_embeddings(model: ImageBind, pictures: Pictures, rounds: int = 4) -> Tensor:
-    """(rounds, N, D) unit embeddings of augmented pictures, from the frozen tower."""
+    """(rounds, N, D) unit embeddings of augmented images, from the frozen tower."""
     out = []
     for i in range(rounds):
         image = augment(pictures.rgba, step_generator(7, i), hard_share=0.3)

@@ -1,4 +1,4 @@
-"""Batched picture augmentation on premultiplied RGBA: placing, colours, backgrounds, damage."""
+"""Batched image augmentation on premultiplied RGBA: placing, colours, backgrounds, damage."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def backgrounds(draw: Draw, size: int, strength: Tensor) -> Tensor:
 
 
 def outline(image: Tensor, amount: Tensor) -> Tensor:
-    """Darken edges, as if the picture had been drawn with a pen."""
+    """Darken edges, as if the image had been drawn with a pen."""
     gray = (image * GRAY[:, None, None]).sum(1, keepdim=True)
     edge = F.max_pool2d(gray, 3, 1, 1) + F.max_pool2d(-gray, 3, 1, 1)
     return image * (1 - amount[:, None, None, None] * (edge * 3).clamp(max=1))

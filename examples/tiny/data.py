@@ -1,4 +1,4 @@
-"""The tiny set: tables, pictures as premultiplied RGBA, sounds as 16 kHz waves, names as texts."""
+"""The tiny set: tables, images as premultiplied RGBA, sounds as 16 kHz waves, names as texts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def table(name: str) -> list[dict[str, str]]:
 
 
 def concepts() -> list[str]:
-    """The 66 concepts, in the order of the pictures' table."""
+    """The 66 concepts, in the order of the images' table."""
     return list(dict.fromkeys(row["concept"] for row in table("pictures.csv")))
 
 
@@ -122,13 +122,13 @@ def cached(name: str, make) -> Tensor:
 
 
 class Pictures:
-    """Pictures of one split.
+    """Images of one split.
 
     Attributes:
         rgba: (N, 4, size, size) uint8 premultiplied.
         labels: (N,) index into `names`.
         names: the concepts, or the vocabulary's names in their first order.
-        of: for each name, the indices of its pictures.
+        of: for each name, the indices of its images.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Pictures:
         self.of = [torch.nonzero(self.labels == i)[:, 0] for i in range(len(self.names))]
 
     def one_of_each(self, names: Tensor, generator: torch.Generator) -> Tensor:
-        """Indices of one random picture for each of the given name indices."""
+        """Indices of one random image for each of the given name indices."""
         draw = torch.rand(len(names), generator=generator)
         return torch.stack(
             [self.of[n][int(r * len(self.of[n]))] for n, r in zip(names, draw, strict=True)]

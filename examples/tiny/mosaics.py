@@ -1,4 +1,4 @@
-"""Mosaics of single pictures: ten objects for the price of a scene, to learn the classes from."""
+"""Mosaics of single images: ten objects for the price of a scene, to learn the classes from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Mosaics:
     """Batches of canvases, half of whose quadrants are one large tile, half four small ones.
 
     Args:
-        small, large: the concepts' pictures at the tiles' sizes.
-        vocab: other names' pictures at the small size; a third of the small tiles.
+        small, large: the concepts' images at the tiles' sizes.
+        vocab: other names' images at the small size; a third of the small tiles.
     """
 
     def __init__(self, small: Pictures, large: Pictures, vocab: Pictures):
@@ -83,7 +83,7 @@ class Mosaics:
 
 
 def _tiles(rgba: Tensor, g: torch.Generator, hard_share: float) -> tuple[Tensor, Tensor]:
-    """(B, 3, S, S) augmented pictures and the (B, 4) boxes of what is drawn on them."""
+    """(B, 3, S, S) augmented images and the (B, 4) boxes of what is drawn on them."""
     image, alpha = augment_with_alpha(rgba, g, hard_share)
     mask, side = alpha[:, 0] > 0.5, rgba.shape[-1]
     edges = []

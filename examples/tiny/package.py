@@ -20,10 +20,10 @@ from bindplug.imagebind import ImageBind, save_imagebind
 
 REPO = Path(__file__).parents[2]
 # Where the weights lie below the repository, or below another folder of the same layout.
-TINY = Path("bindplug", "tiny")
+TINY = Path("bindplug", "models", "tiny")
 DETIC = Path("plugins", "bindplug_detic", "tiny")
 UNCLIP = Path("plugins", "bindplug_unclip", "tiny")
-CANDIDATES = 8  # painted for each picture: examples/painting/study.py
+SETTINGS = {"candidates": 8, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
 
 
 def save_encoder(space: str, run: Path, folder: Path) -> None:
@@ -54,7 +54,7 @@ def unclip(seed: int, root: Path) -> None:
     folder = root / UNCLIP
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
-    metadata = {"space": "tiny", "candidates": CANDIDATES}
+    metadata = {"space": "tiny", **SETTINGS}
     (folder / "bindplug.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 

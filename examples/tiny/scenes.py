@@ -1,4 +1,4 @@
-"""Scenes for the tiny Detic: pictures pasted on made backgrounds, boxes and masks from alpha."""
+"""Scenes for the tiny Detic: images pasted on made backgrounds, boxes and masks from alpha."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = 256  # pixels
 
 @dataclass
 class Scene:
-    """A picture and its truth.
+    """An image and its truth.
 
     Attributes:
         image: (3, SIZE, SIZE) float RGB in [0, 1].
@@ -29,7 +29,7 @@ class Scene:
 
 
 def _turned(rgba: Tensor, side: int, r: Tensor) -> Tensor:
-    """One picture, (4, side, side) float, flipped, turned a little, stretched a little."""
+    """One image, (4, side, side) float, flipped, turned a little, stretched a little."""
     angle = (r[0] - 0.5) * 0.42
     flip = 1.0 if r[1] < 0.5 else -1.0
     aspect = torch.exp((r[2] - 0.5) * 0.4)
@@ -65,10 +65,10 @@ def compose(
     strength: float = 0.7,
     most: int = 4,
 ) -> list[Scene]:
-    """`count` scenes of 2 to `most` pictures of 60 to 160 pixels.
+    """`count` scenes of 2 to `most` images of 60 to 160 pixels.
 
     Args:
-        sources: pictures with the class id that each of their names has, drawn in equal shares
+        sources: images with the class id that each of their names has, drawn in equal shares
             a name, in turn with the shares 70 / 30 when there are two.
     """
     draw = Draw(count, g)

@@ -1,9 +1,9 @@
-"""Step 4: the tiny unCLIP, a latent diffusion decoder of picture embeddings.
+"""Step 4: the tiny unCLIP, a latent diffusion decoder of image embeddings.
 
     python unclip.py
 
 Writes an ordinary diffusers pipeline folder (StableUnCLIPImg2ImgPipeline), and beside it the
-memory of picture embeddings through which other senses reach the region that the decoder knows.
+memory of image embeddings through which other modalities reach the region that the decoder knows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vision_text import trained
 from bindplug.training import Run, fit, step_generator
 from bindplug.transforms.vision import normalise
 
-LATENTS, SIDE = 24, 8  # channels and side of the latent picture
+LATENTS, SIDE = 24, 8  # channels and side of the latent image
 PROMPT_WIDTH = 8
 CODER_STEPS, CODER_BATCH, STEPS, BATCH = 2400, 32, 3300, 64
 
@@ -120,7 +120,7 @@ def make_pipeline(coder, unet, width: int):
 
 
 def on_ground(rgba: Tensor, g: torch.Generator) -> Tensor:
-    """(B, 3, 64, 64) float in [0, 1]: pictures with a margin, flipped by chance, on white."""
+    """(B, 3, 64, 64) float in [0, 1]: images with a margin, flipped by chance, on white."""
     draw = Draw(len(rgba), g)
     x = rgba.float() / 255
     flip = draw.chance(0.5)[:, None, None, None]
@@ -135,7 +135,7 @@ def on_ground(rgba: Tensor, g: torch.Generator) -> Tensor:
 
 
 class CoderLoss(nn.Module):
-    """Pictures through the latents and back; the noise makes the decoder forgiving."""
+    """Images through the latents and back; the noise makes the decoder forgiving."""
 
     def __init__(self, coder):
         super().__init__()
@@ -162,7 +162,7 @@ def main() -> None:
     everyone = torch.cat([pictures.rgba, vocab.rgba])
 
     def batch(g: torch.Generator, count: int) -> Tensor:
-        """Indices into `everyone`: 60 % concept pictures, concepts in equal shares."""
+        """Indices into `everyone`: 60 % concept images, concepts in equal shares."""
         names = torch.randint(len(pictures.names), (count * 6 // 10,), generator=g)
         other = torch.randint(len(vocab.rgba), (count - len(names),), generator=g)
         return torch.cat([pictures.one_of_each(names, g), other + len(pictures.rgba)])
@@ -202,8 +202,8 @@ def main() -> None:
         with torch.no_grad():
             x = (on_ground(everyone[index], g) * 2 - 1).to(device)
             latents = coder.encode(x).latents * coder.config.scaling_factor
-        # From a picture's own embedding to the mean of its name's pictures, both ends often:
-        # what comes through a memory of embeddings lies between single pictures.
+        # From an image's own embedding to the mean of its name's images, both ends often:
+        # what comes through a memory of embeddings lies between single images.
         share = draw.uniform(-0.7, 1.8, 1).clamp(0, 1)
         condition = torch.lerp(own[index], means[label[index]], share)
         condition = F.normalize(condition + 0.02 * draw.normal(width), dim=-1) * width**0.5
@@ -232,7 +232,7 @@ def main() -> None:
 
 
 def memory(own: Tensor, pictures: Pictures, vocab: Pictures) -> Tensor:
-    """(names, D) unit mean of the embeddings of each name's pictures."""
+    """(names, D) unit mean of the embeddings of each name's images."""
     offset = len(pictures.rgba)
     groups = list(pictures.of) + [of + offset for of in vocab.of]
     rows = [own[of].mean(0) if len(of) else own.mean(0) * 0 for of in groups]

@@ -1,4 +1,4 @@
-"""Step 1: image and text towers of a space, by contrastive learning of pictures and names.
+"""Step 1: image and text towers of a space, by contrastive learning of images and names.
 
 python vision_text.py tiny           # the embedded ImageBind's own towers
 python vision_text.py tiny-clip      # the second space, in which the tiny Detic classifies
@@ -67,7 +67,7 @@ def name_vectors(model: ImageBind, names: list[str]) -> torch.Tensor:
 
 
 def start(config: ImageBindConfig, sample: torch.Tensor) -> ImageBind:
-    """A fresh image and text model whose image tower starts from sample pictures' statistics."""
+    """A fresh image and text model whose image tower starts from sample images' statistics."""
     model = ImageBind(config, modalities=["vision", "text"])
     for trunk in model.modality_trunks.values():
         mimetic_init(trunk)
@@ -103,7 +103,7 @@ class Texts:
 
 @torch.inference_mode()
 def evaluate(model: ImageBind, pictures: Pictures) -> tuple[float, float]:
-    """Top-1 and top-5 of naming pictures on white among all names, templates averaged."""
+    """Top-1 and top-5 of naming images on white among all names, templates averaged."""
     text = name_vectors(model, pictures.names)
     vision = torch.cat(
         [model({"vision": normalise(x)})["vision"] for x in pictures.on_white().split(256)]

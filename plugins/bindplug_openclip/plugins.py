@@ -15,7 +15,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
     """
     from bindplug.embedding.embedder import Embedder
     from bindplug.errors import BindplugError
-    from bindplug.models.hub import offline_hub
+    from bindplug.storage.cache_dir import hub_access
 
     from .network import OpenCLIPNetwork
 
@@ -23,7 +23,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
         import open_clip
 
         try:
-            with offline_hub():
+            with hub_access():
                 return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
             reason = str(err).splitlines()[0] if str(err) else type(err).__name__

@@ -1,60 +1,95 @@
-"""bindplug's generator: a diffusers pipeline, conditioned by embeddings of any sense."""
+"""bindplug's generator: a diffusers pipeline, conditioned by embeddings of any modality."""
 
 from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from inspect import signature
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 from bindplug.bridge import cross
 from bindplug.device import torch_dtype
 from bindplug.embedding.vectors import Embedding, compose, slerp
 from bindplug.errors import BindplugError
+from bindplug.generation.settings import MAX_SEED, GenerationSettings, whole_number
 from bindplug.plugins import Plugin
 
-from .candidates import eye_of, nearest, seeds_of
-from .conditioning import conditioning, family_of, pipeline_space
-from .families import words
-from .memory import Memory, memory_of_pictures, read_memory
+from .bank import ImageBank, load_bank, shipped_bank
+from .candidates import candidate_seeds, image_embedder, nearest
+from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
 
 WEIGHTS = ("tiny",)
-AWAY = 0.5  # weight of a negative, where the pipeline has no place for one
+NEGATIVE_WEIGHT = -0.5  # of a negative in the sum, where the pipeline has no place for one
+DEFAULTS = GenerationSettings()
+# Pipelines keep the state of a run in their scheduler, and stable unCLIP draws from torch's global
+# random state: one call at a time in a process.
+_LOCK = Lock()
 
 
 class PipelineGenerator:
-    """A pipeline of any family that `conditioning` knows.
+    """A pipeline of any family that `conditioning` knows: a `bindplug.plugins.Generator`.
+
+    Threads may share one: calls of pipelines wait for each other, also those of two generators.
+    During a call torch's global random state is the call's own (it is put back afterwards), so
+    other code that draws from it in another thread at that time changes images of stable unCLIP;
+    and the pipeline must not be called around this class meanwhile.
 
     Args:
         pipe: the pipeline.
-        space: of its embeddings; "words" for one that reads.
-        memory: picture embeddings, for a decoder that knows only their region; or None.
-        candidates: painted for each picture where `generate` is not told.
+        space: of its embeddings; None takes what the pipeline tells.
+        bank: image embeddings, for a decoder that was trained on images' alone; or None.
+        candidates: images generated for each one that is kept, where `generate` is not told.
+        defaults: settings in place of the pipeline's own defaults ("steps", "guidance_scale").
+        device: where it runs; None asks the pipeline, which does not know where its parts are
+            offloaded.
 
     Attributes:
-        size: height and width of its pictures, pixels.
+        space: "" where it reads text.
+        reads_text: it is given words in place of an embedding.
+        size: height and width of its images, pixels.
+        device, dtype: names.
+        family: the pipeline as one of its family.
 
     Raises:
-        BindplugError: a pipeline that makes no pictures.
+        BindplugError: a pipeline that makes no images, or whose space is unknown.
     """
 
-    def __init__(self, pipe, space: str, memory: Memory | None = None, candidates: int = 1):
-        self.pipe, self.space, self.candidates = pipe, space, candidates
-        self.family, self.size = family_of(pipe)[0], _size(pipe)
-        self.memory = memory if self.family.REGION == "image" else None
+    def __init__(
+        self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
+        defaults: dict | None = None, device: str | None = None,
+    ):  # fmt: skip
+        self.pipe, self.family = pipe, family_of(pipe)
+        self.reads_text, self.size = self.family.reads_text, self.family.size
+        self.space = "" if self.reads_text else space or self.family.space
+        if self.space is None:
+            raise BindplugError(
+                f"{type(pipe).__name__}: the space of its embeddings is unknown; give it as `space`"
+            )
+        self.candidates, self.defaults = candidates, dict(defaults or {})
+        self.bank = bank if self.family.region == "image" else None
+        self.device = device or str(pipe.device)
+        self.dtype = str(pipe.dtype).removeprefix("torch.")
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
-        """The embedding where the pipeline wants it: in its space, and where it wants pictures'
-        and there is a memory, in their region.
+        """The embedding in the pipeline's space, and where there is a bank, projected on it.
 
         Raises:
             SpaceMismatch: no bridge can be built to the pipeline's space.
         """
-        if self.family is words:
+        if self.reads_text:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
-        return crossed if self.memory is None else self.memory(crossed)
+        return crossed if self.bank is None else self.bank(crossed)
+
+    def resolve(self, settings: GenerationSettings) -> GenerationSettings:
+        """Settings with this pipeline's values in place of None.
+
+        Raises:
+            BindplugError: a setting that the pipeline does not have.
+        """
+        return self.family.resolve(settings, self.defaults)
 
     def generate(
         self,
@@ -63,180 +98,172 @@ class PipelineGenerator:
         seed: int = 0,
         *,
         bridge=None,
-        negative: Embedding | None = None,
         candidates: int | None = None,
         **settings,
     ) -> list:
-        """`num_images` PIL pictures for each row of the embedding, row by row.
+        """`num_images` PIL images for each row of the embedding, row by row.
 
-        Picture i of a row is made with the seed `seed + i`, whatever `num_images` is.
+        Image i of a row is made with the seed `seed + i`, whatever `num_images` is.
 
         Args:
+            seed: 0 to 2**63.
             bridge: into the pipeline's space; None takes the default.
-            candidates: so many are painted for each picture, as one batch, and the one whose own
-                embedding is nearest to what was asked is kept; None takes the generator's own
-                number. Of one, the picture is the pipeline's own at its seed.
-            negative: what the pictures shall not be; one row. Where the pipeline has no place for
-                it, half of it is taken from the embedding (`compose`).
-            settings: as in `paint`.
+            candidates: so many are generated for each image, as one batch, and the one whose own
+                embedding has the highest cosine to the prompt is kept; None takes the generator's
+                own number. Of one, the image is the pipeline's own at its seed.
+            settings: those of `bindplug.generation.settings.GenerationSettings`. `negative` is an
+                embedding of one row, of the prompt's space; where the pipeline has no place for
+                it, half of it is subtracted from the prompt (`compose`).
 
         Raises:
-            BindplugError: a number out of its range, or nobody to compare candidates.
+            BindplugError: a number out of its range, a setting that the pipeline does not have, or
+                no embedder of images to compare candidates with.
             SpaceMismatch: no bridge can be built to the pipeline's space.
         """
+        num_images = whole_number("num_images", num_images, 1)
+        seed = whole_number("seed", seed, 0, MAX_SEED)
         candidates = self.candidates if candidates is None else candidates
-        for name, value in (("num_images", num_images), ("candidates", candidates)):
-            if value < 1:
-                raise BindplugError(f"{name} {value}; give at least 1")
-        away = None
-        if negative is not None:
-            if self.family is words:
+        candidates = whole_number("candidates", candidates, 1)
+        settings = self.resolve(GenerationSettings(**settings))
+        if (negative := settings.negative) is not None:
+            if self.reads_text:
                 raise BindplugError("this pipeline reads words; give negative_prompt instead")
-            if "negative" in self.family.OPTIONS:
-                away = self.prepare(negative, bridge)
+            if "negative" in self.family.options:
+                settings = replace(settings, negative=self.prepare(negative, bridge))
             else:
-                embedding = compose([(embedding, 1.0), (negative, -AWAY)])
-        eye = eye_of(embedding.space) if candidates > 1 else None
-        pictures = []
+                embedding = compose([(embedding, 1.0), (negative, NEGATIVE_WEIGHT)])
+        embedder = image_embedder(embedding) if candidates > 1 else None
+        images = []
         for row in range(len(embedding)):
-            # Row by row, so that a picture does not depend on its neighbours' rounding.
+            # Row by row, so that an image does not depend on its neighbours' rounding.
             prompt = self.prepare(embedding[row], bridge)
-            wanted = prompt if prompt.space == embedding.space else embedding[row]
+            target = prompt if prompt.space == embedding.space else embedding[row]
             for i in range(num_images):
-                seeds = seeds_of(seed + i, candidates)
-                painted = self.paint_batch(prompt, seeds, negative=away, **settings)
-                pictures.append(painted[nearest(painted, wanted, eye) if eye else 0])
-        return pictures
+                seeds = candidate_seeds(seed + i, candidates)
+                batch = self.generate_batch(prompt, seeds, settings)
+                images.append(batch[nearest(batch, target, embedder) if embedder else 0])
+        return images
 
     def morph(
         self, start: Embedding, end: Embedding, frames: int, seed: int = 0, *, bridge=None,
         **settings,
     ) -> list:  # fmt: skip
-        """PIL pictures on the arc from one embedding to another, both ends among them, all of one
-        seed.
+        """PIL images of one seed on the arc from one embedding to another (`slerp`), both ends
+        among them.
 
         Args:
-            frames: at least 2. settings: as in `paint`.
+            start, end: one row each.
+            frames: at least 2.
+            settings: as in `generate`.
+
+        Raises:
+            BindplugError: as in `generate`, or a pipeline that reads words.
         """
-        if frames < 2:
-            raise BindplugError(f"frames {frames}; give at least 2")
-        if self.family is words:
+        frames = whole_number("frames", frames, 2)
+        seed = whole_number("seed", seed, 0, MAX_SEED)
+        if self.reads_text:
             raise BindplugError("this pipeline reads words, which have no in-between")
         a, b = (self.prepare(e, bridge) for e in (start, end))
-        return [self.paint(slerp(a, b, i / (frames - 1)), seed, **settings) for i in range(frames)]
+        settings = self.resolve(GenerationSettings(**settings))
+        rows = [slerp(a, b, i / (frames - 1)) for i in range(frames)]
+        return [self.generate_batch(row, [seed], settings)[0] for row in rows]
 
-    def paint(self, prompt: Embedding, seed: int, **settings):
-        """One picture of one row that `prepare` gave; settings as in `paint_batch`."""
-        return self.paint_batch(prompt, [seed], **settings)[0]
-
-    def paint_batch(
-        self,
-        prompt: Embedding,
-        seeds: list[int],
-        *,
-        steps: int = 20,
-        guidance_scale: float = 3.0,
-        noise_level: int = 0,
-        height: int | None = None,
-        width: int | None = None,
-        text: str = "",
-        negative_text: str = "",
-        negative: Embedding | None = None,
-        start=None,
-        strength: float = 0.6,
-        progress: bool = False,
+    def generate_batch(
+        self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS
     ) -> list:
-        """A picture of each seed, of one row that `prepare` gave, in one call of the pipeline.
+        """A PIL image of each seed, for one row that `prepare` gave, in one call of the pipeline.
 
         Args:
-            text, negative_text: beside the embedding, for pipelines that read.
-            negative: as `prepare` gives it, for families that take one.
-            start: a PIL picture that is painted over; `strength` of it, above 0, up to 1.
-            height, width: pixels, multiples of 8; None takes the pipeline's own.
+            settings: `negative` as `prepare` gives it, for families that take one.
+
+        Raises:
+            BindplugError: a setting that the pipeline does not have.
         """
         import torch
 
-        height, width = height or self.size, width or self.size
-        for name, value, least in (("steps", steps, 1), ("height", height, 8), ("width", width, 8)):
-            if value < least or (least == 8 and value % 8):
-                raise BindplugError(
-                    f"{name} {value}; give {'a multiple of 8' if least == 8 else 'at least 1'}"
-                )
-        options = {"noise_level": noise_level, "guidance": guidance_scale > 1, "negative": negative}
-        options = {k: v for k, v in options.items() if k in self.family.OPTIONS}
-        if noise_level and "noise_level" not in options:
-            raise BindplugError(f"{type(self.pipe).__name__} has no noise level")
-        call = self.family.settings(steps, guidance_scale, height, width)
-        if negative_text:
-            if "negative_prompt" not in signature(self.pipe.__call__).parameters:
-                raise BindplugError(f"{type(self.pipe).__name__} has no negative prompt")
-            call["negative_prompt"] = [negative_text] * len(seeds)
-        self.pipe.set_progress_bar_config(disable=not progress)
+        settings = self.resolve(settings)
+        options = {"noise_level": settings.noise_level, "guidance": settings.guidance_scale > 1,
+                   "negative": settings.negative}  # fmt: skip
+        options = {k: v for k, v in options.items() if k in self.family.options}
+        call = self.family.settings(settings)
+        if settings.negative_text:
+            call["negative_prompt"] = [settings.negative_text] * len(seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        begin = nullcontext()
-        if start is not None:
-            begin = starting_from(self.pipe, start, strength, (height, width), steps, generators)
-        with begin as latents, torch.random.fork_rng():
-            torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from this state
-            if latents is not None:
-                call["latents"] = latents
-            out = self.pipe(
-                **conditioning(self.pipe, prompt, prompt=text, num_images=len(seeds), **options),
-                **call,
-                generator=generators,
-            )
-        return out.images
+        with _LOCK:
+            self.pipe.set_progress_bar_config(disable=not settings.progress)
+            begin = nullcontext()
+            if settings.init_image is not None:
+                begin = starting_from(self.pipe, settings, generators)
+            with begin as latents, torch.random.fork_rng():
+                torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from it
+                if latents is not None:
+                    call["latents"] = latents
+                given = conditioning(
+                    self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
+                )
+                return self.pipe(**given, **call, generator=generators).images
 
 
 def load(
     weights: str, device: str, dtype: str | None = None, offload: bool = False,
-    memory: str | Path | None = None,
+    bank: str | Path | None = None,
 ) -> PipelineGenerator:  # fmt: skip
-    """The tiny pipeline of this package, a catalogued one by name, or a folder as "local:PATH".
+    """The small pipeline of this package, a catalogued one by name, or a folder as "local:PATH".
+
+    A folder may hold a bindplug.json with the pipeline's `space`, and its `candidates`, `steps` and
+    `guidance_scale` where they are not the pipeline's own defaults.
 
     Args:
         dtype: None is float16 on a GPU, else float32.
         offload: keep on the GPU only the part that works (accelerate).
-        memory: picture embeddings of one's own, see `bindplug_unclip.memory`.
+        bank: file of image embeddings of one's own (`bindplug_unclip.bank.load_bank`).
 
     Raises:
-        BindplugError: weights that are not there or not known, or offload without a GPU.
+        BindplugError: weights that are not there, not known or damaged, or offload without a GPU.
     """
     folder = None
     if weights not in HUB:
         folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
-    pipe = open_pipeline(weights, folder)
-    metadata = {}
-    if folder is not None and (folder / "bindplug.json").is_file():
-        metadata = json.loads((folder / "bindplug.json").read_text())
-        pipe.bindplug_space = metadata["space"]
-    space = pipeline_space(pipe)
-    if space is None:
-        raise BindplugError(f"{folder}: its embeddings' space is unknown to bindplug")
     on_gpu = device.startswith("cuda")
-    pipe = pipe.to(torch_dtype(dtype or ("float16" if on_gpu else "float32")))
+    if offload and not on_gpu:
+        raise BindplugError("offload moves parts to a GPU when they work; here is none")
+    dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
+    pipe = open_pipeline(weights, folder, dtype)
+    metadata = _metadata(folder)
+    pipe.bindplug_space = metadata.pop("space", None)
     if offload:
-        if not on_gpu:
-            raise BindplugError("offload moves parts to a GPU when they work; here is none")
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe = pipe.to(device)
-    kept = None
-    if memory is not None:
-        kept = memory_of_pictures(memory, space)
-    elif folder is not None:
-        kept = read_memory(folder, space)
-    return PipelineGenerator(pipe, space, kept, metadata.get("candidates", 1))
+    candidates = metadata.pop("candidates", 1)
+    generator = PipelineGenerator(pipe, None, None, candidates, metadata, device)
+    if generator.family.region == "image":
+        if bank is not None:
+            generator.bank = load_bank(bank, generator.space)
+        elif folder is not None:
+            generator.bank = shipped_bank(folder, generator.space)
+    elif bank is not None:
+        raise BindplugError(f"{weights} was trained on text embeddings: it needs no bank")
+    return generator
 
 
-def _size(pipe) -> int:
-    """Height and width of a pipeline's pictures, pixels."""
-    if hasattr(pipe, "super_res_last"):  # Karlo's own
-        return pipe.super_res_last.config.sample_size
-    for scale in ("vae_scale_factor", "movq_scale_factor"):
-        if hasattr(pipe, scale):
-            return pipe.unet.config.sample_size * getattr(pipe, scale)
-    raise BindplugError(f"{type(pipe).__name__} makes no pictures; use it through `conditioning`")
+def _metadata(folder: Path | None) -> dict:
+    """A folder's bindplug.json, {} where there is none.
+
+    Raises:
+        BindplugError: a damaged one.
+    """
+    path = folder and folder / "bindplug.json"
+    if not path or not path.is_file():
+        return {}
+    known = {"space": str, "candidates": int, "steps": int, "guidance_scale": float}
+    try:
+        metadata = json.loads(path.read_text())
+        return {name: known[name](value) for name, value in metadata.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
+        raise BindplugError(
+            f"{path}: is damaged; it holds {', '.join(known)} as a JSON object"
+        ) from err
 
 
 PLUGIN = Plugin(

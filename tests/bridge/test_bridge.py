@@ -5,7 +5,7 @@ import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
 from bindplug.bridge import LinearBridge, VocabularyBridge, cross
-from bindplug.bridge.vocabulary import default_vocabulary
+from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
 from bindplug.embedding.vectors import unit
 
 WORDS = ["dog", "cat", "car", "train", "rain", "bell"]
@@ -123,3 +123,16 @@ def test_only_sounds_are_said_in_words_of_things_that_sound():
         row = Embedding(vectors, "tiny", modality, ("x",))
         assert cross(row, "tiny-clip")[1].words == tuple(words)
         assert cross(row, "tiny-clip", "linear")[1].words == tuple(default_vocabulary())
+
+
+def test_word_lists_of_a_file(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("\ufeffdog\r\ncat\r\n\r\ndog\r\n", "utf-8")
+    assert read_vocabulary(str(path)) == ["dog", "cat"]
+    assert default_vocabulary("mixed") == default_vocabulary()  # of a mixture of prompts
+    path.write_bytes(b"SQLite format 3\0")
+    for name in (str(path), str(tmp_path), str(tmp_path / "absent"), "x\0", "x" * 5000):
+        with pytest.raises(BindplugError, match="no vocabulary"):
+            read_vocabulary(name)
+    with pytest.raises(BindplugError, match="no modality 'smell'"):
+        default_vocabulary("smell")

@@ -17,15 +17,15 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(run, tmp_path):
-    """Call it on bad input: exit code 2, one clear line with these words, nothing left behind."""
+    """Call it on bad input: its exit code, one clear line with these words, nothing left."""
 
-    def call(*args, words, lines=1):
+    def call(*args, words, lines=1, code=2):
         def there():
             return sorted(p.name for p in tmp_path.rglob("*") if p.name != "bindplug-out")
 
         before = there()
         result = run(*args)
-        assert result.exit_code == 2, result.output
+        assert result.exit_code == code, result.output
         talk = [line for line in result.stderr.splitlines() if line.startswith("Error:")]
         assert len(talk) == lines and words in talk[0], result.output
         assert "Traceback" not in result.output

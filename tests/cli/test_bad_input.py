@@ -86,7 +86,7 @@ def picture(kind, folder, media):
 BAD_PICTURES = {
     "absent": "no such file",
     "truncated": "cut short",
-    "not_picture": "not a picture",
+    "not_picture": "not an image",
     "empty": "empty file",
     "folder": "is a folder",
     "huge": "too many pixels",
@@ -170,7 +170,7 @@ def test_no_prompt(refused, media):
 
 def test_the_wrong_bridge(refused, media):
     refused("detect", "--text", "a dog", media / "garden.png", "--no-overlay", "--bridge",
-            "identity", words="two spaces")  # fmt: skip
+            "identity", words="two spaces", code=4)  # fmt: skip
 
 
 def test_weights_that_are_not_weights(refused, media, tmp_path):

@@ -54,8 +54,9 @@ def test_resume_does_nothing_twice(run, folder, media, monkeypatch, tmp_path):
     assert [p[-5:] for p in seen] == ["1.png", "2.png"]
     assert (tmp_path / "out.json").read_text() == (tmp_path / "whole.json").read_text()
     result = run("detect", "--audio", media / "rooster.wav", folder, "--resume", "-o", "out",
-                 "--contrast", "none")  # fmt: skip
-    assert result.exit_code == 2 and "is of other models, bridge or contrast" in result.stderr
+                 "--competition", "none")  # fmt: skip
+    assert result.exit_code == 2
+    assert "was made from other prompts, models or settings (competition)" in result.stderr
 
 
 def test_what_to_stand_against(run, media):
@@ -86,12 +87,16 @@ def test_what_to_stand_against(run, media):
         (["--masks", "sam"], "PLUGIN/NAME"),
         (["--dtype", "int8"], "dtype 'int8'"),
         (["--resume", "--no-overlay"], "--resume goes by"),
-        (["--bridge", "words"], "target models that read"),
-        (["--video", "x.mp4"], "give pictures, or one --video"),
+        (["--video", "x.mp4"], "give images, or one --video"),
     ],
 )
 def test_refusals(refused, media, arguments, words):
     refused("detect", "--text", "x", media / "garden.png", *arguments, words=words)
+
+
+def test_a_bridge_to_another_kind_of_detector(refused, media):
+    refused("detect", "--text", "x", media / "garden.png", "--bridge", "words",
+            words="target models that read", code=4)  # fmt: skip
 
 
 def test_video(run, make_video, media, tmp_path):

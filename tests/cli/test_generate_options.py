@@ -17,7 +17,7 @@ def pixels(path):
 
 
 def test_like_makes_it_again(run, media, tmp_path):
-    prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--weights", 0.7, 0.3)
+    prompts = ("--audio", media / "cat.wav", "--text", "a tree", "--mix", "0.7,0.3")
     start = ("--init-image", media / "farm.png", "--strength", 0.7)
     result = run("generate", *prompts, *start, "--negative-audio", media / "dog.wav",
                  "--num-images", 2, "--seed", 4, "--steps", 3, "--candidates", 3)  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_morph_is_a_film_with_sound(run, media, tmp_path):
 def test_two_sounds_at_once_or_added(run, media, tmp_path):
     two = ("--audio", media / "cat.wav", "--audio", media / "rain.wav")
     assert run("generate", *two, "--together", *FEW, "-o", "a").exit_code == 0
-    assert run("generate", *two, "--weights", 0.5, 0.5, *FEW, "-o", "b").exit_code == 0
+    assert run("generate", *two, "--mix", "0.5,0.5", *FEW, "-o", "b").exit_code == 0
     a, b = (tmp_path / f / "cat+rain_0000.png" for f in "ab")
     assert not np.array_equal(pixels(a), pixels(b))
     assert json.loads(a.with_suffix(".json").read_text())["together"] is True
@@ -102,9 +102,12 @@ def test_two_sounds_at_once_or_added(run, media, tmp_path):
 def test_a_memory_of_ones_own(run, media, tmp_path, refused):
     assert run("embed", "--image", media / "farm.png", "--image", media / "garden.png", "-o",
                "m.safetensors").exit_code == 0  # fmt: skip
-    ask = ("generate", "--audio", media / "cat.wav", *FEW, "--memory")
+    ask = ("generate", "--audio", media / "cat.wav", *FEW, "--bank")
     result = run(*ask, "m.safetensors")
     assert result.exit_code == 0, result.output
+    assert run(*ask[:-1], "--memory", "m.safetensors", "-o", "old").exit_code == 0
+    own = [tmp_path / folder / "cat_0000.png" for folder in ("bindplug-out", "old")]
+    assert np.array_equal(*map(pixels, own))
     assert run("embed", "--model", "tiny-clip", "--image", media / "farm.png", "-o",
                "n.safetensors").exit_code == 0  # fmt: skip
     refused(*ask, "n.safetensors", "-o", "b", words="is of the space 'tiny-clip'")
@@ -114,7 +117,7 @@ def test_a_memory_of_ones_own(run, media, tmp_path, refused):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--window", "loudest"], "mean, all, telling"),
+        (["--window", "loudest"], "mean, all, most_confident"),
         (["--init-image", "absent.png"], "no such file"),
         (["--negative-audio", "absent.wav"], "no such file"),
         (["--offload"], "here is none"),
@@ -122,10 +125,36 @@ def test_a_memory_of_ones_own(run, media, tmp_path, refused):
         (["--together"], "two sounds or more"),
         (["--like", "x.png"], "give prompts, or --morph, or --like"),
         (["--weights", "karla"], "no weights 'karla'"),
+        (["--seed", 2**64], "seed 18446744073709551616"),
+        (["--guidance-scale", "inf"], "guidance_scale inf"),
+        (["--guidance-scale", "nan"], "guidance_scale nan"),
+        (["--strength", "nan"], "strength nan"),
+        (["--steps", 1001], "steps 1001; give 1 to 1000"),
     ],
 )
 def test_refusals(refused, media, arguments, words):
     refused("generate", "--audio", media / "cat.wav", "--device", "cpu", *arguments, words=words)
+
+
+def test_a_text_is_a_prompt_and_not_the_pipelines_text(run, tmp_path):
+    assert run("generate", "--text", "a cat", "--prompt", "oil", *FEW).exit_code == 0
+    assert run("generate", "--text", "a cat", *FEW, "-o", "b").exit_code == 0
+    for folder, text in (("bindplug-out", "oil"), ("b", "")):
+        metadata = json.loads((tmp_path / folder / "a-cat_0000.json").read_text())
+        assert metadata["text"] == text and metadata["prompts"] == [["text", "a cat"]]
+
+
+def test_options_without_effect_and_outputs_over_inputs(run, media, tmp_path, refused):
+    assert run("generate", "--text", "a cat", *FEW).exit_code == 0
+    png = tmp_path / "bindplug-out" / "a-cat_0000.png"
+    refused("generate", "--like", png, "--steps", 3, words="leave out --steps")
+    refused("generate", "--like", png, "--overwrite", words="is an input")
+    refused("generate", "--morph", media / "cat.wav", media / "dog.wav", "--num-images", 2,
+            words="leave out --num-images")  # fmt: skip
+    shutil.copy(media / "farm.png", tmp_path / "b_0000.png")
+    shutil.copy(media / "cat.wav", tmp_path / "b.wav")
+    refused("generate", "--audio", "b.wav", "--init-image", "b_0000.png", "-o", ".", "--overwrite",
+            words="b_0000.png: is an input")  # fmt: skip
 
 
 def test_strength_has_a_range(refused, media):

@@ -35,7 +35,7 @@ def test_embed_keeps_the_order_of_the_prompts(run, media):
 def test_embed_refuses(refused):
     refused("embed", "--text", "a", "--option", "clips=3", words="text has: truncation")
     refused("embed", "--list", "absent", words="absent")
-    refused("embed", "--list", "absent", "--sense", "smell", words="no sense 'smell'")
+    refused("embed", "--list", "absent", "--sense", "smell", words="no modality 'smell'")
     refused("embed", "--depth", "x.png", words="does not embed depth")
     refused("embed", "--text", "a", "--dtype", "int8", words="int8")
 
@@ -69,7 +69,7 @@ def test_classify(run, refused, media, tmp_path):
         "rain",
     ]
     refused("classify", files[0], words="--labels or --examples")
-    refused("classify", files[0], "--labels", "a", "--option", "unit=m", words="audio has: clips")
+    refused("classify", files[0], "--labels", "a", "--option", "unit=m", words="audio has: channel, clips, normalize")
 
 
 def test_search(run, refused, media, tmp_path, cache_dir):
@@ -77,15 +77,15 @@ def test_search(run, refused, media, tmp_path, cache_dir):
     for colour in ("red", "green", "blue"):
         Image.new("RGB", (32, 32), colour).save(tmp_path / "p" / f"{colour}.png")
     red, blue = tmp_path / "p" / "red.png", tmp_path / "p" / "blue.png"
-    result = run("search", "p", "--image", red, "--image", blue, "--weights", "0.9", "0.1")
+    result = run("search", "p", "--image", red, "--image", blue, "--mix", "0.9,0.1")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0].endswith("red.png")
-    args = ("--image", red, "--audio", media / "cat.wav", "--weights", "0", "1", "--json", "-")
+    args = ("--image", red, "--audio", media / "cat.wav", "--mix", "0", "--mix", "1", "--json", "-")
     mixed = json.loads(run("search", "p", *args).stdout)
     alone = json.loads(run("search", "p", "--audio", media / "cat.wav", "--json", "-").stdout)
     assert mixed["results"] == alone["results"] and len(alone["results"]) == 3
     refused("search", "p", words="--audio FILE")
-    refused("search", "p", "--text", "a", "--weights", "1", "2", words="2 weights for 1")
+    refused("search", "p", "--text", "a", "--mix", "1,2", words="2 weights for 1")
     refused("search", "q", "--text", "a", words="is no folder")
 
 
@@ -103,18 +103,18 @@ def test_evaluate(run, media, tmp_path):
 
 def test_mixtures(run, refused, media, tmp_path):
     cat, rain = media / "cat.wav", media / "rain.wav"
-    args = ("--audio", cat, "--text", "a dog", "--weights", "0.7", "0.3")
+    args = ("--audio", cat, "--text", "a dog", "--mix", "0.7,0.3")
     result = run("detect", media / "garden.png", *args, "--threshold", "0", "--json", "-")
     [image] = json.loads(result.stdout)["images"]
     assert {o["label"] for o in image["objects"]} == {f"{cat} + a dog"}
-    only = ("--audio", cat, "--text", "a dog", "--weights", "1", "0", "--weights", "tiny")
+    only = ("--audio", cat, "--text", "a dog", "--mix=1,0", "--weights", "tiny")
     mixed = run("detect", media / "garden.png", *only, "--json", "-", "--no-overlay")
     alone = run("detect", media / "garden.png", "--text", "a cat", "--json", "-", "--no-overlay")
     assert mixed.exit_code == alone.exit_code == 0
-    result = run("generate", "--audio", rain, "--text", "a tree", "--weights", "0.5", "0.5",
+    result = run("generate", "--audio", rain, "--text", "a tree", "--mix", "0.5,0.5",
                  "--steps", "2")  # fmt: skip
     assert result.exit_code == 0, result.output
     metadata = json.loads((tmp_path / "bindplug-out" / "rain+a-tree_0000.json").read_text())
     assert metadata["mix"] == [0.5, 0.5] and metadata["prompts"][1] == ["text", "a tree"]
-    refused("detect", cat, "--text", "a", "--weights", "1", "2", "--overwrite", words="2 weights")
-    assert run("embed", "--text", "a", "--weights", "1", "2").exit_code == 2
+    refused("detect", cat, "--text", "a", "--mix", "1,2", "--overwrite", words="2 weights")
+    assert run("embed", "--text", "a", "--mix", "1,2").exit_code == 2

@@ -1,6 +1,9 @@
 """A video whose sound changes finds what sounds, when it sounds."""
 
+import io
 import json
+import weakref
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,10 +13,11 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError, Detections
+from bindplug.detection.video import annotate as room
 from bindplug.detection.video.tracks import Tracker
 from bindplug.transforms.audio import load_audio, resample
 from bindplug.transforms.media import sound_windows
-from bindplug.watch import annotate, watch
+from bindplug.watch import Moment, annotate, watch
 
 RATE = 16_000
 
@@ -106,6 +110,85 @@ def test_an_interruption_leaves_nothing(film, parts, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         annotate(*parts, video, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def scene(path, starts, frames=30, rate=RATE):
+    """6 s of two squares, 5 frames a second, and 1 s of a tone at each start (raw samples)."""
+    image = np.full((64, 96, 3), 255, np.uint8)
+    image[10:40, 10:40] = (255, 0, 0)
+    wave = (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate) * 32767).astype(np.int16)[None]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=5)
+        video.width, video.height = 96, 64
+        audio = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for i in range(frames):
+            frame = av.VideoFrame.from_ndarray(image)
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for start in starts:
+            frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start * rate, Fraction(1, rate)
+            container.mux(audio.encode(frame))
+    return str(path)
+
+
+def onset(path):
+    """Seconds of the first loud sample."""
+    with av.open(path) as container:
+        for frame in container.decode(audio=0):
+            loud = np.abs(frame.to_ndarray()[0]) > 0.1
+            if loud.any():
+                return frame.time + int(loud.argmax()) / frame.sample_rate
+
+
+@pytest.mark.parametrize("rate", [16_000, 10_000, 192_000])
+def test_late_sound_is_searched_and_heard_at_its_own_time(parts, tmp_path, rate):
+    path = scene(tmp_path / "late.mkv", [4, 5], rate=rate)
+    timeline = annotate(*parts, path, tmp_path / "out", threshold=0.0, top_k=1)
+    assert [bool(w["heard"]) for w in timeline["windows"]] == [False, False, True]
+    spans = [(s["start"], s["end"]) for t in timeline["tracks"] for s in t["sounds"]]
+    assert min(s for s, _ in spans) >= 4 - 1e-6 and max(e for _, e in spans) <= 6.5
+    made = str(tmp_path / "out" / "late.mp4")
+    assert abs(onset(made) - 4) < 0.01
+    with av.open(made) as container:
+        assert container.streams.audio[0].rate == (16_000 if rate == 16_000 else 48_000)
+        assert next(container.decode(video=0)).time == 0
+
+
+@pytest.mark.parametrize("step", [0.5, 1.5, 2.0])
+def test_a_still_object_is_one_track_at_any_step(step):
+    tracker = Tracker(step)
+    for i in range(5):
+        if i != 2:  # missed once
+            tracker.add(i * step, frame([[0, 0, 20, 20]]))
+    assert len(tracker.tracks) == 1
+
+
+def test_windows_are_let_go(parts, tmp_path, monkeypatch):
+    made, alive = [], []
+
+    class Finder(room.Finder):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            made.append(weakref.ref(self))
+            alive.append(sum(ref() is not None for ref in made))
+
+    monkeypatch.setattr(room, "Finder", Finder)
+    path = scene(tmp_path / "x.mkv", range(6))
+    annotate(*parts, path, tmp_path / "out", threshold=0.0, seconds=1.0)
+    assert len(made) == 6 and max(alive) <= 3
+
+
+def test_a_film_in_memory_and_the_older_names(parts, tmp_path):
+    path = scene(tmp_path / "x.mkv", [0, 1])
+    data = io.BytesIO(Path(path).read_bytes())
+    inside, outside = (
+        [(m.time, m.found is not None) for m in watch(*parts, v, threshold=0.0)]
+        for v in (data, path)
+    )
+    assert inside == outside and sum(f for _, f in outside) == 4
+    assert (Moment, annotate) == (room.Frame, room.annotate_video)
 
 
 def test_windows_cover_the_sound(film):

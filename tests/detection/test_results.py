@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_json(found, tmp_path):
 
 def test_nothing_is_overwritten_unasked(found, tmp_path):
     found.save(tmp_path)
-    with pytest.raises(BindplugError, match="--overwrite"):
+    with pytest.raises(BindplugError, match="exists"):
         found.save(tmp_path)
     found.save(tmp_path, overwrite=True)
 
@@ -100,3 +101,36 @@ def test_unwritable_folder(found, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BindplugError, match="cannot be written"):
         found.save(tmp_path / "file" / "out")
+
+
+def test_one_object_each(found):
+    first, second = found
+    assert len(found[0]) == len(first) == 1 and first.boxes.shape == (1, 4)
+    assert first.masks.shape == (1, 40, 60) and first.labels == ["sounds/dog.wav"]
+    assert found[1] == found[-1] == found[np.int64(1)] == second != first
+    assert [one.labels for one in found] == [["sounds/dog.wav"], ["a cat"]]
+    with pytest.raises(IndexError):
+        found[2]
+    assert len(found[[]]) == len(found[:0]) == len(found[np.array([False, False])]) == 0
+
+
+def test_equality_is_of_the_content(found):
+    same = replace(found, boxes=found.boxes.copy(), picture=None)
+    assert (found == same) is True and hash(found) == hash(same) and len({found, same}) == 1
+    for name in ("boxes", "scores", "class_ids", "masks"):
+        changed = getattr(found, name).copy()
+        changed[0] = changed[1]
+        assert (found == replace(found, **{name: changed})) is False
+    assert found != replace(found, masks=None) and found != replace(found, image="other.png")
+    assert found != found[:1] and found != "found" and found is not None
+    assert found[0] in found and found[0] not in found[1:]
+    assert bool(found) and not found[:0]
+    zero = replace(found, boxes=np.where(found.boxes == 0, -0.0, found.boxes).astype(np.float32))
+    assert zero == found and hash(zero) == hash(found)
+
+
+def test_under_another_name_and_without_an_overlay(found, tmp_path):
+    found = replace(found, sha256="ab" * 32)
+    assert [p.name for p in found.save(tmp_path, stem="x", overlay=False)] == ["x.json"]
+    [image] = json.loads((tmp_path / "x.json").read_text())["images"]
+    assert image["image"] == "pictures/park.jpg" and image["sha256"] == "ab" * 32

@@ -26,7 +26,14 @@ def test_labels(tmp_path):
     assert read_labels(str(path)) == {
         "person": ["man", "woman"], "police_car": ["police car"], "sea": ["sea"],
     }  # fmt: skip
-    for text, words in ((" , ", "no labels"), ("dog,dog", "twice")):
+    path.write_text("\ufeffdog\r\ncat\r\n", "utf-8")
+    assert read_labels(str(path)) == {"dog": ["dog"], "cat": ["cat"]}
+    path.write_bytes("dog\ncat\n".encode("utf-16"))
+    assert list(read_labels(str(path))) == ["dog", "cat"]
+    path.write_bytes(b"caf\xe9\n")
+    with pytest.raises(BindplugError, match="save it as UTF-8"):
+        read_labels(str(path))
+    for text, words in ((" , ", "no labels"), ("dog,dog", "twice"), ("a,:b", "no name")):
         with pytest.raises(BindplugError, match=words):
             read_labels(text)
 
@@ -40,6 +47,18 @@ def test_zero_shot_hears_the_demo_sounds(tiny, media):
     scale = tiny.logit_scale("text") * tiny.logit_scale("audio")
     ratio = np.log(p[0, 0] / p[0, 1]) / (classifier.scores(sounds)[0, :2] @ [1, -1])
     assert ratio == pytest.approx(scale, rel=1e-3)
+
+
+def test_templates_and_labels_that_say_nothing(tiny):
+    for labels, templates, words in (
+        (["a"], ["a photo"], "has no {} for the name"),
+        (["a"], "a photo", "has no {} for the name"),
+        (["a", " "], None, "empty name"),
+        ([], None, "no labels"),
+        (["a"], [], "no templates"),
+    ):
+        with pytest.raises(BindplugError, match=words):
+            ZeroShot(tiny, labels, templates)
 
 
 def test_the_nearest_of_several_names_counts(tiny):
@@ -72,5 +91,7 @@ def test_linear_probe_finds_the_least_loss():
         assert loss(probe.weight + rng.normal(size=probe.weight.shape) * 0.01) > best
     with pytest.raises(BindplugError, match="two classes"):
         LinearProbe(e[:3], names[:3])
+    with pytest.raises(BindplugError, match="60 examples have 59 labels"):
+        LinearProbe(e, names[1:])
     with pytest.raises(SpaceMismatch):
         probe.scores(Embedding(np.eye(8), "t", "audio", ("x",) * 8))

@@ -87,5 +87,5 @@ def test_what_cannot_be_searched(tiny, folder, tmp_path):
         index_folder(tiny, folder, "audio")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_text("no picture")
-    with pytest.raises(BindplugError, match="not a picture"):
+    with pytest.raises(BindplugError, match="not an image"):
         index_folder(tiny, tmp_path / "bad")

@@ -91,7 +91,7 @@ def test_what_is_done_is_not_done_again(tiny, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "stream", None)
     report = embed_files(tiny, items, path)
     assert report.was_done and report.rows == 79 and "040.wav" in report.errors[0]
-    with pytest.raises(BindplugError, match="--overwrite"):
+    with pytest.raises(BindplugError, match="exists"):
         embed_files(tiny, items[:5], path)
 
 
@@ -104,6 +104,24 @@ def test_the_unfinished_work_of_another_call_is_not_lost(tiny, folder, tmp_path)
     assert parts.exists()
     embed_files(tiny, items_of(folder)[:3], tmp_path / "x.npy", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_an_interrupted_replacement_goes_on(tiny, folder, tmp_path, monkeypatch):
+    path, items = tmp_path / "x.npy", items_of(folder)
+    embed_files(tiny, items[:1], path)
+    stream, calls = tiny.stream, []
+
+    def killed(*args, **kw):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return stream(*args, **kw)
+
+    monkeypatch.setattr(tiny, "stream", killed)
+    with pytest.raises(KeyboardInterrupt):
+        embed_files(tiny, items, path, overwrite=True)
+    report = embed_files(tiny, items, path)
+    assert not report.was_done and report.rows == len(np.load(path)) == 79
 
 
 def test_nothing_readable(tiny, tmp_path):
@@ -154,7 +172,7 @@ def test_lists_and_endings(tmp_path):
     lines = ["a.wav\n", "\n", '{"text": "a dog", "id": 3}\n', "b.JPG"]
     assert read_list(lines) == [("audio", "a.wav"), ("text", "a dog"), ("image", "b.JPG")]
     assert read_list(["a dog"], "text") == [("text", "a dog")]
-    for line, words in (("{", "line 1"), ('{"smell": "rose"}', "one input"), ("a.xyz", "sense")):
+    for line, words in (("{", "line 1"), ('{"smell": "rose"}', "one input"), ("a.xyz", "modality")):
         with pytest.raises(BindplugError, match=words):
             read_list([line])
     assert modality_by_ending("x.mp4") == "video"

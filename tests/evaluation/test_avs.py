@@ -50,6 +50,16 @@ def test_boxes(coco, parts, media, tmp_path):
     assert "absent.png" in str(errors[0])
     with pytest.raises(BindplugError, match="'rooster' has no sound"):
         evaluate_boxes(*parts, coco, media)
+    (tmp_path / "mixed").mkdir()
+    shutil.copy(media / "farm.png", tmp_path / "mixed" / "rooster.png")
+    with pytest.raises(BindplugError, match="'rooster' has no sound"):  # its image is no sound
+        evaluate_boxes(*parts, coco, media, tmp_path / "mixed")
+    coco.write_text("\ufeff" + json.dumps({**truth, "categories": [], "annotations": []}), "utf-8")
+    with pytest.raises(BindplugError, match="has no categories"):
+        evaluate_boxes(*parts, coco, media)
+    coco.write_text(json.dumps({**truth, "images": [{"id": 7}]}))
+    with pytest.raises(BindplugError, match="entry 1 of images has no file_name"):
+        evaluate_boxes(*parts, coco, media)
     (tmp_path / "bad.json").write_text("[]")
     with pytest.raises(BindplugError, match="is no COCO file"):
         evaluate_boxes(*parts, tmp_path / "bad.json")

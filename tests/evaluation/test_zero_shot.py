@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
@@ -88,3 +89,55 @@ def test_naming_and_retrieval(esc, tmp_path):
     figures, _ = evaluate_pairs(tiny, esc / "pairs.csv", "audio", "text")
     assert (figures["audio items"], figures["text items"]) == (2, 3)
     assert figures["audio to text R@1"]["value"] == figures["text to audio R@1"]["value"] == 1
+
+
+def test_rows_that_are_not_whole(tmp_path):
+    for name in ("x.wav", "y.wav"):
+        write(tmp_path / name)
+    table = tmp_path / "t.csv"
+    table.write_text("\ufefffilename,fold,category\r\nx.wav,1,a\r\ny.wav,2,b\r\n", "utf-8")
+    assert [i.labels for i in read_classified(table, "audio")] == [("a",), ("b",)]
+    table.write_bytes("filename,category\nx.wav,é\n".encode("utf-16"))
+    assert read_classified(table, "audio")[0].labels == ("é",)
+    bad = {
+        "filename,fold,category\nx.wav,1,a\ny.wav\n": "line 3 has no category",
+        "filename,category\nx.wav,a\ny.wav,\n": "line 3 has no category",
+        "filename,category\nx.wav, ; \n": "line 2 has no category",
+        "filename,category\n,a\n": "line 2 has no filename",
+        "filename,category\nx.wav,a,b\n": "line 2 has more values",
+        "filename,category\n" + "x" * 5000 + ",a\n": "is not there",
+    }
+    for text, words in bad.items():
+        table.write_text(text)
+        with pytest.raises(BindplugError, match=words):
+            read_classified(table, "audio")
+    table.write_bytes(b"filename,category\nx.wav,\xe9\n")
+    with pytest.raises(BindplugError, match="UTF-8"):
+        read_classified(table, "audio")
+    with pytest.raises(BindplugError, match="no modality 'smell'"):
+        read_classified(table, "smell")
+    table.write_text("audio,text\nx.wav,a dog, barking\n")
+    with pytest.raises(BindplugError, match="double quotes"):
+        read_pairs(table, ("audio", "text"))
+
+
+def test_no_pair_survives(tmp_path):
+    tiny = bindplug.load_embedder("tiny", "cpu")
+    write(tmp_path / "x.wav")
+    (tmp_path / "y.wav").write_text("no sound")
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "b.png").write_text("no image")
+    (tmp_path / "p.csv").write_text("audio,image\nx.wav,b.png\ny.wav,a.png\n")
+    with pytest.raises(BindplugError, match="no pair can be read"):
+        evaluate_pairs(tiny, tmp_path / "p.csv", "audio", "image")
+    with pytest.raises(BindplugError, match="two modalities"):
+        evaluate_pairs(tiny, tmp_path / "p.csv", "audio", "audio")
+
+
+def test_undefined_figures_are_none():
+    none = {"value": None, "low": None, "high": None}
+    assert mean_average_precision(np.zeros((3, 2)), np.zeros((3, 2), bool)) == none
+    assert top_k(np.zeros((0, 2)), np.zeros((0, 2), bool)) == none
+    truth = np.array([[True, False], [False, False], [False, False]])  # resamples without any
+    assert all(isinstance(v, float) for v in mean_average_precision(truth * 1.0, truth).values())

@@ -6,7 +6,7 @@ import soundfile
 
 import bindplug
 from bindplug import BindplugError
-from bindplug.generation.audio_prompt import listen, mix_audio
+from bindplug.generation.audio_prompt import embed_audio_prompt, mix_audio
 
 RATE = 16_000
 
@@ -22,28 +22,28 @@ def crow(media):
     return wave[: 2 * rate], rate
 
 
-def test_the_most_telling_window(tiny, crow):
+def test_the_most_confident_window(tiny, crow):
     wave, rate = crow
     wave = np.resize(wave, 2 * rate)
     hush = np.random.default_rng(0).normal(size=6 * rate) * 1e-4
     long = np.concatenate([hush, wave, hush])
     alone = tiny.embed(audio=(wave, rate)).vectors[0]
-    cosine = {w: float(listen(tiny, (long, rate), w).vectors[0] @ alone)
-              for w in ("mean", "all", "telling")}  # fmt: skip
-    assert cosine["telling"] > 0.98 > max(cosine["mean"], cosine["all"])
-    assert len(listen(tiny, (long, rate), "telling")) == 1
-    with pytest.raises(BindplugError, match="mean, all, telling"):
-        listen(tiny, (long, rate), "loudest")
+    cosine = {w: float(embed_audio_prompt(tiny, (long, rate), w).vectors[0] @ alone)
+              for w in ("mean", "all", "most_confident")}  # fmt: skip
+    assert cosine["most_confident"] > 0.98 > max(cosine["mean"], cosine["all"])
+    assert len(embed_audio_prompt(tiny, (long, rate), "most-confident")) == 1
+    with pytest.raises(BindplugError, match="mean, all, most_confident"):
+        embed_audio_prompt(tiny, (long, rate), "loudest")
 
 
 def test_loudness_decides_only_if_asked(tiny, crow):
     wave, rate = crow
     loud, quiet = ((wave, rate), (wave * 0.02, rate))
-    same = [listen(tiny, s, level="peak").vectors[0] for s in (loud, quiet)]
-    own = [listen(tiny, s).vectors[0] for s in (loud, quiet)]
+    same = [embed_audio_prompt(tiny, s, normalize="peak").vectors[0] for s in (loud, quiet)]
+    own = [embed_audio_prompt(tiny, s).vectors[0] for s in (loud, quiet)]
     assert same[0] @ same[1] > 0.9999 > own[0] @ own[1]
-    with pytest.raises(BindplugError, match="own or peak"):
-        listen(tiny, loud, level="full")
+    with pytest.raises(BindplugError, match="none or peak"):
+        embed_audio_prompt(tiny, loud, normalize="full")
 
 
 def test_at_once(media):

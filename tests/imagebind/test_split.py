@@ -1,10 +1,8 @@
 """The released file's path, on the golden small network: split once, refused when it is wrong."""
 
-import re
-
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from bindplug import BindplugError
 from bindplug.imagebind import ImageBind, checkpoint, load_imagebind
@@ -109,40 +107,21 @@ def test_nothing_is_unpickled(released):
         load_imagebind(released)
 
 
-def test_the_copy_is_announced_before_it_is_written(released, caplog, monkeypatch):
-    real = checkpoint.split_by_modality
+def test_unsplit_the_file_is_read_as_it_is(released):
+    from bindplug import load_embedder
 
-    def split(path, state):
-        assert not derived_folder(released).exists()
-        (record,) = caplog.records
-        text = record.getMessage()
-        assert record.name == "bindplug" and record.levelname == "WARNING"
-        assert str(released) in text and str(derived_folder(released)) in text
-        assert re.search(r"copy of up to \d+\.\d GB.*\(\d+\.\d GB free\).*split=False", text)
-        real(path, state)
-
-    monkeypatch.setattr(checkpoint, "split_by_modality", split)
-    load_imagebind(released, ["audio"])
-    load_imagebind(released, ["text"])
-    assert len(caplog.records) == 1, "said again"
+    plain = load_embedder(f"local:{released}", "cpu", split=False).embed(text="a dog")
+    assert not derived_folder(released).exists() and not verify_parts(released)
+    split = load_embedder(f"local:{released}", "cpu").embed(text="a dog")
+    assert verify_parts(released) and (split.vectors == plain.vectors).all()
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_without_a_split_the_file_is_read_as_it_is(released, monkeypatch, caplog, suffix):
-    import bindplug
-    from bindplug.imagebind import config
+def test_unsplit_on_the_command_line(released):
+    from click.testing import CliRunner
 
-    state = torch.load(released, weights_only=True)
-    if suffix == ".safetensors":
-        released = released.with_suffix(suffix)
-        save_file(state, released)
-    monkeypatch.setattr(config, "imagebind_huge", checkpoint.imagebind_huge)
-    network = bindplug.load_embedder(f"local:{released}", "cpu", split=False).network
-    for modality in ("text", "audio"):
-        for key, value in network._trunk(modality).state_dict().items():
-            assert torch.equal(value, state[key]), key
-    assert not derived_folder(released).exists() and not caplog.records
-    del state["modality_heads.depth.2.weight"]
-    torch.save(state, released.with_suffix(".pth"))
-    with pytest.raises(BindplugError, match=r"modality_heads\.depth\.2\.weight"):
-        load_imagebind(released.with_suffix(".pth"), ["audio"], split=False)
+    from bindplug.cli import main
+
+    arguments = ["embed", "--text", "a dog", "--model", f"local:{released}", "--no-split"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert not verify_parts(released)

@@ -1,7 +1,9 @@
-"""Commits of hub repositories are resolved once, and --offline holds for every library."""
+"""The first commit of a hub repository is kept, and --offline holds for every library."""
 
-import json
+import shutil
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -10,75 +12,51 @@ from huggingface_hub import constants
 
 import bindplug
 from bindplug import BindplugError
-from bindplug.models.hub import offline_hub, open_pretrained, pinned_revision
+from bindplug.models.hub import open_pretrained, record_commit, recorded_commit
+from bindplug.storage.cache_dir import hub_access
 
 OLD, NEW = "a" * 40, "b" * 40
 
 
-class Info:
-    def __init__(self, sha):
-        self.sha = sha
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub whose main branches are at `hub.head`; `hub.asked` counts requests."""
-
-    class Hub:
-        head, asked, home = OLD, 0, tmp_path / "home"
-
-        def repo_info(self, repo, **options):
-            Hub.asked += 1
-            if Hub.head is None:
-                raise ConnectionError("no network\nat all")
-            return Info(Hub.head)
-
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty cache folder, an empty hub cache, and nothing that says offline."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("BINDPLUG_HOME", str(Hub.home))
+    monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
     for name in ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    return Hub
+    return tmp_path / "home"
 
 
-def test_the_first_commit_is_used_ever_after(hub, monkeypatch, caplog):
-    assert pinned_revision("org/model") == OLD
-    hub.head = NEW
-    assert pinned_revision("org/model") == OLD and pinned_revision("org/other") == NEW
-    monkeypatch.setenv("BINDPLUG_OFFLINE", "1")
-    assert pinned_revision("org/model") == OLD and pinned_revision("org/absent") is None
-    assert json.loads((hub.home / "hub.json").read_text()) == {"org/model": OLD, "org/other": NEW}
-    assert hub.asked == 2
-    assert len([r for r in caplog.records if "hf:org/model" in r.getMessage()]) == 1
+def test_the_first_commit_is_kept_and_said_once(home, caplog):
+    assert recorded_commit("org/model") is None
+    record_commit("org/model", None)
+    for commit in (OLD, NEW):
+        record_commit("org/model", commit)
+        assert recorded_commit("org/model") == OLD
+    assert [r.name for r in caplog.records] == ["bindplug"] and OLD in caplog.text
+    record_commit("org/other", NEW)
+    assert (recorded_commit("org/model"), recorded_commit("org/other")) == (OLD, NEW)
 
 
-def test_a_hub_out_of_reach_and_a_damaged_record(hub, tmp_path):
-    hub.head = None
-    assert pinned_revision("org/model") is None
-    head = tmp_path / "hub" / "models--org--model" / "refs" / "main"
-    head.parent.mkdir(parents=True)
-    head.write_text(NEW)
-    assert pinned_revision("org/model") == NEW
-    for damage in ("{", "[1]", '{"org/model": 1}'):
-        (hub.home / "hub.json").write_text(damage)
-        with pytest.raises(BindplugError, match=r"hub\.json.*delete it"):
-            pinned_revision("org/model")
+def test_a_cache_that_cannot_be_written_is_no_reason_not_to_load(home, caplog):
+    home.mkdir()
+    (home / "commits").write_text("no folder")
+    record_commit("org/model", OLD)
+    assert recorded_commit("org/model") is None and not caplog.records
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_not_to_load(hub, caplog):
-    (hub.home / "hub.json.lock").mkdir(parents=True)
-    assert pinned_revision("org/model") == OLD and "is not pinned" in caplog.text
-
-
-def test_names_of_transformers_models_are_pinned(hub, tmp_path):
-    asked = []
+def test_names_of_transformers_models_are_pinned(tmp_path):
+    asked, head = [], [OLD]
 
     class Model(torch.nn.Module):
         @classmethod
         def from_pretrained(cls, path, **options):
-            asked.append((path, options))
-            return cls()
+            asked.append((path, options.get("revision")))
+            model = cls()
+            model.config = SimpleNamespace(_commit_hash=options.get("revision", head[0]))
+            return model
 
     def load(weights):
         return open_pretrained(
@@ -86,36 +64,39 @@ def test_names_of_transformers_models_are_pinned(hub, tmp_path):
         )
 
     assert load("m")[2] == "org/model"
-    hub.head = NEW
+    head[0] = NEW
     load("m")
-    assert asked == [("org/model", {"local_files_only": False, "revision": OLD})] * 4
+    assert asked == [("org/model", None)] + [("org/model", OLD)] * 3
     load(f"local:{tmp_path}")
-    assert asked[4:] == [(str(tmp_path), {"local_files_only": False})] * 2
+    assert asked[4:] == [(str(tmp_path), None)] * 2
 
 
-def test_names_of_imagebind_repositories_are_pinned(hub, monkeypatch):
-    asked = []
+def test_names_of_imagebind_repositories_are_pinned(tmp_path, monkeypatch):
+    asked, head = [], [OLD]
+    tiny = Path(bindplug.__file__).parent / "models" / "tiny"
 
     def snapshot_download(repo, revision, **options):
-        asked.append((repo, revision))
-        raise FileNotFoundError("nothing here\nnor there")
+        asked.append(revision)
+        folder = tmp_path / (revision or head[0])
+        shutil.copytree(tiny, folder, dirs_exist_ok=True)
+        return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    for name in ("org/model", "org/model@v2", "org/model"):
-        with pytest.raises(BindplugError, match=r"cannot be fetched: nothing here$"):
-            bindplug.load_embedder(f"hf:{name}", "cpu")
-        hub.head = NEW
-    assert asked == [("org/model", OLD), ("org/model", "v2"), ("org/model", OLD)]
+    for name in ("org/model@v2", "org/model", "org/model", "org/model@v2"):
+        bindplug.load_embedder(f"hf:{name}", "cpu")
+    head[0] = NEW
+    bindplug.load_embedder("hf:org/model", "cpu")
+    assert asked == ["v2", None, OLD, "v2", OLD]
 
 
-def test_the_hub_is_offline_inside_only(hub, monkeypatch):
-    with offline_hub():
+def test_the_hub_is_offline_inside_only(monkeypatch):
+    with hub_access():
         assert not huggingface_hub.is_offline_mode()
     monkeypatch.setenv("BINDPLUG_OFFLINE", "1")
     inside = []
 
     def fail():
-        with offline_hub():
+        with hub_access():
             inside.append(huggingface_hub.is_offline_mode())
             raise ZeroDivisionError
 
@@ -143,7 +124,7 @@ def load_ip_adapter(monkeypatch):
 
 
 @pytest.mark.parametrize("library", ["open_clip", "diffusers", "transformers", "imagebind"])
-def test_an_offline_failure_is_one_clear_line_at_once(hub, monkeypatch, caplog, library):
+def test_an_offline_failure_is_one_clear_line_at_once(monkeypatch, caplog, library):
     monkeypatch.setenv("BINDPLUG_OFFLINE", "1")
     load = {
         "open_clip": load_open_clip,

@@ -1,4 +1,4 @@
-"""A video's own sound finds, moment by moment, what makes it."""
+"""Detection in a video, prompted by its own soundtrack window by window, or by one embedding."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from ...embedding.vectors import Embedding
 from ...errors import BindplugError
 from ...storage.atomic import make_folder, refuse_existing, write_file, write_json
-from ...storage.source import source_name
+from ...storage.source import reopenable, source_name
 from ...transforms import media
-from ...transforms.media import sound_blocks
+from ...transforms.media_writer import writing
 from ..detector import Finder
 from ..results import Detections
 from .tracks import Tracker
 
-SECONDS = 2.0  # of sound that prompt the frames of the same moment: ImageBind's clip
+SECONDS = 2.0  # of sound that prompt the frames of the same time: ImageBind's clip
 STEP = 0.5  # seconds between the frames that are searched
 SILENCE = 1e-3  # root mean square, -60 dB of full scale
 SCHEMA = 1
@@ -31,8 +31,8 @@ class Window:
 
     Attributes:
         start, end: seconds.
-        heard: (word, share) that it was taken for; empty for silence.
-        finder: looks for it; None for silence.
+        heard: (word, probability) of what it sounds like; empty for silence.
+        finder: detects what it sounds like in image features; None for silence.
     """
 
     start: float
@@ -43,12 +43,13 @@ class Window:
 
 @dataclass
 class Frame:
-    """A frame, and what was found on it: None where it was not searched, or nothing sounded.
+    """One frame of a video.
 
     Attributes:
-        time: seconds.
-        pixels: (H, W, 3) uint8 RGB.
-        found, window: as they are.
+        time: seconds from the start of the file's earliest stream.
+        pixels: (H, W, 3) uint8 RGB, upright.
+        found: what was detected; None where the frame was not searched, or its window is silent.
+        window: of the soundtrack, that the frame belongs to.
     """
 
     time: float
@@ -68,20 +69,25 @@ def detect_video(
 ) -> Iterator[Frame]:
     """All frames of a video in order; every `step` seconds one is searched.
 
+    Times count from the start of the file's earliest stream; sound that starts later is preceded
+    by silence. Frames are turned upright as the file says, unlike those of `Embedder.embed`.
+    Memory is constant.
+
     Args:
         detector: a PromptedDetector.
-        embedder: hears the soundtrack; with a prompt it may be None.
-        video: a path.
-        prompt: what to look for all the time; None takes the soundtrack, `seconds` at a time.
-        options: as in `PromptedDetector.detect`: threshold, top_k, bridge, contrast, negative,
+        embedder: embeds the soundtrack; with a prompt it may be None.
+        video: a path, pipe or `io.BytesIO`.
+        prompt: what to detect in all frames; None takes the soundtrack, `seconds` at a time.
+        options: as in `PromptedDetector.detect`: threshold, top_k, bridge, competition, negative,
             vocabulary.
 
     Raises:
         BindplugError: no video, no sound where it is needed, or a damaged file.
     """
     name = source_name(video, "video")
+    video = reopenable(video, name, "video")
     if prompt is None:
-        windows = _listen(detector, embedder, video, name, seconds, options)
+        windows = _sound_windows(detector, embedder, video, name, seconds, options)
     else:
         windows = iter([Window(0.0, float("inf"), [], Finder(detector, prompt, **options))])
     window, due = next(windows), 0.0
@@ -96,8 +102,8 @@ def detect_video(
         yield Frame(time, pixels, found, window)
 
 
-def _listen(detector, embedder, video, name, seconds, options) -> Iterator[Window]:
-    """The soundtrack's windows. The label of all is the video, so that a track can go on."""
+def _sound_windows(detector, embedder, video, name, seconds, options) -> Iterator[Window]:
+    """The soundtrack's windows. All have the video's name as label, so that tracks can go on."""
     start = 0.0
     for samples, rate in media.sound_windows(video, name, seconds):
         window = Window(start, start + samples.shape[1] / rate)
@@ -120,67 +126,72 @@ def annotate_video(
     progress: bool = False,
     **options,
 ) -> dict:
-    """Watch a video and write `<video>.mp4` (annotated, with its sound), `<video>.json` (the
-    timeline) and `<video>.png` (its picture) to a folder, each by rename.
+    """Detect in a video and write `<video>.mp4` (annotated, with its sound, in sync),
+    `<video>.json` (the timeline) and `<video>.png` (the timeline drawn) to a folder, each by
+    rename.
 
     Args:
-        options: as in `watch`.
+        options: as in `detect_video`.
 
     Returns:
-        The timeline: windows of the soundtrack with what was heard in them, and tracks with the
-        times at which each sounds.
+        The timeline: windows of the soundtrack with the words that each sounds like, and tracks
+        with the seconds at which each sounds.
 
     Raises:
-        BindplugError: as `watch`; or files that exist and `overwrite` is False.
+        BindplugError: as `detect_video`; or files that exist and `overwrite` is False.
     """
+    from PIL import Image
     from tqdm import tqdm
 
     from ..drawing import overlay
     from .timeline import timeline_picture
 
-    folder, stem = make_folder(folder), Path(source_name(video, "video")).stem
+    folder, name = make_folder(folder), source_name(video, "video")
+    stem = Path(name).stem
     paths = [folder / f"{stem}{ending}" for ending in (".mp4", ".json", ".png")]
     refuse_existing(paths, overwrite)
-    if paths[0].exists() and Path(video).exists() and paths[0].samefile(video):
+    if paths[0].exists() and Path(name).exists() and paths[0].samefile(name):
         raise BindplugError(f"{paths[0]}: would replace the video itself; choose another --output")
+    video = reopenable(video, name, "video")
     step = options.get("step", STEP)
-    moments = detect_video(detector, embedder, video, **options)
-    first = next(moments, None)
+    all_frames = detect_video(detector, embedder, video, **options)
+    first = next(all_frames, None)
     if first is None:
-        raise BindplugError(f"{video}: holds no video frames")
-    tracker, windows, metadata, end = Tracker(), [], {}, 0.0
+        raise BindplugError(f"{name}: holds no video frames")
+    tracker, window, windows, metadata, end = Tracker(step), None, [], {}, 0.0
     height, width = first.pixels.shape[:2]
-    sound = sound_blocks(video, "soundtrack") if has_sound(video) else None
-    with media.writing(paths[0], media.frame_rate(video), (width, height), sound) as out:
+    start = media.sound_start(video, name)
+    sound = None if start is None else media.sound_blocks(video, name, start)
+    with writing(paths[0], media.frame_rate(video), (width, height), sound, start or 0) as out:
         shown, until = None, 0.0
-        bar = tqdm(chain([first], moments), unit="frame", disable=not progress, desc=stem)
-        for moment in bar:
-            if not windows or windows[-1] is not moment.window:
-                windows.append(moment.window)
-            if moment.found is not None:
-                metadata = moment.found.metadata
-                tracker.add(moment.time, moment.found)
-                shown, until = moment.found, moment.time + step
-            pixels = moment.pixels
-            if shown is not None and moment.time < until and len(shown):
-                pixels = np.asarray(overlay(replace(shown, picture=_picture(pixels))))
-            out.write(moment.time, pixels)
-            end = moment.time
-    for window in windows:
-        window.end = min(window.end, max(end, window.start))
+        bar = tqdm(chain([first], all_frames), unit="frame", disable=not progress, desc=stem)
+        for frame in bar:
+            if window is not frame.window:  # only its words are kept: an hour has many queries
+                window = frame.window
+                windows.append((window.start, window.end, window.heard))
+            if frame.found is not None:
+                metadata = frame.found.metadata
+                tracker.add(frame.time, frame.found)
+                shown, until = frame.found, frame.time + step
+            pixels = frame.pixels
+            fits = shown is not None and (shown.height, shown.width) == pixels.shape[:2]
+            if fits and frame.time < until and len(shown):
+                pixels = np.asarray(overlay(replace(shown, picture=Image.fromarray(pixels))))
+            out.write(frame.time, pixels)
+            end = frame.time
     timeline = {
         "schema": SCHEMA,
-        "video": source_name(video, "video"),
+        "video": name,
         **{k: metadata.get(k) for k in ("model", "detector", "bridge", "competition")},
         "seconds": round(end, 3),
         "step": step,
         "windows": [
             {
-                "start": round(w.start, 3),
-                "end": round(w.end, 3),
-                "heard": {word: round(share, 4) for word, share in w.heard},
+                "start": round(opened, 3),
+                "end": round(min(closed, max(end, opened)), 3),
+                "heard": {word: round(share, 4) for word, share in heard},
             }
-            for w in windows
+            for opened, closed, heard in windows
         ],
         "tracks": [t.to_dict(step) for t in tracker.tracks],
     }
@@ -188,17 +199,3 @@ def annotate_video(
     picture = timeline_picture(timeline)
     write_file(paths[2], lambda f: picture.save(f, format="PNG"))
     return timeline
-
-
-def has_sound(video) -> bool:
-    """Whether a video has a soundtrack."""
-    try:
-        return next(sound_blocks(video, "video"), None) is not None
-    except BindplugError:
-        return False
-
-
-def _picture(pixels: np.ndarray):
-    from PIL import Image
-
-    return Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-""" """
+"""The timeline of a video drawn as an image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from ..drawing import COLOURS
 
 
 def timeline_picture(timeline: dict, width: int = 900, most: int = 40) -> Image.Image:
-    """When each track of a `bindplug.watch` timeline sounds, the longest ones first.
+    """An RGB image of when each track of an `annotate_video` timeline sounds, longest first.
 
     Args:
-        width: pixels. most: tracks that are drawn.
+        timeline: what `annotate_video` returns.
+        width: pixels.
+        most: tracks that are drawn.
     """
     font = ImageFont.load_default(size=13)
     seconds = max(timeline["seconds"], 1e-3)

@@ -9,7 +9,7 @@ import numpy as np
 from ..results import Detections, box_iou
 
 OVERLAP = 0.3  # least IoU with where a track last was
-PATIENCE = 1.0  # seconds that a track may be gone
+PATIENCE = 1.0  # seconds that a track may be gone, or two searched frames where that is more
 
 
 @dataclass
@@ -57,12 +57,17 @@ class Track:
 class Tracker:
     """Joins detections of one frame after another by overlap, best pairs first."""
 
-    def __init__(self):
+    def __init__(self, step: float = 0.5):
+        """
+        Args:
+            step: seconds between searched frames.
+        """
+        self.patience = max(PATIENCE, 2 * step) + 1e-6
         self.tracks: list[Track] = []
 
     def add(self, time: float, found: Detections) -> None:
         """The detections of a frame, later than those before."""
-        open_ones = [t for t in self.tracks[-200:] if time - t.times[-1] <= PATIENCE]
+        open_ones = [t for t in self.tracks[-200:] if time - t.times[-1] <= self.patience]
         free = set(range(len(found)))
         pairs = []
         if open_ones and len(found):

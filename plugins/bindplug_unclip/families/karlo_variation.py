@@ -1,32 +1,26 @@
-"""Karlo's image variations (unCLIP): the embedding is what its CLIP makes of a picture."""
+"""Karlo's image variations: the embedding takes the place of the one that its CLIP makes of an
+image."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from .common import no_prompt
-
-SPACES = {768: "openai-clip-vit-l-14"}
-REGION = "image"
-OPTIONS = ()
+from .base import no_prompt
+from .karlo import Karlo
 
 
-def width(pipe) -> int | None:
-    if hasattr(pipe, "prior") or not hasattr(pipe, "super_res_first"):
-        return None
-    return pipe.text_proj.config.clip_embeddings_dim
+class KarloVariation(Karlo):
+    """UnCLIPImageVariationPipeline."""
 
+    region = "image"
 
-def norm(width: int) -> float:
-    """About what CLIP ViT-L/14's picture embeddings have."""
-    return 10.0 if width in SPACES else width**0.5
+    @classmethod
+    def width_of(cls, pipe) -> int | None:
+        if hasattr(pipe, "prior") or not hasattr(pipe, "super_res_first"):
+            return None
+        return pipe.text_proj.config.clip_embeddings_dim
 
-
-def arguments(pipe, rows: Tensor, prompts: list[str]) -> dict:
-    no_prompt(prompts, "Karlo's variation pipeline")
-    return {"image_embeddings": rows.to(device=pipe.device, dtype=pipe.decoder.dtype)}
-
-
-def settings(steps: int, guidance_scale: float, height: int, width: int) -> dict:
-    """Karlo's size is its own."""
-    return {"decoder_num_inference_steps": steps, "decoder_guidance_scale": guidance_scale}
+    def arguments(self, rows: Tensor, prompts: list[str]) -> dict:
+        no_prompt(prompts, "Karlo's variation pipeline")
+        place = {"device": self.pipe.device, "dtype": self.pipe.decoder.dtype}
+        return {"image_embeddings": rows.to(**place)}

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
-from bindplug.errors import BindplugError
+from bindplug.generation.settings import whole_number
 
-from .common import settings
-
-SPACES = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
-REGION = "image"
-OPTIONS = ("noise_level",)
+from .base import Family
 
 
-def width(pipe) -> int | None:
-    normalizer = getattr(pipe, "image_normalizer", None)
-    return None if normalizer is None else normalizer.mean.shape[-1]
+class StableUnCLIP(Family):
+    """StableUnCLIPImg2ImgPipeline."""
 
+    spaces: ClassVar = {1024: "openclip-vit-h-14/laion2b", 768: "openai-clip-vit-l-14"}
+    # 20 for released weights: the logit scale that ImageBind's audio embeddings were
+    # multiplied by when the public demos conditioned stable unCLIP with them. OpenCLIP's own
+    # image embeddings are not normalised either: noise would drown a unit vector.
+    released_norm = 20.0
+    options = ("noise_level",)
 
-def norm(width: int) -> float:
-    """What ImageBind's sounds had when the public demos conditioned stable unCLIP with them;
-    OpenCLIP's own image embeddings are not normalised either, so a unit vector would drown in the
-    noise."""
-    return 20.0 if width in SPACES else width**0.5
+    @classmethod
+    def width_of(cls, pipe) -> int | None:
+        normalizer = getattr(pipe, "image_normalizer", None)
+        return None if normalizer is None else normalizer.mean.shape[-1]
 
-
-def arguments(pipe, rows: Tensor, prompts: list[str], noise_level: int = 0) -> dict:
-    """
-    Args:
-        noise_level: 0 to 999, noise on the embedding before it conditions.
-    """
-    if not 0 <= noise_level <= 999:
-        raise BindplugError(f"noise level {noise_level}; give 0 to 999")
-    return {
-        "image_embeds": rows.to(device=pipe.device, dtype=pipe.unet.dtype),
-        "prompt": prompts,  # a list, or diffusers fails for more than one row
-        "noise_level": noise_level,
-    }
-
-
-__all__ = ["OPTIONS", "REGION", "SPACES", "arguments", "norm", "settings", "width"]
+    def arguments(self, rows: Tensor, prompts: list[str], noise_level: int = 0) -> dict:
+        """
+        Args:
+            noise_level: 0 to 999, noise on the embedding before it conditions.
+        """
+        return {
+            "image_embeds": rows.to(device=self.pipe.device, dtype=self.pipe.unet.dtype),
+            "prompt": prompts,  # a list, or diffusers fails for more than one row
+            "noise_level": whole_number("noise level", noise_level, 0, 999),
+        }

@@ -70,11 +70,11 @@ def test_karlo_from_a_folder(karlo, tmp_path):
     karlo.save_pretrained(tmp_path)
     (tmp_path / "bindplug.json").write_text('{"space": "tiny"}')
     there = load(f"local:{tmp_path}", "cpu")
-    assert there.size == 64 and there.family.REGION == "text"
+    assert there.size == 64 and there.family.region == "text"
     embedding = rows(1, space="tiny")
     picture = there.generate(embedding, seed=2, steps=2)[0]
     assert picture.size == (64, 64)
-    few = {"decoder_num_inference_steps": 2, "decoder_guidance_scale": 3.0}
+    few = {"decoder_num_inference_steps": 2}  # guidance: the pipeline's own
     torch.manual_seed(2)
     own = paint(karlo, 2, **conditioning(karlo, embedding), **few)
     assert np.abs(np.asarray(picture) / 255 - own[0]).max() < 3e-3
@@ -82,6 +82,8 @@ def test_karlo_from_a_folder(karlo, tmp_path):
         there.generate(embedding, noise_level=5)
     with pytest.raises(BindplugError, match="no negative prompt"):
         there.generate(embedding, negative_text="x")
+    with pytest.raises(BindplugError, match="height of its own"):
+        there.generate(embedding, height=32)
 
 
 def test_cascades_prior_equals_its_own_entry(cascade):
@@ -140,7 +142,8 @@ def test_any_text_to_image_pipeline_is_told_in_words(reader, media):
 
 def test_words_in_a_generator(reader, media):
     tiny = bindplug.load_embedder("tiny", "cpu")
-    generator = PipelineGenerator(reader, "words")
+    generator = PipelineGenerator(reader)
+    assert generator.reads_text and generator.space == ""
     a, b = generator.generate(tiny.embed(text=["a", "a a"]), steps=2, height=32, width=32)
     assert a.size == (32, 32) and not np.array_equal(np.asarray(a), np.asarray(b))
     with pytest.raises(BindplugError, match="negative_prompt"):

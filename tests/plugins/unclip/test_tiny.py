@@ -46,16 +46,16 @@ def test_it_is_an_ordinary_pipeline_folder(embedder, media):
 def test_sounds_reach_the_decoder_through_things_that_sound(generator, embedder, media):
     cat = embedder.embed(audio=str(media / "cat.wav"))
     near = generator.prepare(cat)
-    names = generator.memory.names[: generator.memory.sounding]
-    cosines = generator.memory.vectors[: len(names)] @ near.vectors[0]
+    names = generator.bank.names[: generator.bank.sounding]
+    cosines = generator.bank.vectors[: len(names)] @ near.vectors[0]
     assert names[int(cosines.argmax())] == "cat"
 
 
 def test_a_sum_keeps_both_in_mind(generator, embedder, media):
     cat, ship = embedder.embed(audio=str(media / "cat.wav")), embedder.embed(text="a ship")
     both = generator.prepare(bindplug.compose([(cat, 0.5), (ship, 0.5)]))
-    names = np.array(generator.memory.names)
-    nearest = names[np.argsort(-(generator.memory.vectors @ both.vectors[0]))]
+    names = np.array(generator.bank.names)
+    nearest = names[np.argsort(-(generator.bank.vectors @ both.vectors[0]))]
     assert set(nearest[:2]) == {"cat", "ship"}
     apart = bindplug.compose([(generator.prepare(cat), 0.5), (generator.prepare(ship), 0.5)])
     assert np.allclose(both.vectors, apart.vectors, atol=1e-6)

@@ -1,0 +1,130 @@
+"""Generated images, judged by another model than the one that conditioned them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..embedding.vectors import Embedding
+from ..errors import BindplugError
+from ..models.registry import plugin
+from .datasets import Item, read_classified
+from .metrics import rounded
+from .zero_shot import class_figures, embed_good, read_classes
+
+FINGERPRINTS = ("fingerprint", "embedder_fingerprint")  # in the recipe of a generated image
+
+
+def evaluate_images(
+    judge,
+    data: str | Path,
+    references: str | Path | None = None,
+    sounds: str | Path | None = None,
+    labels: str | None = None,
+    templates=None,
+    circular: bool = False,
+    progress: bool = False,
+    judge_name: str = "",
+) -> tuple[dict, list[str]]:
+    """Accuracy, similarity and diversity of generated images.
+
+    Args:
+        judge: an embedder of images and text; with `sounds`, of audio too.
+        data: images by class, as in `read_classified`. A JSON beside an image that names the judge
+            as what conditioned it (its `model`, `space` or `fingerprint`) is an error unless
+            `circular`: the agreement of a model with itself is no evidence.
+        references: real images of the same classes, for the similarity between images.
+        sounds: sounds of the same classes, for the similarity of images to sounds.
+        labels, templates: as in `evaluate_classes`.
+        judge_name: the name that the judge was loaded by, if any.
+
+    Returns:
+        The figures, and messages for files that cannot be read. `... own` is the mean cosine
+        between inputs of the same class, `... other` of different classes (None where there is one
+        class only); `diversity` is one minus the mean cosine between the images of one class.
+
+    Raises:
+        BindplugError: no data, a judge that conditioned the images, or that lacks a modality.
+    """
+    items = read_classified(data, "image")
+    if not circular:
+        _refuse_own(judge, judge_name, items)
+    names = read_classes(items, labels, data)
+    images, items, errors = _embed(judge, items, "image", progress)
+    figures = class_figures(judge, images, items, names, templates)
+    figures = {"data": str(data), "modality": "image", "judge": judge.space, **figures}
+    classes = _classes(items)
+    for name, other, modality in (("image", references, "image"), ("sound", sounds, "audio")):
+        if other is None:
+            continue
+        if modality not in judge.modalities:
+            raise BindplugError(f"the judge {judge.space!r} does not embed {modality}")
+        found, theirs, bad = _embed(judge, read_classified(other, modality), modality, progress)
+        errors += bad
+        same = classes[:, None] == _classes(theirs)[None]
+        if not same.any():
+            raise BindplugError(f"{other}: has none of the classes of {data}")
+        cosines = images.vectors @ found.vectors.T
+        figures[f"{name} similarity, own"] = _mean(cosines[same])
+        figures[f"{name} similarity, other"] = _mean(cosines[~same])
+    cosines = images.vectors @ images.vectors.T
+    pairs = (classes[:, None] == classes[None]) & ~np.eye(len(classes), dtype=bool)
+    if pairs.any():
+        figures["diversity"] = _mean(1 - cosines[pairs])
+    return figures, errors
+
+
+def _embed(
+    judge, items: list[Item], modality: str, progress: bool
+) -> tuple[Embedding, list[Item], list[str]]:
+    """An embedding of the items that can be read, those items, and messages for the others."""
+    paths = [i.path for i in items]
+    found, readable, errors = embed_good(judge, modality, paths, {}, progress)
+    return found, [items[i] for i in readable], errors
+
+
+def _classes(items: list[Item]) -> np.ndarray:
+    return np.array([i.labels[0] for i in items])
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return rounded(values.mean()) if values.size else None
+
+
+def _refuse_own(judge, name: str, items: list[Item]) -> None:
+    """
+    Raises:
+        BindplugError: the recipe beside an image names the judge.
+    """
+    own = {name, judge.space, _weights(getattr(judge, "fingerprint", ""))} - {""}
+    for item in items:
+        beside = Path(item.path).with_suffix(".json")
+        try:
+            recipe = json.loads(beside.read_text("utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if not isinstance(recipe, dict):
+            continue
+        given = [str(recipe[key]) for key in ("model", "space") if recipe.get(key)]
+        given += map(_space_of, given[:1])
+        given += [_weights(str(recipe.get(key))) for key in FINGERPRINTS if recipe.get(key)]
+        if own & set(given):
+            raise BindplugError(
+                f"{item.path}: was conditioned by {given[0]!r}, which cannot judge itself; choose "
+                "another --judge, or --circular"
+            )
+
+
+def _weights(fingerprint: str) -> str:
+    """A fingerprint without the precision: the weights are the same in another one."""
+    return fingerprint.partition(" ")[0]
+
+
+def _space_of(model: str) -> str:
+    """The space of an installed embedder; "" for anything else."""
+    try:
+        return plugin("bindplug.embedders", model).space
+    except BindplugError:
+        return ""

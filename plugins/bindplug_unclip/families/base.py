@@ -1,0 +1,176 @@
+"""What a family of diffusers pipelines is: where its pipelines take an embedding, and how."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from inspect import signature
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bindplug.embedding.vectors import Embedding
+from bindplug.errors import BindplugError, SpaceMismatch
+from bindplug.generation.settings import GenerationSettings
+
+
+class Family(ABC):
+    """A pipeline as one of its family. A new family is a subclass in a file of its own, listed in
+    `families/__init__.py`.
+
+    Attributes:
+        pipe: the pipeline.
+        width: D of the embedding that it takes; 0 for one that reads words.
+        spaces: the spaces of the family's released models by width.
+        released_norm: the length that those models expect of an embedding; None as for others.
+        region: "image" or "text": which embeddings of that space it was trained on.
+        options: what `arguments` takes beside rows and prompts; `negative` among them where the
+            pipeline can be steered away from an embedding.
+        setting_names: the pipeline's own names of the settings that it has.
+        reads_text: it takes words in place of an embedding.
+    """
+
+    spaces: ClassVar[dict[int, str]] = {}
+    released_norm: ClassVar[float | None] = None
+    region: ClassVar[str] = "image"
+    options: ClassVar[tuple[str, ...]] = ()
+    setting_names: ClassVar[dict[str, str]] = {
+        "steps": "num_inference_steps",
+        "guidance_scale": "guidance_scale",
+        "height": "height",
+        "width": "width",
+    }
+    reads_text: ClassVar[bool] = False
+
+    def __init__(self, pipe, width: int):
+        self.pipe, self.width = pipe, width
+
+    @classmethod
+    @abstractmethod
+    def width_of(cls, pipe) -> int | None:
+        """The width of the embedding that a pipeline of the family takes; None for any other
+        pipeline.
+
+        Raises:
+            BindplugError: a pipeline of the family that cannot be conditioned.
+        """
+
+    @property
+    def space(self) -> str | None:
+        """The space of its embeddings, where the pipeline's `bindplug_space` or its width tells."""
+        return getattr(self.pipe, "bindplug_space", None) or self.spaces.get(self.width)
+
+    @property
+    def norm(self) -> float:
+        """The length that unit rows are scaled to: for models that are not released ones that of a
+        standard normal vector, sqrt(width)."""
+        return (self.width in self.spaces and self.released_norm) or self.width**0.5
+
+    @property
+    def size(self) -> int:
+        """Height and width of its images where nobody asks for others, pixels.
+
+        Raises:
+            BindplugError: a pipeline that makes no images.
+        """
+        for scale in ("vae_scale_factor", "movq_scale_factor"):
+            if hasattr(self.pipe, scale) and hasattr(self.pipe, "unet"):
+                return self.pipe.unet.config.sample_size * getattr(self.pipe, scale)
+        name = type(self.pipe).__name__
+        raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
+
+    @abstractmethod
+    def arguments(self, rows: Tensor, prompts: list[str], **options) -> dict:
+        """The pipeline's keyword arguments for (N, width) rows of length `norm` and N prompts.
+
+        Raises:
+            BindplugError: rows, prompts or options that the pipeline cannot take.
+        """
+
+    def condition(
+        self, embedding: Embedding, prompts: list[str], num_images: int, norm: float | None,
+        **options,
+    ) -> dict:  # fmt: skip
+        """`arguments` for `num_images` images of each row, next to each other.
+
+        Raises:
+            SpaceMismatch: another space than the pipeline's.
+            BindplugError: a wrong width, or as in `arguments`.
+        """
+        if self.space is not None and embedding.space != self.space:
+            raise SpaceMismatch(
+                f"this pipeline wants {self.space!r} ({self.width}-d), the embedding is of "
+                f"{embedding.space!r}; cross first: "
+                f"bindplug.fit_bridge('vocabulary', {embedding.space!r}, {self.space!r})"
+            )
+        if embedding.vectors.shape[1] != self.width:
+            got = embedding.vectors.shape[1]
+            raise BindplugError(f"this pipeline wants image embeddings of {self.width}, got {got}")
+        length = self.norm if norm is None else norm
+        rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
+        prompts = [p for p in prompts for _ in range(num_images)]
+        return self.arguments(rows, prompts, **options)
+
+    def resolve(self, settings: GenerationSettings, own: dict) -> GenerationSettings:
+        """Settings with values in place of None, for those that the pipeline has.
+
+        Args:
+            own: values of the weights; for others the pipeline's own defaults and size are taken.
+
+        Raises:
+            BindplugError: a setting that the pipeline does not have.
+        """
+        parameters, name = signature(self.pipe.__call__).parameters, type(self.pipe).__name__
+        for asked in ("height", "width"):
+            if getattr(settings, asked) is not None and asked not in self.setting_names:
+                raise BindplugError(f"{name} has a {asked} of its own; leave it out")
+        if settings.noise_level and "noise_level" not in self.options:
+            raise BindplugError(f"{name} has no noise level")
+        if settings.negative_text and "negative_prompt" not in parameters:
+            raise BindplugError(f"{name} has no negative prompt")
+        values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
+        values |= {k: self.size for k in ("height", "width") if k in values} | own
+        missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
+        return replace(settings, **missing)
+
+    def settings(self, settings: GenerationSettings) -> dict:
+        """Steps, guidance and size as the pipeline's keyword arguments."""
+        return {theirs: getattr(settings, ours) for ours, theirs in self.setting_names.items()}
+
+
+def negative_rows(negative: Embedding | None, rows: Tensor, norm: float) -> Tensor:
+    """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
+
+    Raises:
+        BindplugError: a wrong width, or neither one row nor one for each.
+    """
+    if negative is None:
+        return torch.zeros_like(rows)
+    if negative.vectors.shape[1] != rows.shape[1] or len(negative) not in (1, len(rows)):
+        raise BindplugError(
+            f"negative of {len(negative)} x {negative.vectors.shape[1]} for {len(rows)} x "
+            f"{rows.shape[1]} rows; give one row, or one for each"
+        )
+    return torch.from_numpy(np.broadcast_to(negative.vectors, rows.shape) * np.float32(norm))
+
+
+def one_row(rows: Tensor, why: str) -> Tensor:
+    """The first row of rows that are all the same.
+
+    Raises:
+        BindplugError: rows that differ.
+    """
+    if not bool((rows == rows[:1]).all()):
+        raise BindplugError(f"{why}; call it once for each row")
+    return rows[:1]
+
+
+def no_prompt(prompts: list[str], name: str) -> None:
+    """
+    Raises:
+        BindplugError: there is a prompt.
+    """
+    if any(prompts):
+        raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")

@@ -1,0 +1,88 @@
+"""A session makes in Python what the command line makes, with models of any kind."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bindplug
+from bindplug import BindplugError
+from bindplug.generation import GenerationSession, Recipe, read_recipe, write_image
+
+FEW = {"steps": 3, "candidates": 1}
+
+
+@pytest.fixture(scope="module")
+def session():
+    return GenerationSession(device="cpu")
+
+
+def pixels(image):
+    return np.asarray(image).astype(int)
+
+
+def test_an_image_and_the_same_again(session, media, tmp_path):
+    recipe = Recipe([("audio", str(media / "cat.wav")), ("text", "a tree")], [0.7, 0.3], seed=4,
+                    window="most_confident", **FEW)  # fmt: skip
+    (first, _), (second, used) = session.generate(recipe, num_images=2)
+    assert (used.seed, used.device, used.dtype) == (5, "cpu", "float32")
+    assert (used.guidance_scale, used.height, used.space) == (3.0, 64, "tiny")
+    assert not np.array_equal(pixels(first), pixels(second))
+    write_image(tmp_path / "x.png", second, used)
+    read = read_recipe(tmp_path / "x.png")
+    again = GenerationSession.of(read)
+    assert again.differences(read) == []
+    [(image, _)] = again.generate(read)
+    assert np.array_equal(pixels(image), pixels(second))
+
+
+def test_differences_are_told_of(session):
+    was = Recipe([("text", "x")], device="cuda:7", dtype="float16", embedder_fingerprint="other")
+    told = session.differences(was)
+    assert len(told) == 3 and "device was cuda:7, is cpu" in told[0]
+    with pytest.raises(BindplugError, match="passed as objects"):
+        GenerationSession.of(was)
+
+
+def test_morph(session, media):
+    recipe = Recipe([("audio", str(media / "cat.wav")), ("text", "a ship")], steps=3)
+    frames = session.morph(recipe, 3)
+    assert len(frames) == 3 and frames[0].size == (64, 64)
+    [(cat, _)] = session.generate(Recipe(recipe.prompts[:1], **FEW))
+    assert np.array_equal(pixels(frames[0]), pixels(cat))
+    with pytest.raises(BindplugError, match="give two"):
+        session.morph(Recipe([("text", "x")]), 3)
+
+
+class Plain:
+    """A generator of the protocol alone, which knows no settings."""
+
+    space, reads_text, size, candidates = "tiny", False, 8, 1
+
+    def generate(self, embedding, num_images=1, seed=0, candidates=1):
+        return [Image.new("RGB", (8, 8), (seed, 0, 0))] * num_images
+
+
+def test_with_models_of_ones_own(tmp_path):
+    embedder = bindplug.load_embedder("tiny", "cpu")
+    session = GenerationSession(embedder, Plain())
+    [(image, used)] = session.generate(Recipe([("text", "a cat")], seed=9))
+    assert image.getpixel((0, 0)) == (9, 0, 0)
+    assert (used.model, used.generator, used.space) == ("", "", "tiny")
+    with pytest.raises(BindplugError, match="no morphs"):
+        session.morph(Recipe([("text", "a"), ("text", "b")]), 2)
+
+
+def test_refused(session, media):
+    cat = ("audio", str(media / "cat.wav"))
+    for recipe, words in (
+        (Recipe([cat], [0.5, 0.5]), "2 weights for 1 prompts"),
+        (Recipe([cat], together=True), "two sounds or more"),
+        (Recipe([cat], window="loudest"), "mean, all, most_confident"),
+        (Recipe([cat], init_image="absent.png"), "no such file"),
+    ):
+        with pytest.raises(BindplugError, match=words):
+            next(session.generate(recipe))
+    with pytest.raises(BindplugError, match="seed 9223372036854775809"):
+        Recipe([cat], seed=2**63 + 1)
+    with pytest.raises(BindplugError, match="'smell'"):
+        Recipe([("smell", "x")])
