@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BindplugError
 from ..storage.atomic import write_file
-from ..storage.cache_dir import cache_dir, is_offline
+from ..storage.cache_dir import cache_dir, hub_access, is_offline
+
+log = logging.getLogger("bindplug")
 
 
 def _commit_record(repo: str) -> Path:
@@ -28,6 +31,10 @@ def record_commit(repo: str, commit: str | None) -> None:
         with suppress(OSError, BindplugError):
             _commit_record(repo).parent.mkdir(parents=True, exist_ok=True)
             write_file(_commit_record(repo), lambda f: f.write(commit.encode()))
+            log.warning(
+                "%s: commit %s is used from now on; delete %s for a newer one",
+                repo, commit, _commit_record(repo),
+            )  # fmt: skip
 
 
 def open_pretrained(
@@ -54,10 +61,12 @@ def open_pretrained(
         of = {"local_files_only": is_offline()}
         if weights in hub and (commit := recorded_commit(path)):
             of["revision"] = commit
-        model = model_class.from_pretrained(path, **of)
-        if weights in hub:
-            record_commit(path, getattr(model.config, "_commit_hash", None))
-        processor = processor_class.from_pretrained(path, **of)
+        with hub_access():
+            model = model_class.from_pretrained(path, **of)
+            if weights in hub and (commit := getattr(model.config, "_commit_hash", None)):
+                record_commit(path, commit)
+                of["revision"] = commit  # the processor of the same
+            processor = processor_class.from_pretrained(path, **of)
     except Exception as err:  # transformers and the hub raise many kinds
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise BindplugError(f"{weights}: cannot be loaded as {kind}: {reason}") from err

@@ -10,7 +10,7 @@ from ..embedding.embedder import Embedder
 from ..embedding.modalities import MODALITIES, modalities_of, prepare
 from ..errors import BindplugError
 from ..plugins import Network
-from ..storage.cache_dir import is_offline
+from ..storage.cache_dir import hub_access, is_offline
 from ..storage.hashing import file_fingerprint
 from .hub import record_commit, recorded_commit
 
@@ -126,12 +126,13 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
 
     repo, _, revision = name.partition("@")
     try:
-        folder = snapshot_download(
-            repo,
-            revision=revision or recorded_commit(repo),
-            allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
-            local_files_only=is_offline(),
-        )
+        with hub_access():
+            folder = snapshot_download(
+                repo,
+                revision=revision or recorded_commit(repo),
+                allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
+                local_files_only=is_offline(),
+            )
     except Exception as err:  # the hub raises many kinds
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise BindplugError(f"hf:{name}: cannot be fetched: {reason}") from err

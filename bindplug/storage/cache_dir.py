@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,18 +51,38 @@ def hub_access() -> Iterator[None]:
 
     For libraries that take no `local_files_only`: the hub reads HF_HUB_OFFLINE once, when it is
     imported, so its constant is set for the block. Applies to the whole process.
+
+    Raises:
+        BindplugError: offline, and a file is not in the hub's cache.
     """
     if not is_offline():
         yield
         return
     from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    before = constants.HF_HUB_OFFLINE
+    before, root = constants.HF_HUB_OFFLINE, logging.getLogger()
     constants.HF_HUB_OFFLINE = True
+    root.addFilter(_nothing)  # open_clip logs there what it raises
     try:
         yield
+    except Exception as err:
+        cause = err
+        while cause and not isinstance(cause, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
+            cause = cause.__cause__ or cause.__context__
+        if not cause:
+            raise
+        raise BindplugError(
+            f"not in the hub's cache ({constants.HF_HUB_CACHE}), and bindplug is offline; "
+            "run it once with a connection"
+        ) from err
     finally:
         constants.HF_HUB_OFFLINE = before
+        root.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def derived_folder(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +52,26 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
     return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
 
 
-def _hash_record(checkpoint: Checkpoint) -> Path:
+def hash_record(checkpoint: Checkpoint) -> Path:
+    """Where the sha256 of the first download is kept, where none is published."""
     return cache_dir() / "hashes" / f"{checkpoint.name}.sha256"
 
 
 def known_hash(checkpoint: Checkpoint) -> str:
     """The published sha256, else the one of the first download on this machine, else ""."""
-    record = _hash_record(checkpoint)
+    record = hash_record(checkpoint)
     if checkpoint.sha256 or not record.is_file():
         return checkpoint.sha256
-    return record.read_text().strip()
+    digest = record.read_text("utf-8", "replace").strip()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise BindplugError(f"{record}: holds no sha256; delete it")
+    return digest
 
 
 def record_hash(checkpoint: Checkpoint, digest: str) -> None:
     """Keep the sha256 of a first download; it outlives `remove`."""
-    _hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
-    write_file(_hash_record(checkpoint), lambda f: f.write(digest.encode()))
+    hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    write_file(hash_record(checkpoint), lambda f: f.write(digest.encode()))
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
@@ -85,10 +90,13 @@ def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
             f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"
         )
-    known = known_hash(checkpoint)
-    if known and hash_file(path, progress) != known:
+    known, digest = known_hash(checkpoint), hash_file(path, progress)
+    if not known:  # of a bindplug that did not keep it yet
+        record_hash(checkpoint, digest)
+    elif digest != known:
+        problem = "is damaged" if checkpoint.sha256 else "is another file than first downloaded"
         raise BindplugError(
-            f"{path}: is damaged (sha256 differs); run: "
+            f"{path}: {problem} (sha256 differs); run: "
             f"bindplug models remove {checkpoint.name}, then pull it again"
         )
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from ..errors import BindplugError
 from .atomic import reason
 from .cache_dir import is_offline
-from .checkpoints import Checkpoint, _is_whole, known_hash, record_hash
+from .checkpoints import Checkpoint, _is_whole, hash_record, known_hash, record_hash
 from .hashing import BLOCK, _bar, hash_file
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 TRIES = 5  # connections in a row that bring nothing
-LONGEST = 300  # seconds of a pause, whatever a server asks for
+LONGEST = 60  # seconds of a pause, whatever a server asks for
 sleep = time.sleep
 
 
@@ -56,7 +56,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
 
 
 def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
-    total = checkpoint.bytes
+    total, known = checkpoint.bytes, known_hash(checkpoint)
     have = part.stat().st_size if part.exists() else 0
     if total is not None and have > total:
         part.unlink()
@@ -65,12 +65,18 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
         _need_room(checkpoint, total - have, part.parent)
     with _bar(total, checkpoint.name, progress, have) as bar:
         _Download(checkpoint, part, bar).run()
-    digest, known = hash_file(part, progress), known_hash(checkpoint)
+    digest = hash_file(part, progress)
     if known and digest != known:
         part.unlink()
-        than = "published" if checkpoint.sha256 else "at its first download on this machine"
+        _validator(part).unlink(missing_ok=True)
+        if not checkpoint.sha256:
+            raise BindplugError(
+                f"{checkpoint.url}: is another file than first downloaded on this machine (sha256 "
+                f"{digest}), so it was thrown away; if you trust it, delete "
+                f"{hash_record(checkpoint)} and pull again"
+            )
         raise BindplugError(
-            f"{checkpoint.url}: sent other bytes than {than} (sha256 differs), so they were "
+            f"{checkpoint.url}: sent other bytes than published (sha256 differs), so they were "
             "thrown away; try again, and if it stays so, get the file elsewhere and use local:PATH"
         )
     if not known:
@@ -82,6 +88,12 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
 def _validator(part: Path) -> Path:
     """Where the ETag or date is kept of the release that a part is the beginning of."""
     return part.with_name(part.name + ".etag")
+
+
+def _tag(headers) -> str | None:
+    """What If-Range may send for an answer: its strong ETag, else its Last-Modified (RFC 9110)."""
+    tag = headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
 
 
 def _pause(tries: int, asked: str | None) -> float:
@@ -138,27 +150,38 @@ class _Download:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def receive(self, have: int) -> None:
-        """One request for what is missing."""
+        """One request for the bytes from `have` on.
+
+        Of all bytes, where the server has another release by now, or where nothing could tell:
+        neither its ETag or date was kept, nor is a sha256 published.
+        """
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import Request, urlopen
 
         url = self.checkpoint.url
         headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
-        validator = _validator(self.part)
-        if have:
+        kept = _validator(self.part).read_text() if _validator(self.part).exists() else None
+        if have and (kept or self.checkpoint.sha256):
             headers["Range"] = f"bytes={have}-"
-            if validator.exists():  # a server with another release now sends all of it
-                headers["If-Range"] = validator.read_text()
+            if kept:  # a server with another release now sends all of it
+                headers["If-Range"] = kept
         try:
             with urlopen(Request(url, headers=headers), timeout=60) as answer:
-                if have and answer.status != 206:  # ranges refused, or changed: from the start
+                tag = _tag(answer.headers)
+                if answer.status != 206:  # ranges refused, or changed: from the start
                     have = 0
                     self.total = self.checkpoint.bytes
                     self.bar.reset(self.total)
-                if not have:
-                    self._keep_validator(answer.headers)
+                else:  # not every server heeds If-Range
+                    place = answer.headers.get("Content-Range", f"bytes {have}-")
+                    other = kept and tag not in (None, kept)
+                    if other or not place.startswith(f"bytes {have}-"):
+                        self._start_anew(None)
+                        raise ConnectionError("the server sent a part of another file")
                 self._check_length(answer.headers.get("Content-Length"), have)
+                if not have:
+                    self._start_anew(tag)
                 with self.part.open("r+b" if have else "wb") as file:
                     file.seek(have)
                     while block := answer.read(min(BLOCK, self.total - have)):
@@ -167,7 +190,7 @@ class _Download:
                         self.bar.update(len(block))
         except HTTPError as err:
             if err.code == 416:  # nothing past here: what we have cannot be its beginning
-                self.part.unlink()
+                self._start_anew(None)
             if err.code < 500 and err.code not in (408, 416, 429):
                 raise BindplugError(
                     f"{url}: answers {err.code} {err.reason}; "
@@ -179,13 +202,12 @@ class _Download:
         except HTTPException as err:
             raise ConnectionError(f"connection cut: {type(err).__name__}") from err
 
-    def _keep_validator(self, headers) -> None:
-        tag = headers.get("ETag") or ""
-        tag = headers.get("Last-Modified") if not tag or tag.startswith("W/") else tag
+    def _start_anew(self, tag: str | None) -> None:
+        """Drop what came so far, and only then keep the tag of what will come."""
+        self.part.unlink(missing_ok=True)
+        _validator(self.part).unlink(missing_ok=True)
         if tag:
             _validator(self.part).write_text(tag)
-        else:
-            _validator(self.part).unlink(missing_ok=True)
 
     def _check_length(self, length: str | None, have: int) -> None:
         """Compare the length that the server announces with the one published."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bindplug.errors import BindplugError
 from bindplug.generation.settings import GenerationSettings
-from bindplug.storage.cache_dir import is_offline
+from bindplug.storage.cache_dir import hub_access, is_offline
 
 HERE = Path(__file__).parent
 HUB = json.loads((HERE / "hub.json").read_text())
@@ -30,7 +30,7 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
     metadata = {} if folder is not None else HUB[weights]
     _add_karlo_names()
     try:
-        with _quiet():
+        with _quiet(), hub_access():
             if folder is not None:
                 pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
             else:

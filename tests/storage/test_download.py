@@ -1,60 +1,28 @@
-"""Fetching over HTTP from a server that misbehaves in every way that the field knows."""
+"""Downloads from a local HTTP server that misbehaves in every way seen in practice."""
 
 import hashlib
-import os
 import threading
+import time
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import formatdate
+from http.server import ThreadingHTTPServer
 
 import pytest
+from misbehaving_server import DATA, Handler
 
 from bindplug import BindplugError
 from bindplug.cli import main
 from bindplug.models import registry
 from bindplug.storage import download
-from bindplug.storage.checkpoints import Checkpoint, remove, verify
+from bindplug.storage.checkpoints import Checkpoint, hash_record, remove, verify
 from bindplug.storage.download import pull
-
-DATA = os.urandom(3 * 2**20 + 17)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """`server.behaviour`: whole, cut, short, other, no_ranges, gone, busy_once."""
-
-    def do_GET(self):
-        server = self.server
-        server.requests.append(self.headers.get("Range"))
-        behaviour, body = server.behaviour, DATA
-        if behaviour == "gone" or (behaviour == "busy_once" and len(server.requests) == 1):
-            self.send_error(404 if behaviour == "gone" else 503)
-            return
-        if behaviour == "other":
-            body = bytes(len(DATA))
-        if behaviour == "short":
-            body = DATA[:-5]
-        start = 0
-        if self.headers.get("Range") and behaviour != "no_ranges":
-            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        end = len(body)
-        if behaviour == "cut" or (behaviour == "no_ranges" and len(server.requests) == 1):
-            end = min(end, start + 2**20)
-        if behaviour == "dead":
-            end = start
-        self.wfile.write(body[start:end])
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests, server.behaviour = [], "whole"
+    server.requests, server.if_range, server.behaviour = [], [], "whole"
+    server.body, server.sent, server.busy, server.ignores = DATA, {}, [], False
     server.handle_error = lambda *args: None  # a client that hangs up is part of the test
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -62,12 +30,19 @@ def server():
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """Seconds that a download would have waited."""
+    waited = []
+    monkeypatch.setattr(download, "sleep", waited.append)
+    return waited
+
+
 @pytest.fixture
 def checkpoint(server, tmp_path, monkeypatch):
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
     for name in ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(download, "sleep", lambda seconds: None)
     url = f"http://127.0.0.1:{server.server_port}/w.pth"
     digest = hashlib.sha256(DATA).hexdigest()
     return Checkpoint("w", url, "w.pth", len(DATA), digest, "CC0", "nothing")
@@ -101,7 +76,7 @@ def test_a_bad_connection_is_mended(server, checkpoint, behaviour):
 
 @pytest.mark.parametrize("behaviour", ["whole", "cut"])
 def test_a_size_that_nobody_published(server, checkpoint, behaviour):
-    server.behaviour = behaviour
+    server.behaviour, server.sent = behaviour, {"ETag": '"1"'}
     unknown = replace(checkpoint, bytes=None, sha256="")
     assert pull(unknown, progress=False).read_bytes() == DATA
     count = len(server.requests)
@@ -115,6 +90,92 @@ def test_an_interrupted_download_goes_on(server, checkpoint):
     checkpoint.path.with_name("w.pth.part").write_bytes(DATA[:1000])
     assert pull(checkpoint, progress=False).read_bytes() == DATA
     assert server.requests == ["bytes=1000-"]
+
+
+def leave_part(checkpoint, validator=None):
+    """The first 1000 bytes of DATA, as an interrupted download leaves them."""
+    part = checkpoint.path.with_name("w.pth.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(DATA[:1000])
+    if validator:
+        part.with_name("w.pth.part.etag").write_text(validator)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"ETag": '"2"'},
+        {"Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"},
+        {"ETag": 'W/"2"', "Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"},  # no weak ETag
+    ],
+)
+@pytest.mark.parametrize("ignores", [False, True])
+def test_a_release_that_changed_is_not_mixed_with_the_old_one(server, checkpoint, sent, ignores):
+    unknown = replace(checkpoint, sha256="")
+    server.sent, server.body, server.ignores = sent, DATA[::-1], ignores
+    leave_part(checkpoint, '"1"')
+    assert pull(unknown, progress=False).read_bytes() == DATA[::-1]
+    assert server.requests[0] == "bytes=1000-" and server.if_range[0] == '"1"'
+    assert server.requests[1:] == ([None] if ignores else [])
+    assert left(checkpoint) == ["w.pth"]
+
+
+def test_the_validator_of_an_answer_is_kept_for_the_next_request(server, checkpoint):
+    server.behaviour = "cut"
+    server.sent = {"ETag": 'W/"1"', "Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"}
+    assert pull(checkpoint, progress=False).read_bytes() == DATA
+    assert server.if_range == [None] + ["Wed, 25 Nov 2026 10:00:00 GMT"] * 3
+    assert left(checkpoint) == ["w.pth"]
+
+
+def test_without_validator_and_hash_the_download_starts_anew(server, checkpoint):
+    leave_part(checkpoint)
+    assert pull(replace(checkpoint, sha256=""), progress=False).read_bytes() == DATA
+    assert server.requests == [None]
+
+
+def test_the_first_download_counts_where_no_hash_is_published(server, checkpoint):
+    unknown = replace(checkpoint, bytes=None, sha256="")
+    pull(unknown, progress=False)
+    record = hash_record(unknown)
+    assert record.read_text().strip() == hashlib.sha256(DATA).hexdigest()
+    verify(unknown)
+    unknown.path.write_bytes(DATA[::-1])
+    with pytest.raises(BindplugError, match="is another file than first downloaded"):
+        verify(unknown)
+    assert remove(unknown) and record.exists() and not remove(unknown)
+    server.body = DATA[::-1]
+    with pytest.raises(BindplugError, match="is another file than first downloaded") as caught:
+        pull(unknown, progress=False)
+    assert str(record) in str(caught.value) and left(unknown) == []
+    record.write_text("nonsense")
+    count = len(server.requests)
+    with pytest.raises(BindplugError, match="holds no sha256"):
+        pull(unknown, progress=False)
+    assert len(server.requests) == count
+    record.unlink()
+    assert pull(unknown, progress=False).read_bytes() == DATA[::-1]
+    record.unlink()  # a file of an older bindplug: recorded by the first verify
+    verify(unknown)
+    assert record.read_text().strip() == hashlib.sha256(DATA[::-1]).hexdigest()
+
+
+def test_pauses_grow_and_differ(server, checkpoint, pauses):
+    server.behaviour = "dead"
+    with pytest.raises(BindplugError, match="what came is kept"):
+        pull(checkpoint, progress=False)
+    assert len(pauses) == 4 and len(server.requests) == 5
+    for n, pause in enumerate(pauses):
+        assert 2**n / 2 <= pause <= 2**n * 1.5
+
+
+def test_retry_after_is_honoured(server, checkpoint, pauses):
+    soon, past = formatdate(time.time() + 30, usegmt=True), formatdate(0, usegmt=True)
+    server.busy = [(429, "7"), (503, soon), (503, "3600"), (429, past)]
+    assert pull(checkpoint, progress=False).read_bytes() == DATA
+    assert pauses[0] == 7 and 27 < pauses[1] <= 30 and pauses[2] == 60
+    assert 4 <= pauses[3] <= 12, "a date that is past asks for no longer"
+    assert 0.5 <= download._pause(1, "soon") <= 1.5
 
 
 @pytest.mark.parametrize(
