@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -10,12 +11,15 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from ..errors import BindplugError, FileExists
+
+READER_SECONDS = 10  # that a FIFO is waited for
 
 
 def reason(err: BaseException) -> str:
@@ -86,6 +90,22 @@ def explain(path: Path) -> Iterator[None]:
         raise BindplugError(f"{path}: cannot be written ({reason(err)})") from err
 
 
+def _open_stream(path: Path) -> IO[bytes]:
+    """A stream open for writing; a FIFO that nobody reads within READER_SECONDS is an error."""
+    deadline = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(handle, True)
+            return os.fdopen(handle, "wb")
+        except OSError as err:
+            if err.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENXIO, "nobody reads from it") from err
+            time.sleep(0.05)
+
+
 class PendingFile:
     """A binary file beside its target, renamed over it by `commit` and deleted by `discard`.
 
@@ -101,7 +121,7 @@ class PendingFile:
         self.target = self.scratch = None
         with explain(self.path):
             if is_stream(self.path):
-                self.file: IO[bytes] = self.path.open("wb")
+                self.file: IO[bytes] = _open_stream(self.path)
                 return
             self.target = Path(os.path.realpath(self.path))
             self.scratch = self.target.with_name(f".{secrets.token_hex(8)}.part")
