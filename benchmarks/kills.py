@@ -29,7 +29,7 @@ COMMANDS = {
     "embed": ["embed", "--image", "../in", "-o", "x.safetensors", "--batch-size", "1"],
     "detect": ["detect", "--text", "a dog", "../in", "-o", "out", "--resume"],
     "search": ["search", "../in", "--text", "a dog"],
-    "generate": ["generate", "--text", "a dog", "-n", "2", "-o", "out", "--overwrite"],
+    "generate": ["generate", "--text", "a dog", "--num-images", "2", "-o", "out", "--overwrite"],
 }
 
 

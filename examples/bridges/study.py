@@ -78,7 +78,10 @@ class Scenes:
         """A query's scores of all proposals."""
         model = self.detector.model
         return [
-            (model.proposals(f.seen), model.scores(f.seen, query.vectors, query.read).cpu())
+            (
+                model.proposals(f.encoded),
+                model.scores(f.encoded, query.vectors, query.to_probabilities).cpu(),
+            )
             for f in self.features
         ]
 

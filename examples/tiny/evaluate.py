@@ -27,13 +27,14 @@ from bindplug.detection.results import Detections
 from bindplug.embedding import unit
 from bindplug.embedding.vectors import Embedding
 from bindplug.evaluation import average_precision, proposal_recall
+from bindplug.imagebind import load_imagebind
 from bindplug.training import step_generator
 from bindplug_detic.roi_heads import score_matrix, select_detections
 
 
 def text_queries(embedder, names: list[str]) -> Embedding:
     """One row a name: the mean of its training templates."""
-    vectors = name_vectors(embedder.open_model(["text"]), names).numpy()
+    vectors = name_vectors(embedder.network.open_trunk("text"), names).numpy()
     return Embedding(vectors, embedder.space, "text", tuple(names))
 
 
@@ -44,7 +45,7 @@ def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:
 
 
 def encoders(embedder, root: Path) -> dict:
-    model = embedder.open_model(["vision", "text", "audio"])
+    model = load_imagebind(root / "bindplug" / "models" / "tiny")
     val = Pictures("pictures.csv", "val", 64, concepts())
     top1, top5 = evaluate_pictures(model, val)
     return {"image_to_text": {"top1": top1, "top5": top5}, "audio_to_text": evaluate_audio(model)}
@@ -52,7 +53,7 @@ def encoders(embedder, root: Path) -> dict:
 
 def boxes_only(model, features, query: Query, classes: list[int]) -> Detections:
     """Every class's detections down to a low score, without masks, in original pixels."""
-    scores = model.scores(features, query.vectors, query.read)
+    scores = model.scores(features, query.vectors, query.to_probabilities)
     boxes = torch.from_numpy(model.proposals(features))
     boxes, scores, ids = select_detections(boxes, scores, 0.02, one_class=False, top_k=100)
     return Detections(
