@@ -63,6 +63,3 @@ def main() -> None:
       bindplug detect --audio dog.wav image.jpg
       bindplug generate --audio rain.wav
     """
-    from ..storage.atomic import exit_on_sigterm
-
-    exit_on_sigterm()

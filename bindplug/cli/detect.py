@@ -85,7 +85,7 @@ def detect(images, prompts, mix, video, transform_options, model, detector, weig
     elif prompts:
         prompt = embed_prompts(embedder, failures, prompts, options)
     elif vocabulary:
-        prompt = embedder.embed(text=asked["vocabulary"])
+        prompt = vocabulary_prompt(embedder, finder, asked.pop("vocabulary", None))
         asked["competition"] = asked["competition"] or "none"
     if video:
         if prompt is not None:

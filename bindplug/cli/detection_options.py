@@ -10,6 +10,7 @@ from .options import Finite, options
 from .output import Failures
 from .prompts import embed_prompts
 
+OWN = "own"  # --vocabulary: that of the checkpoint
 NEGATIVES = ("audio", "text", "image")
 
 question_options = options(
@@ -90,6 +91,27 @@ def read_question(embedder, failures: Failures, question: dict, options: dict) -
     asked["competition"] = question["competition"]
     if negatives := negatives_of(question):
         asked["negative"] = embed_prompts(embedder, failures, negatives, options)
-    if question["vocabulary"]:
+    if question["vocabulary"] not in (None, OWN):
         asked["vocabulary"] = read_vocabulary(question["vocabulary"])
     return asked
+
+
+def vocabulary_prompt(embedder, detector, words: list[str] | None):
+    """A whole vocabulary as prompts, as the target models' own demos detect it.
+
+    Args:
+        words: None takes the checkpoint's own. Where they are the checkpoint's own, its own rows
+            are the prompts, and no bridge is crossed.
+
+    Raises:
+        BindplugError: a checkpoint without class names.
+    """
+    from ..embedding.vectors import Embedding
+
+    if words is None and detector.word_rows is None:
+        raise BindplugError(
+            f"{detector.name} has no class names of its own; give --vocabulary lvis or a file"
+        )
+    if words is None or (detector.word_rows is not None and tuple(words) == detector.words):
+        return Embedding(detector.word_rows, detector.space, "text", detector.words)
+    return embedder.embed(text=words)

@@ -6,11 +6,8 @@ import errno
 import json
 import os
 import secrets
-import signal
 import stat
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -179,14 +176,3 @@ def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
 def write_json(path: str | Path, data) -> None:
     """Write data as indented JSON; see `writing`."""
     write_file(path, lambda f: f.write((json.dumps(data, indent=1) + "\n").encode()))
-
-
-def exit_on_sigterm() -> None:
-    """Let SIGTERM end a program as an exception does, so that what is half written is deleted.
-
-    For programs, not for libraries: it does nothing outside the main thread, or where somebody
-    else handles the signal.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import bindplug
 from bindplug.cli import detect as command
 
 
@@ -116,3 +117,20 @@ def test_video(run, make_video, media, tmp_path):
     result = run("detect", "--video", silent, "--audio", media / "dog.wav")
     assert result.exit_code == 0, result.output
     assert np.array(Image.open(out / f"{silent.split('/')[-1][:-4]}.png")).std() > 0
+
+
+def test_a_checkpoints_own_vocabulary(run, refused, media, monkeypatch):
+    """Its rows are the prompts as they are; no bridge is crossed."""
+    garden = media / "garden.png"
+    refused("detect", garden, "--vocabulary", "own", words="no class names of its own")
+    own = bindplug.load_embedder("tiny-clip", "cpu").embed(text=["a cat", "a dog"])
+    monkeypatch.setattr("bindplug_detic.detector.DeticDetector.words", ("cat", "dog"))
+    monkeypatch.setattr("bindplug_detic.detector.DeticDetector.word_rows", own.vectors)
+    result = run("detect", garden, "--vocabulary", "own", "--threshold", 0.1, "--json", "-")
+    data = json.loads(result.stdout)
+    assert data["bridge"] == "identity" and data["competition"] == "none"
+    want = bindplug.load_detector("detic", "tiny", "cpu").detect(str(garden), own, 0.1)
+    assert [o["score"] for o in data["images"][0]["objects"]] == [
+        round(float(s), 4) for s in want.scores
+    ]
+    assert {o["label"] for o in data["images"][0]["objects"]} <= {"cat", "dog"}
