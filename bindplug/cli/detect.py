@@ -7,7 +7,13 @@ import click
 
 from ..errors import BindplugError
 from .detect_job import Job, describe_job, find_images, hold_folder
-from .detection_options import negatives_of, open_detector, question_options, read_question
+from .detection_options import (
+    negatives_of,
+    open_detector,
+    question_options,
+    read_question,
+    vocabulary_prompt,
+)
 from .options import (
     device_option,
     is_given,
@@ -85,7 +91,7 @@ def detect(images, prompts, mix, video, transform_options, model, detector, weig
     elif prompts:
         prompt = embed_prompts(embedder, failures, prompts, options)
     elif vocabulary:
-        prompt = vocabulary_prompt(embedder, finder, asked.pop("vocabulary", None))
+        prompt = vocabulary_prompt(embedder, finder, asked.get("vocabulary"))
         asked["competition"] = asked["competition"] or "none"
     if video:
         if prompt is not None:
