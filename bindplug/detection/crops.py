@@ -3,7 +3,7 @@
 The rule is OWOD-BIND's (arXiv 2309.06728): boxes that hold something, whatever it is; each is cut
 out with its background blanked and embedded as an image; a softmax over the boxes of the cosines
 to the prompt; boxes that cover more than 98 % of the image are left out. Here the prompts or the
-words of a vocabulary can compete for each box instead, as in `bindplug.query`.
+words of a vocabulary can compete for each box instead, as in `bindplug.detection.query`.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class Embedder:
                 Option `upright` (False, as the reference): apply the EXIF orientation.
             text: a string. Option `truncation` ("current" or "old").
             audio: a path or file object, also of a video, or (array, rate in Hz). Option `clips`:
-                "reference" (3 of 2 s), a number, or "all".
+                "reference" (3 of 2 s), a number, or "all"; `channel`: "first" (as the reference),
+                "loudest" or "mix"; `normalize`: "none" or "peak".
             video: a path, file object, or ((T, H, W, 3) uint8 array, rate in Hz). Option `clips`:
                 "reference" (5 of 2 s), a number, "all".
             depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:

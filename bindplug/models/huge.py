@@ -28,6 +28,6 @@ PLUGIN = Plugin(
     space=HUGE_SPACE,
     modalities=tuple(MODALITIES),
     load=load,
-    description="ImageBind as released: six senses, 1024-d, CC-BY-NC 4.0; fetched on first use",
+    description="ImageBind as released: six modalities, 1024-d, CC-BY-NC 4.0; fetched on first use",
     checkpoints=CATALOGUE,
 )

@@ -29,7 +29,7 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
             or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
             "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
-            `bindplug.embedder.Embedder`.
+            `bindplug.Embedder`.
 
     Raises:
         BindplugError: an unknown name, or weights that cannot be had or read.

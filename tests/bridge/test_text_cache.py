@@ -48,3 +48,24 @@ def test_without_a_cache_nothing_is_lost(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "file" / "home"))
     assert text_vectors(tiny, ["a dog"]).shape == (1, 128)
     assert words.kept() == []
+
+
+def test_a_damaged_file_is_made_anew(tiny, caplog):
+    want = text_vectors(tiny, ["a dog", "a cat"])
+    files = sorted(words.words_folder().glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+    files[-1].write_bytes(b"\0" * 40)
+    assert np.array_equal(text_vectors(tiny, ["a dog", "a cat"]), want)
+    assert "is damaged" in caplog.text
+
+
+def test_old_files_make_room(tiny, monkeypatch):
+    monkeypatch.setattr(words, "KEPT", 2)
+    for text in ("one", "two", "three"):
+        text_vectors(tiny, [text])
+    assert len(list(words.words_folder().glob("*.safetensors"))) == 2
+
+
+def test_an_unwritable_folder_only_means_that_nothing_is_kept(tiny, monkeypatch):
+    want = text_vectors(tiny, ["a bird"])
+    monkeypatch.setenv("BINDPLUG_HOME", "/dev/null/x")
+    assert np.array_equal(text_vectors(tiny, ["a bird"]), want)
