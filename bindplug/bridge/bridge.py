@@ -77,9 +77,13 @@ class Bridge:
             SpaceMismatch: the embedding is not of the source space, or the target has no vectors.
         """
         self._check(embedding)
-        return by_parts(
-            embedding, lambda e: replace(e, vectors=self._map(e.vectors), space=self.target)
-        )
+
+        def carry(e: Embedding) -> Embedding:
+            embedder = e.embedder if self.source == self.target else None
+            vectors = self._map(e.vectors)
+            return replace(e, vectors=vectors, space=self.target, embedder=embedder)
+
+        return by_parts(embedding, carry)
 
     def cross(self, embedding: Embedding) -> Crossing:
         """Rows, word probabilities and vocabulary rows in one call.

@@ -183,7 +183,10 @@ def to_words(
         return [[(label, 1.0)] for label in embedding.labels]
     rows = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
     out = []
-    for row in rows.explain(embedding, MAX_WORDS):
+    for i, row in enumerate(rows.explain(embedding, MAX_WORDS)):
+        if embedding.modality == "text" and not embedding.parts[i]:
+            out.append([(embedding.labels[i], 1.0)])
+            continue
         kept = [(w, p) for w, p in row if p >= row[0][1] / 4]
         total = sum(p for _, p in kept)
         out.append([(w, p / total) for w, p in kept])
@@ -249,7 +252,8 @@ def _own_words(target: Target, modality: str | None) -> list[int]:
     if modality != "audio":
         return list(range(len(target.words)))
     sounding = set(default_vocabulary("audio"))
-    return [i for i, word in enumerate(target.words) if word in sounding]
+    chosen = [i for i, word in enumerate(target.words) if word in sounding]
+    return chosen or list(range(len(target.words)))
 
 
 def _source(embedding: Embedding, target: Target):

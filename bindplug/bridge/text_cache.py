@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,7 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
     fingerprint = embedder.fingerprint
     if not fingerprint:
         return embedder.embed(text=texts).vectors
-    key = "\n".join([embedder.space, fingerprint, *texts])
+    key = json.dumps([embedder.space, fingerprint, *texts])
     path = words_folder() / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".safetensors")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +69,10 @@ def _read(path: Path, rows: int) -> np.ndarray | None:
 
 def _make_room(newest: Path) -> None:
     """Delete the oldest files beyond KEPT."""
-    files = sorted(newest.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
-    for path in files[:-KEPT]:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # another process may be making room
+        files = sorted(newest.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+        for path in files[:-KEPT]:
+            path.unlink(missing_ok=True)
 
 
 def kept() -> list[dict]:

@@ -177,6 +177,8 @@ class Finder:
             )
         if self.masks and detector.masker is not None:
             found = replace(found, masks=self._masks(features, found.boxes))
+        elif not self.masks:
+            found = replace(found, masks=None)
         return replace(
             found,
             names=self.query.labels,

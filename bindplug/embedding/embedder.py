@@ -173,7 +173,9 @@ class Embedder:
         batch: list[Row] = []
         for row in prefetch(read, enumerate(items), self.workers, 2 * self.batch_size):
             batch.append(row)
-            if sum(len(r.clips) for r in batch if r.clips is not None) >= self.batch_size:
+            clips = sum(len(r.clips) for r in batch if r.clips is not None)
+            # Cached and unreadable rows have no clips: they must not pile up.
+            if not clips or clips >= self.batch_size or len(batch) >= 4 * self.batch_size:
                 yield from self._encode(modality, batch, average)
                 batch = []
         yield from self._encode(modality, batch, average)
