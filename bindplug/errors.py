@@ -31,3 +31,9 @@ class InputsFailed(BindplugError):
 
 class BindplugWarning(UserWarning):
     """Something that may not be meant and does not stop the work. One line, as in BindplugError."""
+
+
+def first_line(err: BaseException) -> str:
+    """What an exception of another library says, one line; its kind where it says nothing."""
+    lines = str(err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__

@@ -122,6 +122,9 @@ class Detector(Protocol):
         templates: wordings of a name in its space, "{}" for the name.
         embedder: the text encoder of its space where it has one of its own, else None.
         masker: makes the objects' masks in place of the detector; None for its own.
+        words, word_rows: a vocabulary (V words) whose rows (V, E) in the space come with the
+            weights; () and None without.
+        fingerprint: of the weights; "" is unknown.
     """
 
     name: str
@@ -131,6 +134,9 @@ class Detector(Protocol):
     templates: Sequence[str]
     embedder: Embedder | None
     masker: Masker | None
+    words: tuple[str, ...]
+    word_rows: np.ndarray | None
+    fingerprint: str
 
     def encode_images(self, images: list[Image]) -> list:
         """RGB images to the image features of each, for `find`."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..embedding.vectors import Embedding, by_parts, unit
+from ..embedding.vectors import Embedding, by_parts, softmax, unit
 from ..errors import BindplugError, SpaceMismatch
 
 KINDS = ("identity", "vocabulary", "linear", "words")
@@ -216,12 +216,6 @@ class WordsBridge(Bridge):
             "the words bridge is for target models that read text; choose vocabulary, linear or "
             "crops"
         )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """(N, W) to probabilities over W."""
-    out = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return out / out.sum(axis=1, keepdims=True)
 
 
 def top_words(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .options import device_option, output_options
-from .output import clear_errors, say
+from .output import say
 
 
 def media_folder() -> Path:
@@ -17,7 +17,6 @@ def media_folder() -> Path:
 @click.command()
 @output_options
 @device_option
-@clear_errors
 def demo(output, overwrite, device):
     """Find in two images what five recordings mean, and generate an image of each.
 

@@ -84,7 +84,7 @@ def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings
         "prompts": prompt_records(prompts),
         "negatives": prompt_records(negatives),
         "embedder": embedder.fingerprint,
-        "detector": getattr(detector, "fingerprint", "") or detector.name,
+        "detector": detector.fingerprint or detector.name,
         "masker": masker and (getattr(masker, "fingerprint", "") or masker.name),
         "vocabulary": words and hashlib.sha256("\n".join(words).encode()).hexdigest(),
         "settings": {

@@ -8,7 +8,7 @@ from click.core import ParameterSource
 from ..defaults import GENERATOR
 from ..errors import BindplugError
 from .options import device_option, model_option, output_options
-from .output import Failures, clear_errors, say, unique_stems
+from .output import Failures, say, unique_stems
 from .prompts import FLAGS, need_prompts, prompts_of
 
 WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the recipe's
@@ -50,7 +50,6 @@ WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the 
 @click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
 @output_options
 @device_option
-@clear_errors
 def generate(
     prompts, mix, morph, frames, like, num_images, output, overwrite, device, **asked
 ):  # fmt: skip

@@ -233,7 +233,6 @@ class JsonStream:
 
     def close(self, head: dict) -> None:
         """Write the end, and the target."""
-
         if not self.count:
             self.file.write(self._opening(head))
         self.file.write("]}\n" if self.name else "]\n")

@@ -8,18 +8,11 @@ from collections.abc import Callable, Iterable
 
 import click
 
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 from .output import Failures
 
-FLAGS = {
-    "audio": "Sound, or a video's.",
-    "text": "Text.",
-    "image": "Image.",
-    "video": "Video.",
-    "depth": "Depth image or .npy.",
-    "thermal": "Thermal image or .npy.",
-    "imu": "IMU recording, CSV.",
-}
+FLAGS = {name: modality.help for name, modality in MODALITIES.items()}
 PROMPTS = "bindplug.prompts"  # in click's `Context.meta`
 
 

@@ -55,11 +55,7 @@ class PromptedDetector(Detector):
     """A detector that scores regions with rows of its space; a plugin defines `encode_images` and
     `find`, and sets `name`, `space` (or `reads_text`) and `score_threshold`.
 
-    Attributes:
-        words, word_rows: a vocabulary (V words) whose rows (V, E) come with the weights; () and
-            None without (`bindplug.bridge.Target`).
-        fingerprint: of the weights; "" is unknown.
-        The others are those of `bindplug.plugins.Detector`.
+    Attributes: those of `bindplug.plugins.Detector`.
     """
 
     name: str

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BindplugError, MissingDependency, SpaceMismatch
 from ..storage.text_file import read_text
-from .vectors import Embedding, unit
+from .vectors import Embedding, softmax, unit
 
 
 @cache
@@ -137,7 +137,7 @@ class ZeroShot:
         scale = self.embedder.logit_scale("text")
         if embedding.modality in self.embedder.modalities:
             scale *= self.embedder.logit_scale(embedding.modality)
-        return softmax(scale * self.scores(embedding))
+        return softmax((scale * self.scores(embedding)).astype(np.float64))
 
 
 class LinearProbe:
@@ -201,14 +201,7 @@ class LinearProbe:
         Raises:
             SpaceMismatch: an embedding of another space.
         """
-        return softmax(self.scores(embedding))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the columns of (N, C) logits, in float64."""
-    logits = logits.astype(np.float64)
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+        return softmax(self.scores(embedding).astype(np.float64))
 
 
 def _check_space(embedding: Embedding, space: str) -> None:

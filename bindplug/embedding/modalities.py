@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from ..errors import BindplugError
-from ..storage.source import source_name
 
 
 @dataclass(frozen=True)
@@ -116,4 +115,6 @@ def _is_source(value) -> bool:
 
 def label(modality: str, item, index: int) -> str:
     """A path or text as it is, a file object's name, else the modality and a number."""
+    from ..storage.source import source_name  # the table above needs no NumPy
+
     return source_name(item, f"{modality} {index}")

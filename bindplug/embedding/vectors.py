@@ -17,6 +17,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.where(np.abs(norm - 1) < 1e-6, vectors, vectors / np.maximum(norm, 1e-12))
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, C) to probabilities over the C columns, in the precision of the logits."""
+    out = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return out / out.sum(axis=1, keepdims=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """N unit vectors of one space. Equal content compares equal, whoever made it.

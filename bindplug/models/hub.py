@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import BindplugError
+from ..errors import BindplugError, first_line
 from ..storage.atomic import write_file
 from ..storage.cache_dir import cache_dir, hub_access, is_offline
 
@@ -68,6 +68,5 @@ def open_pretrained(
                 of["revision"] = commit  # the processor of the same
             processor = processor_class.from_pretrained(path, **of)
     except Exception as err:  # transformers and the hub raise many kinds
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise BindplugError(f"{weights}: cannot be loaded as {kind}: {reason}") from err
+        raise BindplugError(f"{weights}: cannot be loaded as {kind}: {first_line(err)}") from err
     return model.eval().to(device, torch_dtype(dtype)), processor, path

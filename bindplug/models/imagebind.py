@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..embedding.embedder import Embedder
 from ..embedding.modalities import MODALITIES, modalities_of, prepare
-from ..errors import BindplugError
+from ..errors import BindplugError, first_line
 from ..plugins import Network
 from ..storage.cache_dir import hub_access, is_offline
 from ..storage.hashing import file_fingerprint
@@ -134,8 +134,7 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
                 local_files_only=is_offline(),
             )
     except Exception as err:  # the hub raises many kinds
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise BindplugError(f"hf:{name}: cannot be fetched: {reason}") from err
+        raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
     folder = Path(folder)
     if not revision:
         record_commit(repo, folder.name)  # a snapshot's folder is named by its commit

@@ -14,15 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ..errors import BindplugError, FileExists
+from ..errors import BindplugError, FileExists, first_line
 
 READER_SECONDS = 10  # that a FIFO is waited for
 
 
 def reason(err: BaseException) -> str:
-    """Why something failed, one line: the system's words, else the message, else the kind."""
-    lines = (getattr(err, "strerror", None) or str(err)).strip().splitlines()
-    return lines[0] if lines else type(err).__name__
+    """Why something failed, one line: the system's words, else the exception's."""
+    return getattr(err, "strerror", None) or first_line(err)
 
 
 def make_folder(folder: str | Path) -> Path:

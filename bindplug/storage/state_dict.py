@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import BindplugError
+from ..errors import BindplugError, first_line
 
 
 def check_state(path: Path, state: dict, shapes: dict) -> None:
@@ -41,8 +41,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
             return load_file(path)  # memory-mapped: a page is read when it is touched
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as err:  # torch and safetensors raise many kinds for a broken file
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise BindplugError(f"{path}: cannot be read as weights: {reason}") from err
+        raise BindplugError(f"{path}: cannot be read as weights: {first_line(err)}") from err
     if not isinstance(state, dict):
         raise BindplugError(f"{path}: holds a {type(state).__name__}, not a state dict")
     return state

@@ -7,8 +7,7 @@ from data import ROOT, table
 from world import World
 
 from bindplug.bridge import LinearBridge, word_vectors
-from bindplug.bridge.bridge import softmax
-from bindplug.embedding.vectors import Embedding, unit
+from bindplug.embedding.vectors import Embedding, softmax, unit
 from bindplug.generation.settings import GenerationSettings
 
 MOST = 8  # candidates

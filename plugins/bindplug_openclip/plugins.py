@@ -14,7 +14,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
         BindplugError: they are not there and cannot be fetched.
     """
     from bindplug.embedding.embedder import Embedder
-    from bindplug.errors import BindplugError
+    from bindplug.errors import BindplugError, first_line
     from bindplug.storage.cache_dir import hub_access
 
     from .network import OpenCLIPNetwork
@@ -26,9 +26,8 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
             with hub_access():
                 return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
-            reason = str(err).splitlines()[0] if str(err) else type(err).__name__
             raise BindplugError(
-                f"{space}: open_clip's {model} ({weights}) cannot be had: {reason}"
+                f"{space}: open_clip's {model} ({weights}) cannot be had: {first_line(err)}"
             ) from err
 
     network = OpenCLIPNetwork(open_model)

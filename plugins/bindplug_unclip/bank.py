@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bindplug.bridge.bridge import softmax
-from bindplug.embedding.vectors import Embedding, by_parts, unit
+from bindplug.embedding.vectors import Embedding, by_parts, softmax, unit
 from bindplug.errors import BindplugError, SpaceMismatch
 
 FILE, NAMES = "memory.safetensors", "memory.json"  # beside a pipeline

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bindplug.errors import BindplugError
+from bindplug.errors import BindplugError, first_line
 from bindplug.generation.settings import GenerationSettings
 from bindplug.storage.cache_dir import hub_access, is_offline
 
@@ -47,9 +47,8 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
                 )
             return pipe.to(dtype)
     except Exception as err:  # diffusers and the hub raise many kinds
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise BindplugError(
-            f"{folder or weights}: cannot be loaded as a pipeline: {reason}"
+            f"{folder or weights}: cannot be loaded as a pipeline: {first_line(err)}"
         ) from err
 
 
