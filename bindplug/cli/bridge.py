@@ -3,38 +3,34 @@ from __future__ import annotations
 import click
 
 from ..defaults import JUDGE
+from ..embedding.modalities import embed_one
 from .options import (
     device_option,
+    json_flag,
     json_options,
     model_option,
     open_embedder,
     options,
     read_options,
     template_option,
+    top_k_option,
     transform_option,
 )
-from .output import put_json, say
-from .prompts import embed_prompt, need_prompts, prompt_options
+from .output import check_json, put_json, say
+from .prompts import need_prompts, prompt_files, prompt_options
 
-to_option = click.option(
-    "--to",
-    "target",
-    default=JUDGE,
-    show_default=True,
-    help="Embedder of the target model's space.",
-)
-vocabulary_option = click.option(
-    "--vocabulary",
-    help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines.",
-)
-
-fit_options = options(
+side_options = options(
     model_option,
-    to_option,
-    click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear."),
-    vocabulary_option,
-    template_option,
+    click.option("--to", "target", default=JUDGE, show_default=True,
+                 help="Embedder of the target model's space."),
+    click.option("--vocabulary",
+                 help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines."),
     device_option,
+)  # fmt: skip
+fit_options = options(
+    side_options,
+    click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear."),
+    template_option,
 )
 
 
@@ -53,20 +49,18 @@ def build(model, target, kind, vocabulary, templates, device):
     \b
       bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
     """
-    sides = _load(model, target, device)
-    say(str(_fit(sides, kind, vocabulary or "default", templates)))
+    say(str(_fit(_load(model, target, device), kind, vocabulary, templates)))
 
 
 @bridge.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_flag
 def list_command(as_json):
     """The word lists that are encoded already, and for which spaces."""
     from ..bridge.text_cache import kept
 
     rows = kept()
     if as_json:
-        put_json("-", rows, False)
-        return
+        return put_json("-", rows)
     for row in rows:
         click.echo(f"{row['space']:<28} {row['texts']:>6} texts  {', '.join(row['first'])}, ...")
 
@@ -81,7 +75,7 @@ def show(model, target, kind, vocabulary, templates, device):
     from ..embedding.vectors import Embedding, unit
 
     sides = _load(model, target, device)
-    fitted = _fit(sides, kind, vocabulary or "default", templates)
+    fitted = _fit(sides, kind, vocabulary, templates)
     names = fitted.words
     vectors = word_vectors(sides[0], names)
     there = unit(fitted(Embedding(vectors, fitted.source, "text", names)).vectors)
@@ -92,13 +86,10 @@ def show(model, target, kind, vocabulary, templates, device):
 
 @bridge.command()
 @prompt_options
-@model_option
-@to_option
-@vocabulary_option
-@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1))
+@side_options
+@top_k_option(5)
 @json_options
 @transform_option
-@device_option
 def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, transform_options,
             device):  # fmt: skip
     """Print the words of a vocabulary that each prompt is nearest to, with their probabilities.
@@ -108,11 +99,12 @@ def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, tra
     """
     need_prompts(prompts)
     own = read_options(transform_options, {m for m, _ in prompts})
+    check_json(json_file, overwrite, [*prompt_files(prompts), vocabulary])
     sides, rows = _load(model, target, device), []
     for kind, value in prompts:
-        words = vocabulary or ("sounding" if kind == "audio" else "default")
-        fitted = _fit(sides, "vocabulary", words, ())
-        heard = fitted.explain(embed_prompt(sides[0], (kind, value), own), top=top_k)[0]
+        words = vocabulary or ("sounding" if kind == "audio" else None)
+        fitted = _fit(sides, "vocabulary", words)
+        heard = fitted.explain(embed_one(sides[0], kind, value, own), top=top_k)[0]
         rows.append({"prompt": value, "words": dict(heard)})
         if json_file != "-":
             click.echo(f"{value}  " + ", ".join(f"{p:.2f} {word}" for word, p in heard))
@@ -126,9 +118,9 @@ def _load(model, target, device):
     return open_embedder(model, device), load_embedder(target, device)
 
 
-def _fit(sides, kind, vocabulary, templates):
+def _fit(sides, kind, vocabulary, templates=()):
     from ..bridge import TEMPLATES, fit_bridge
     from ..bridge.vocabulary import read_vocabulary
 
-    words = read_vocabulary(vocabulary)
+    words = read_vocabulary(vocabulary or "default")
     return fit_bridge(kind, *sides, words, templates or TEMPLATES, progress=True)

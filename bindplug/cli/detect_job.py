@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from ..errors import BindplugError
 from .options import OUTPUT
-from .output import Failures, refuse_inputs, say, to_json, unique_stems
+from .output import Failures, say, to_json, unique_stems
 from .prompts import prompt_records
 
 
@@ -40,34 +38,30 @@ def find_images(given: list[str]) -> list[str]:
 
 def _is_result(path: str, folder: str) -> bool:
     """Whether bindplug wrote an image: it lies in a default output folder below the one that is
-    searched, or has a JSON of bindplug's beside it."""
+    searched; or it is a PNG with a JSON of bindplug's beside it that is no detection in it."""
+    from PIL import Image
+
+    from ..generation.recipe import KEY
+    from ..storage.hashing import content_hash
+
     if OUTPUT in Path(os.path.relpath(path, folder)).parts[:-1]:
         return True
+    if Path(path).suffix != ".png":
+        return False
     try:
         data = json.loads(Path(path).with_suffix(".json").read_bytes())
-    except (OSError, ValueError):
+        if {"bindplug", "generator"} <= set(data):
+            with Image.open(path) as image:
+                return KEY in image.info
+        if not {"schema", "detector"} <= set(data):
+            return False
+        if "video" in data:
+            return True
+        [entry] = data["images"]  # of a result; --json may name any file and hold many
+        source, digest = entry["image"], entry.get("sha256")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return isinstance(data, dict) and (
-        {"schema", "detector"} <= set(data) or {"bindplug", "generator"} <= set(data)
-    )
-
-
-def hold_folder(folder: Path) -> None:
-    """Wait until no other command writes results to a folder, and keep others waiting until this
-    one ends. A lock on the folder itself leaves no file; without one (Windows) nothing is held."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    click.get_current_context().call_on_close(lambda: os.close(handle))
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say(f"{folder}: is in use by another bindplug; waiting for it to end")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks
-        pass
+    return os.path.realpath(source) != os.path.realpath(path) and digest != content_hash(path)
 
 
 def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings) -> dict:
@@ -78,8 +72,8 @@ def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings
         asked: as `PromptedDetector.detect` takes it.
         settings: further ones, of values that JSON holds.
     """
-    words = asked.get("vocabulary")
-    masker = detector.masker
+    words, masker = asked.get("vocabulary"), detector.masker
+    names = ("threshold", "top_k", "bridge", "competition")
     return {
         "prompts": prompt_records(prompts),
         "negatives": prompt_records(negatives),
@@ -87,13 +81,7 @@ def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings
         "detector": detector.fingerprint or detector.name,
         "masker": masker and (getattr(masker, "fingerprint", "") or masker.name),
         "vocabulary": words and hashlib.sha256("\n".join(words).encode()).hexdigest(),
-        "settings": {
-            "threshold": asked["threshold"],
-            "top_k": asked["top_k"],
-            "bridge": asked["bridge"],
-            "competition": asked["competition"],
-            **settings,
-        },
+        "settings": {**{name: asked[name] for name in names}, **settings},
     }
 
 
@@ -102,30 +90,22 @@ class Job:
 
     Args:
         images: paths.
-        inputs: paths of all that the call reads; no result may replace one of them.
         output: folder of the results; None writes none.
         overlay: write a PNG beside each JSON.
         resume: images whose JSON is there, and was made from the same, are done.
 
-    Raises:
-        BindplugError: results that exist and are neither resumed nor overwritten, or that would
-            replace an input.
+    Attributes:
+        paths: of the results.
     """
 
-    def __init__(self, images, inputs, output, overlay, overwrite, resume):
+    def __init__(self, images: list[str], output: Path | None, overlay, overwrite, resume):
         from ..detection.results import result_paths
-        from ..storage.atomic import make_folder, refuse_existing
 
-        self.images, self.overlay, self.overwrite, self.resume = images, overlay, overwrite, resume
+        self.images, self.output, self.overlay = images, output, overlay
+        self.overwrite, self.resume = overwrite, resume
         self.stems, self.done = unique_stems(images), set()
-        self.output = None if output is None or not images else make_folder(output)
-        if self.output is None:
-            return
-        hold_folder(self.output)
-        paths = [p for stem in self.stems for p in result_paths(self.output, stem, overlay)]
-        refuse_inputs(paths, inputs)
-        if not resume:
-            refuse_existing(paths, overwrite)
+        stems = [] if output is None else self.stems
+        self.paths = [p for stem in stems for p in result_paths(output, stem, overlay)]
 
     def run(self, finder, made_from: dict, batch_size: int, failures: Failures, streams) -> None:
         """Detect, and write each image's result at once.
@@ -137,9 +117,8 @@ class Job:
         """
         from ..detection.results import coco_entries, document_head
 
-        self.metadata = {
-            **finder.query.metadata, "detector": finder.detector.name, "made_from": made_from
-        }  # fmt: skip
+        own = {"detector": finder.detector.name, "made_from": made_from}
+        self.metadata = {**finder.query.metadata, **own}
         head = json.loads(to_json(document_head(self.metadata)))
         if self.resume:
             pairs = zip(self.images, self.stems, strict=True)

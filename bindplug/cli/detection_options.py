@@ -6,62 +6,50 @@ import click
 
 from ..defaults import DETECTOR
 from ..errors import BindplugError
-from .options import Finite, options
+from .options import (
+    Finite,
+    device_option,
+    dtype_option,
+    model_option,
+    open_embedder,
+    options,
+    top_k_option,
+)
 from .output import Failures
 from .prompts import embed_prompts
 
 OWN = "own"  # --vocabulary: that of the checkpoint
 NEGATIVES = ("audio", "text", "image")
 
-question_options = options(
+detection_options = options(  # the command gets them as `open_models` and `read_question` take them
+    model_option,
     click.option("--detector", default=DETECTOR[0], show_default=True),
-    click.option(
-        "--weights",
-        default=DETECTOR[1],
-        show_default=True,
-        help="Checkpoint: a name, or local:PATH.",
-    ),
-    click.option(
-        "--masks",
-        metavar="PLUGIN/NAME",
-        help="Who segments the boxes; `bindplug models` lists names.",
-    ),
-    click.option(
-        "--bridge",
-        help="identity, vocabulary, linear, words or crops; by default the detector's choice.",
-    ),
-    click.option(
-        "--competition",
-        "--contrast",
-        help="What a prompt competes with: words, prompts or none; by default words where a "
-        "bridge is crossed.",
-    ),
-    click.option(
-        "--vocabulary",
-        help="Words of the bridge and the competition: default, sounding, lvis, imagenet-1k, "
-        "imagenet-21k, or a file of lines.",
-    ),
-    click.option("--negative-audio", multiple=True, metavar="FILE", help="Not this."),
-    click.option("--negative-text", multiple=True, metavar="TEXT", help="Not this."),
-    click.option("--negative-image", multiple=True, metavar="FILE", help="Not this."),
-    click.option(
-        "--threshold",
-        "--conf",
-        type=Finite(0, 1),
-        help="Lowest score; by default the weights' own.",
-    ),
-    click.option("--top-k", default=100, show_default=True, type=click.IntRange(1)),
-    click.option(
-        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
-    ),
-)
+    click.option("--weights", default=DETECTOR[1], show_default=True,
+                 help="Checkpoint: a name, or local:PATH."),
+    click.option("--masks", metavar="PLUGIN/NAME",
+                 help="Who segments the boxes; `bindplug models` lists names."),
+    click.option("--bridge", help="identity, vocabulary, linear, words or crops; by default the "
+                 "detector's choice."),
+    click.option("--competition", "--contrast", help="What a prompt competes with: words, prompts "
+                 "or none; by default words where a bridge is crossed."),
+    click.option("--vocabulary", help="Words of the bridge and the competition: default, sounding, "
+                 "lvis, imagenet-1k, imagenet-21k, or a file of lines."),
+    *(click.option(f"--negative-{name}", multiple=True, help="Not this.",
+                   metavar="TEXT" if name == "text" else "FILE") for name in NEGATIVES),
+    click.option("--threshold", "--conf", type=Finite(0, 1),
+                 help="Lowest score; by default the weights' own."),
+    top_k_option(100),
+    dtype_option,
+    device_option,
+)  # fmt: skip
 
 
-def open_detector(detector, weights, masks, dtype, device):
-    """The detector that the options name, with its masker; a dtype that nobody gave is left to
-    the plugin."""
+def open_models(model, detector, weights, masks, dtype, device, **_):
+    """The embedder, and the detector with its masker, that the options name; a dtype that nobody
+    gave is left to the plugin."""
     from ..models.load import load_detector, load_masker
 
+    embedder = open_embedder(model, device)
     settings = {} if dtype == "float32" else {"dtype": dtype}
     found = load_detector(detector, weights, device, **settings)
     if masks:
@@ -71,7 +59,7 @@ def open_detector(detector, weights, masks, dtype, device):
                 f"--masks {masks}: give PLUGIN/NAME, as `bindplug models` lists them"
             )
         found.masker = load_masker(plugin, name, device)
-    return found
+    return embedder, found
 
 
 def negatives_of(question: dict) -> list[tuple[str, str]]:
@@ -80,15 +68,14 @@ def negatives_of(question: dict) -> list[tuple[str, str]]:
 
 
 def read_question(embedder, failures: Failures, question: dict, options: dict) -> dict:
-    """The values of `question_options` as `PromptedDetector.detect` takes them.
+    """The values of `detection_options` as `PromptedDetector.detect` takes them.
 
     Args:
         options: transform options of the negative prompts.
     """
     from ..bridge.vocabulary import read_vocabulary
 
-    asked = {name: question[name] for name in ("threshold", "top_k", "bridge")}
-    asked["competition"] = question["competition"]
+    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
     if negatives := negatives_of(question):
         asked["negative"] = embed_prompts(embedder, failures, negatives, options)
     if question["vocabulary"] not in (None, OWN):

@@ -3,31 +3,19 @@ from __future__ import annotations
 import click
 
 from ..defaults import JUDGE
-from .detection_options import open_detector, question_options, read_question
+from .detection_options import detection_options, open_models, read_question
 from .options import (
     Finite,
     ModalityName,
     device_option,
+    embedder_options,
     json_options,
     modality_option,
-    model_option,
     open_embedder,
-    options,
     read_options,
-    speed_options,
     template_option,
-    transform_option,
 )
-from .output import Failures, put_json
-
-shared = options(
-    json_options,
-    transform_option,
-    model_option,
-    speed_options,
-    device_option,
-)
-
+from .output import Failures, check_json, put_json
 
 SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interval
 
@@ -43,9 +31,10 @@ def evaluate():
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
 @template_option
 @click.option("--fold", help="Only this fold of the data.")
-@shared
+@json_options
+@embedder_options
 def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
-             model, device, **speed):  # fmt: skip
+             **loading):  # fmt: skip
     """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
 
     DATA is a folder with one folder a class, or a CSV with the columns filename and category, or
@@ -57,23 +46,23 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
     from ..evaluation.zero_shot import evaluate_classes
 
     own = read_options(transform_options, [modality])
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    check_json(json_file, overwrite, [data, labels])
     figures, errors = evaluate_classes(
-        embedder, data, modality, labels, templates or None, fold, own, progress=True
-    )
-    _report(figures, errors, failures, json_file, overwrite)
+        open_embedder(**loading), data, modality, labels, templates or None, fold, own,
+        progress=True,
+    )  # fmt: skip
+    _report(figures, errors, Failures(), json_file, overwrite)
 
 
 @evaluate.command()
 @click.argument("data", metavar="CSV")
-@click.option(
-    "--query", default="audio", show_default=True, type=ModalityName(), help="Of the queries."
-)
-@click.option(
-    "--target", default="text", show_default=True, type=ModalityName(), help="Of what is found."
-)
-@shared
-def retrieve(data, query, target, json_file, overwrite, transform_options, model, device, **speed):
+@click.option("--query", default="audio", show_default=True, type=ModalityName(),
+              help="Of the queries.")  # fmt: skip
+@click.option("--target", default="text", show_default=True, type=ModalityName(),
+              help="Of what is found.")  # fmt: skip
+@json_options
+@embedder_options
+def retrieve(data, query, target, json_file, overwrite, transform_options, **loading):
     """Retrieval between two modalities, both ways: R@1, R@5 and R@10.
 
     DATA is a CSV with one column for each modality; what stands on a line belongs together, and
@@ -85,9 +74,10 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, model
     from ..evaluation.zero_shot import evaluate_pairs
 
     own = read_options(transform_options, [query, target])
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    check_json(json_file, overwrite, [data])
+    embedder = open_embedder(**loading)
     figures, errors = evaluate_pairs(embedder, data, query, target, own, progress=True)
-    _report(figures, errors, failures, json_file, overwrite)
+    _report(figures, errors, Failures(), json_file, overwrite)
 
 
 @evaluate.command()
@@ -95,11 +85,8 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, model
 @click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
 @click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
 @json_options
-@model_option
-@question_options
-@device_option
-def detect(annotations, images, sounds, json_file, overwrite, model, detector, weights, masks,
-           dtype, device, **question):  # fmt: skip
+@detection_options
+def detect(annotations, images, sounds, json_file, overwrite, **question):
     """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
 
     The sound of a category is its field `sound` in the JSON, or the file of --sounds that bears
@@ -110,8 +97,9 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
     """
     from ..evaluation.boxes import evaluate_boxes
 
-    failures, embedder = Failures(), open_embedder(model, device)
-    finder = open_detector(detector, weights, masks, dtype, device)
+    check_json(json_file, overwrite, [annotations])
+    embedder, finder = open_models(**question)
+    failures = Failures()
     asked = read_question(embedder, failures, question, {})
     del asked["threshold"], asked["top_k"]
     figures, errors = evaluate_boxes(
@@ -123,19 +111,11 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
 @evaluate.command()
 @click.argument("root", metavar="DIR")
 @click.option("--split", default="test", show_default=True)
-@click.option(
-    "--seconds",
-    default=2.0,
-    show_default=True,
-    type=Finite(0),
-    help="Of sound around a frame; 0 takes the whole sound.",
-)
+@click.option("--seconds", default=2.0, show_default=True, type=Finite(0),
+              help="Of sound around a frame; 0 takes the whole sound.")  # fmt: skip
 @json_options
-@model_option
-@question_options
-@device_option
-def avs(root, split, seconds, json_file, overwrite, model, detector, weights, masks, dtype,
-        device, **question):  # fmt: skip
+@detection_options
+def avs(root, split, seconds, json_file, overwrite, **question):
     """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
 
     DIR is s4_data or ms3_data, with gt_masks, visual_frames and audio_wav.
@@ -145,8 +125,9 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
     """
     from ..evaluation.avs import evaluate_avs
 
-    failures, embedder = Failures(), open_embedder(model, device)
-    finder = open_detector(detector, weights, masks, dtype, device)
+    check_json(json_file, overwrite, [])
+    embedder, finder = open_models(**question)
+    failures = Failures()
     asked = read_question(embedder, failures, question, {})
     figures, errors = evaluate_avs(
         finder, embedder, root, split, seconds or None, progress=True, **asked
@@ -177,6 +158,7 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
     from ..evaluation.images import evaluate_images
     from ..models.load import load_embedder
 
+    check_json(json_file, overwrite, [data, references, sounds, labels])
     figures, errors = evaluate_images(
         load_embedder(judge, device), data, references, sounds, labels, templates or None,
         circular, progress=True, judge_name=judge,
@@ -185,16 +167,15 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
 
 
 def _report(figures: dict, errors: list, failures: Failures, json_file, overwrite) -> None:
-    failures.add_all(errors)
+    failures.add(*errors)
     if json_file != "-":
         for name, value in figures.items():
-            if name in SHARES and value is not None:
-                value = f"{value:.2%}"
-            if isinstance(value, dict):
-                value = None if value["value"] is None else value
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value["value"] is not None:
                 value = f"{value['value']:.2%}  ({value['low']:.2%} to {value['high']:.2%})"
-            value = "undefined" if value is None else value
+            elif value is None or isinstance(value, dict):
+                value = "undefined"
+            elif name in SHARES:
+                value = f"{value:.2%}"
             click.echo(f"{name:<24} {value}")
     put_json(json_file, figures, overwrite)
     failures.finish()

@@ -3,19 +3,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from ..defaults import GENERATOR
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
-from .options import device_option, model_option, output_options
-from .output import Failures, say, unique_stems
-from .prompts import FLAGS, need_prompts, prompts_of
+from .options import (
+    device_option,
+    embedder_settings,
+    model_option,
+    output_options,
+    read_options,
+    refuse_given,
+    transform_option,
+)
+from .output import Failures, check_outputs, say, unique_names
+from .prompts import need_prompts, prompts_of
 
-WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the recipe's
+WITH_LIKE = {"like", "output", "overwrite", "device", "offline"}  # all else is the recipe's
+MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no use for them
 
 
 @click.command()
-@prompts_of(FLAGS)
+@prompts_of(MODALITIES)
+@transform_option
 @model_option
 @click.option("--generator", default=GENERATOR[0], show_default=True)
 @click.option(
@@ -50,9 +60,9 @@ WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the 
 @click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
 @output_options
 @device_option
-def generate(
-    prompts, mix, morph, frames, like, num_images, output, overwrite, device, **asked
-):  # fmt: skip
+def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, model, generator,
+             weights, device, dtype, offload, bank, transform_options, beside, keep_loudness,
+             **asked):  # fmt: skip
     """Generate images of what sounds, texts or images mean.
 
     \b
@@ -67,59 +77,59 @@ def generate(
     """
     from ..generation.recipe import Recipe, read_recipe
     from ..generation.session import GenerationSession
+    from ..storage.atomic import make_folder, refuse_existing
 
     if sum(map(bool, (prompts, morph, like))) > 1:
         raise BindplugError("give prompts, or --morph, or --like")
-    folder = Path(output)
     if like:
-        _refuse_given("--like takes everything from the image", set(asked) - WITH_LIKE)
-        recipe = read_recipe(like)
-        session = GenerationSession.of(recipe, device)
-        for line in session.differences(recipe):
-            say(f"Note: {line}")
-        path = folder / f"{Path(like).stem}.png"
-        _make_room([(recipe, [path])], [like], folder, overwrite)
-        _generate(session, recipe, [path])
-        return
-    asked["text"] = asked.pop("beside")  # --text is a prompt, and a parameter of that name
-    asked["normalize"] = "none" if asked.pop("keep_loudness") else "peak"
-    models = [asked.pop(name) for name in ("model", "generator", "weights")]
-    options = {name: asked.pop(name) for name in ("dtype", "offload", "bank")}
-    if morph:
-        _refuse_given("a morph goes from one sound to another", {"together", "negative_audio",
-                                                                 "num_images"})  # fmt: skip
-        recipes = [Recipe([("audio", sound) for sound in morph], **asked)]
-        stems = ["-".join(Path(sound).stem for sound in morph)]
+        names = {param.name for param in click.get_current_context().command.params}
+        refuse_given("--like takes everything from the image", names - WITH_LIKE)
+        recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
-        need_prompts(prompts)
-        joined = mix or asked["together"]
-        parts = [prompts] if joined else [[prompt] for prompt in prompts]
-        recipes = [Recipe(part, mix, **asked) for part in parts]
-        stems = unique_stems("+".join(_stem(*prompt) for prompt in part) for part in parts)
-    session = GenerationSession(*models, device, **options)
+        own = read_options(transform_options, {"audio", *(m for m, _ in prompts)})
+        if "normalize" in own:
+            refuse_given("--option normalize says it already", {"keep_loudness"})
+        level = own.pop("normalize", "none" if keep_loudness else "peak")
+        if morph:
+            refuse_given("--morph goes from one sound to another", MORPHED)
+            if asked["candidates"] != 1:
+                refuse_given("--morph generates each frame once", {"candidates"})
+            parts = [[("audio", sound) for sound in morph]]
+        else:
+            need_prompts(prompts)
+            refuse_given("only --morph has frames", {"frames"})
+            parts = [prompts] if mix or asked["together"] else [[prompt] for prompt in prompts]
+        recipes = [
+            Recipe(p, mix, text=beside, normalize=level, options=own, **asked) for p in parts
+        ]
+        if not asked["init_image"]:
+            refuse_given("there is no --init-image", {"strength"})
+        stems = unique_names(
+            ("-" if morph else "+").join(_stem(*p) for p in part) for part in parts
+        )
+        images = [[f"{stem}_{i:04d}" for i in range(num_images)] for stem in stems]
+        images = [stems] if morph else images
+    folder, endings = Path(output), (".gif", ".mp4") if morph else (".png", ".json")
+    outputs = [folder / f"{name}{e}" for names in images for name in names for e in endings]
+    check_outputs(outputs, [like, *(file for recipe in recipes for file in recipe.files())])
+    refuse_existing(outputs, overwrite)
+    if like:
+        session = GenerationSession.of(recipes[0], device)
+        for line in session.differences(recipes[0]):
+            say(f"Note: {line}")
+    else:
+        session = GenerationSession(
+            model, generator, weights, device, dtype=dtype, offload=offload, bank=bank,
+            embedder_settings=embedder_settings(model),
+        )  # fmt: skip
+    make_folder(folder)
     if morph:
-        _write_morph(session, recipes[0], frames, folder / stems[0], overwrite)
+        _write_morph(session, recipes[0], frames, *outputs)
         return
-    plan = [
-        (recipe, [folder / f"{stem}_{i:04d}.png" for i in range(num_images)])
-        for recipe, stem in zip(recipes, stems, strict=True)
-    ]
-    _make_room(plan, [], folder, overwrite)
     failures = Failures()
-    for recipe, paths in plan:
-        failures.guard(_generate, session, recipe, paths)
+    for recipe, names in zip(recipes, images, strict=True):
+        failures.guard(_generate, session, recipe, [folder / f"{name}.png" for name in names])
     failures.finish()
-
-
-def _refuse_given(why: str, names: set[str]) -> None:
-    """
-    Raises:
-        BindplugError: an option that has no effect here was given.
-    """
-    source = click.get_current_context().get_parameter_source
-    for name in sorted(names):
-        if source(name) is ParameterSource.COMMANDLINE:
-            raise BindplugError(f"{why}; leave out --{name.replace('_', '-')}")
 
 
 def _stem(modality: str, value: str) -> str:
@@ -127,22 +137,6 @@ def _stem(modality: str, value: str) -> str:
     if modality != "text":
         return Path(value).stem
     return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
-
-
-def _make_room(plan, inputs: list[str], folder: Path, overwrite: bool) -> None:
-    """
-    Raises:
-        BindplugError: an output that exists, or that would replace an input.
-    """
-    from ..storage.atomic import make_folder, refuse_existing
-
-    make_folder(folder)
-    for recipe, paths in plan:
-        read = {Path(name).resolve() for name in [*recipe.files(), *inputs]}
-        for path in (p for png in paths for p in (png, png.with_suffix(".json"))):
-            if path.resolve() in read:
-                raise BindplugError(f"{path}: is an input; choose another --output")
-            refuse_existing([path], overwrite)
 
 
 def _generate(session, recipe, paths: list[Path]) -> None:
@@ -154,13 +148,9 @@ def _generate(session, recipe, paths: list[Path]) -> None:
         say(f"{recipe.label}  -> {path}")
 
 
-def _write_morph(session, recipe, frames: int, stem: Path, overwrite: bool) -> None:
+def _write_morph(session, recipe, frames: int, gif: Path, mp4: Path) -> None:
     from ..generation.animation import write_gif, write_mp4
-    from ..storage.atomic import make_folder, refuse_existing
 
-    gif, mp4 = (stem.with_name(stem.name + ending) for ending in (".gif", ".mp4"))
-    make_folder(stem.parent)
-    refuse_existing([gif, mp4], overwrite)
     images = session.morph(recipe, frames, progress=True)
     write_gif(gif, images)
     write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))

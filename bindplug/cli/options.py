@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..defaults import EMBEDDER
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 
 OUTPUT = "bindplug-out"
@@ -42,10 +43,8 @@ class ModalityName(click.ParamType):
     name = "MODALITY"
 
     def convert(self, value, param, ctx):
-        from .prompts import FLAGS
-
-        if value not in FLAGS:
-            raise BindplugError(f"no modality {value!r}; choose one of {', '.join(FLAGS)}")
+        if value not in MODALITIES:
+            raise BindplugError(f"no modality {value!r}; choose one of {', '.join(MODALITIES)}")
         return value
 
 
@@ -72,51 +71,54 @@ def _keep_split(ctx, param, value):
     ctx.meta[SPLIT] = value
 
 
+json_flag = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+)
+dtype_option = click.option(
+    "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
+)
+offline_option = click.option(
+    "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
+)
 model_option = options(
-    click.option(
-        "--model",
-        default=EMBEDDER,
-        show_default=True,
-        help="Embedder: a name, local:PATH or hf:ORG/REPO.",
-    ),
+    click.option("--model", default=EMBEDDER, show_default=True,
+                 help="Embedder: a name, local:PATH or hf:ORG/REPO."),
     click.option(
         "--split/--no-split", default=True, expose_value=False, callback=_keep_split,
         help="Whether a local: ImageBind is split into one file for each modality, which its later "
         "uses read faster, or read as it is.",
     ),
-    click.option("--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."),
+    offline_option,
 )  # fmt: skip
-
-
-device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-)
-
-
-speed_options = options(
-    click.option(
-        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
-    ),
-    click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1)),
-    click.option("--num-workers", default=2, show_default=True, type=click.IntRange(1)),
-    click.option("--compile", is_flag=True, help="Use torch.compile; slow to start."),
-    click.option(
-        "--cache", metavar="FILE", help="Keep embeddings in this file and look them up there."
-    ),
-)
-
-
 transform_option = click.option(
     "--option", "transform_options", multiple=True, metavar="NAME=VALUE",
     help="How inputs are read: clips=all, upright=true, truncation=old, unit=sunrgbd, rate=200, "
     "... May be repeated.",
 )  # fmt: skip
-
-
+embedder_options = options(  # the command gets them as keywords of `open_embedder`
+    transform_option,
+    model_option,
+    dtype_option,
+    click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1)),
+    click.option("--num-workers", default=2, show_default=True, type=click.IntRange(1)),
+    click.option("--compile", is_flag=True, help="Use torch.compile; slow to start."),
+    click.option("--cache", metavar="FILE", help="Keep embeddings in this file and look them up "
+                 "there."),
+    device_option,
+)  # fmt: skip
 template_option = click.option(
     "--template", "templates", multiple=True, callback=_check_templates, metavar="TEXT",
     help='How names are worded, as "a {}"; by default as the model was trained. May be repeated.',
 )  # fmt: skip
+json_options = options(
+    click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
+    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
+)
+output_options = options(
+    click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+)
 
 
 def modality_option(help: str, default: str | None = None) -> Callable:
@@ -127,23 +129,8 @@ def modality_option(help: str, default: str | None = None) -> Callable:
     )  # fmt: skip
 
 
-json_options = options(
-    click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
-    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
-)
-
-
-output_options = options(
-    click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
-    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
-)
-
-
-keep_going_option = click.option(
-    "--keep-going",
-    is_flag=True,
-    help="List at the end what could not be read, and exit with 5 instead of 2.",
-)
+def top_k_option(default: int) -> Callable:
+    return click.option("--top-k", default=default, show_default=True, type=click.IntRange(1))
 
 
 def is_given(name: str) -> bool:
@@ -151,14 +138,28 @@ def is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
-def open_embedder(model: str, device: str, **speed):
-    """The embedder that the options name; an option that nobody gave is left to the plugin.
+def refuse_given(why: str, names: Iterable[str]) -> None:
+    """
+    Args:
+        why: what makes the options useless.
+        names: of parameters of the running command.
+
+    Raises:
+        BindplugError: one of them was given; its flags are named.
+    """
+    for param in click.get_current_context().command.params:
+        if param.name in names and is_given(param.name):
+            flags = "/".join([*param.opts, *param.secondary_opts])
+            raise BindplugError(f"{why}; leave out {flags}")
+
+
+def embedder_settings(model: str, **speed) -> dict:
+    """Settings of `load_embedder` that the options name; what nobody gave is left to the plugin.
 
     Args:
-        speed: values of `speed_options`.
+        speed: values of `embedder_options`.
     """
     from ..cache import Cache
-    from ..models.load import load_embedder
 
     settings = {k: v for k, v in speed.items() if is_given(k)}
     if "num_workers" in settings:
@@ -169,7 +170,14 @@ def open_embedder(model: str, device: str, **speed):
         if not model.startswith("local:"):
             raise BindplugError(f"--no-split is for --model local:PATH, not for {model!r}")
         settings["split"] = False
-    return load_embedder(model, device, **settings)
+    return settings
+
+
+def open_embedder(model: str, device: str, **speed):
+    """The embedder that the options name; see `embedder_settings`."""
+    from ..models.load import load_embedder
+
+    return load_embedder(model, device, **embedder_settings(model, **speed))
 
 
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -181,8 +189,6 @@ def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
     Raises:
         BindplugError: no "=", or a name that none of the modalities has.
     """
-    from ..embedding.modalities import MODALITIES
-
     out, modalities = {}, sorted(set(modalities))
     known = {name for modality in modalities for name in MODALITIES[modality].options}
     for pair in pairs:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from ..embedding.modalities import MODALITIES
+from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
 from .output import Failures
 
-FLAGS = {name: modality.help for name, modality in MODALITIES.items()}
 PROMPTS = "bindplug.prompts"  # in click's `Context.meta`
 
 
@@ -44,19 +43,22 @@ def _refuse_weights(ctx, param, value):
         raise _old_mixture(value)
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    """Comma-separated numbers; () where one is none."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return ()
+
+
 class Weights(click.ParamType):
     """Comma-separated finite numbers, to a tuple of floats."""
 
     name = "W,W,..."
 
     def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(part) for part in value.split(","))
-        except ValueError:
-            numbers = (math.nan,)
-        if not all(map(math.isfinite, numbers)):
+        numbers = value if isinstance(value, tuple) else _numbers(value)
+        if not numbers or not all(map(math.isfinite, numbers)):
             raise BindplugError(f"--mix {value}: give a number for each prompt, as --mix 0.7,0.3")
         return numbers
 
@@ -66,17 +68,9 @@ class MixOption(click.Option):
 
     def handle_parse_result(self, ctx, opts, args):
         given = opts.get("weights")
-        if isinstance(given, str) and _is_number(given.partition(",")[0]):
+        if isinstance(given, str) and _numbers(given.partition(",")[0]):
             raise _old_mixture(given)
         return super().handle_parse_result(ctx, opts, args)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
@@ -100,19 +94,17 @@ def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
             metavar = "TEXT" if modality == "text" else "FILE"
             wrapped = click.option(
                 f"--{modality}", cls=PromptOption, multiple=True, metavar=metavar,
-                expose_value=False, help=f"{FLAGS[modality]} May be repeated.",
+                expose_value=False, help=f"{MODALITIES[modality].help} May be repeated.",
             )(wrapped)  # fmt: skip
         return wrapped
 
     return apply
 
 
+prompt_options = prompts_of(MODALITIES, mixed=False)
 no_weights_option = click.option(  # of commands that load no target model
     "--weights", hidden=True, expose_value=False, callback=_refuse_weights
 )
-
-
-prompt_options = prompts_of(FLAGS, mixed=False)
 
 
 def need_prompts(prompts: list[tuple[str, str]]) -> None:
@@ -124,38 +116,31 @@ def need_prompts(prompts: list[tuple[str, str]]) -> None:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
 
 
-def embed_prompt(embedder, prompt: tuple[str, str], options: dict):
-    """The Embedding of one (modality, value), with those of the transform options that its
-    modality has."""
-    from ..embedding.modalities import options_of
-
-    modality, value = prompt
-    return embedder.embed(**{modality: value}, **options_of(modality, options))
-
-
 def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float], options: dict):
     """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1.
 
     Raises:
         BindplugError: not one weight for each prompt, or a prompt that cannot be read.
     """
-    from ..embedding.vectors import compose
+    from ..embedding.vectors import mixed
 
-    if mix and len(mix) != len(prompts):
-        raise BindplugError(f"{len(mix)} weights for {len(prompts)} prompts; give one for each")
-    parts = [embed_prompt(embedder, prompt, options) for prompt in prompts]
-    return compose(list(zip(parts, mix or [1.0] * len(parts), strict=True)))
+    return mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)
 
 
 def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]], options: dict):
     """All prompts that can be read, a row each; where none can, the command ends."""
     from ..embedding.vectors import concatenate
 
-    parts = [failures.guard(embed_prompt, embedder, prompt, options) for prompt in prompts]
-    parts = [p for p in parts if p is not None]
+    parts = [failures.guard(embed_one, embedder, *prompt, options) for prompt in prompts]
+    parts = [part for part in parts if part is not None]
     if not parts:
         failures.finish()
     return concatenate(parts)
+
+
+def prompt_files(prompts: list[tuple[str, str]]) -> list[str]:
+    """The values that are no texts."""
+    return [value for modality, value in prompts if modality != "text"]
 
 
 def prompt_records(prompts: list[tuple[str, str]]) -> list[dict]:

@@ -30,6 +30,8 @@ class Recipe:
         mix: a weight for each; () gives equal ones.
         together: mix the audio prompts' waveforms, in place of adding their embeddings.
         window, normalize: as in `embed_audio_prompt`, for every audio prompt.
+        options: of the prompts' transforms, as in `Embedder.embed`; each goes to the modalities
+            that have it.
         negative_audio: path of a sound that the image is steered away from.
         candidates: images generated, of which the nearest to the prompt is kept; None is the
             generator's own number.
@@ -50,6 +52,7 @@ class Recipe:
     together: bool = False
     window: str = "mean"
     normalize: str = "peak"
+    options: dict = field(default_factory=dict)
     negative_audio: str | None = None
     init_image: str | None = None
     strength: float = 0.6
@@ -91,6 +94,8 @@ class Recipe:
                 raise BindplugError(f"{f.name} {value!r}; give a string or None")
         if not prompts:
             raise BindplugError("a recipe needs a prompt")
+        if not isinstance(self.options, dict):
+            raise BindplugError(f"options {self.options!r}; give a dictionary")
         seed = whole_number("seed", self.seed, 0, MAX_SEED)
         for name, value in (("prompts", prompts), ("mix", mix), ("seed", seed)):
             object.__setattr__(self, name, value)

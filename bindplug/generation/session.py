@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..defaults import EMBEDDER, GENERATOR
-from ..embedding.vectors import Embedding, compose
+from ..embedding.modalities import embed_one, options_of
+from ..embedding.vectors import Embedding, mixed
 from ..errors import BindplugError
 from ..plugins import Embedder, Generator
 from .audio_prompt import embed_audio_prompt, mix_audio
@@ -31,6 +32,7 @@ class GenerationSession:
         weights, device, dtype, offload, bank: for models that are given by name, as in
             `load_generator` and in the generator's own `load`; None and False leave the choice to
             it.
+        embedder_settings: for `load_embedder`, as `split` of a local ImageBind.
 
     Attributes:
         embedder, generator: the models.
@@ -50,13 +52,14 @@ class GenerationSession:
         dtype: str | None = None,
         offload: bool = False,
         bank: str | None = None,
+        embedder_settings: dict | None = None,
     ):
         from ..models.load import load_embedder, load_generator
 
         self.used = {"model": "", "generator": "", "weights": "", "bank": bank, "offload": offload}
         if isinstance(embedder, str):
             self.used["model"] = embedder
-            embedder = load_embedder(embedder, device)
+            embedder = load_embedder(embedder, device, **embedder_settings or {})
         if isinstance(generator, str):
             self.used |= {"generator": generator, "weights": weights}
             settings = {"dtype": dtype, "offload": offload, "bank": bank}
@@ -119,7 +122,7 @@ class GenerationSession:
         settings = self._settings(recipe, progress)
         prompt = self.embed(recipe)
         if recipe.negative_audio:
-            negative = self._embed_audio(recipe, recipe.negative_audio)
+            negative = self._embed_prompt(recipe, "audio", recipe.negative_audio)
             settings = replace(settings, negative=negative)
         candidates = recipe.candidates or self.generator.candidates
         chosen = {n: getattr(settings, n) for n in ("steps", "guidance_scale", "height", "width")}
@@ -150,25 +153,21 @@ class GenerationSession:
         Raises:
             BindplugError: a prompt that cannot be read, or weights that do not fit the prompts.
         """
-        sounds = [value for modality, value in recipe.prompts if modality == "audio"]
         prompts, parts = recipe.prompts, []
         if recipe.together:
+            sounds = [value for modality, value in prompts if modality == "audio"]
             prompts = [(modality, value) for modality, value in prompts if modality != "audio"]
             label = " and ".join(Path(sound).stem for sound in sounds)
-            parts = [replace(self._embed_audio(recipe, mix_audio(sounds)), labels=(label,))]
+            sound = self._embed_prompt(recipe, "audio", mix_audio(sounds))
+            parts = [replace(sound, labels=(label,))]
         parts += [self._embed_prompt(recipe, *prompt) for prompt in prompts]
-        mix = recipe.mix or [1.0] * len(parts)
-        if len(mix) != len(parts):
-            raise BindplugError(f"{len(mix)} weights for {len(parts)} prompts; give one for each")
-        return compose(list(zip(parts, mix, strict=True)))
+        return mixed(parts, recipe.mix)
 
-    def _embed_prompt(self, recipe: Recipe, modality: str, value: str) -> Embedding:
-        if modality == "audio":
-            return self._embed_audio(recipe, value)
-        return self.embedder.embed(**{modality: value})
-
-    def _embed_audio(self, recipe: Recipe, source) -> Embedding:
-        return embed_audio_prompt(self.embedder, source, recipe.window, recipe.normalize)
+    def _embed_prompt(self, recipe: Recipe, modality: str, value) -> Embedding:
+        if modality != "audio":
+            return embed_one(self.embedder, modality, value, recipe.options)
+        own = {"normalize": recipe.normalize, **options_of("audio", recipe.options)}
+        return embed_audio_prompt(self.embedder, value, recipe.window, **own)
 
     def _settings(self, recipe: Recipe, progress: bool) -> GenerationSettings:
         from ..transforms.vision import load_image

@@ -150,9 +150,10 @@ def test_sigterm_is_handled_as_before_afterwards():
 def test_two_runs_into_one_folder_wait_for_each_other(tmp_path, media, run):
     """While another process holds the folder, a run waits; then it finds the results there."""
     code = (
-        "import fcntl, os, sys, time\n"
-        "fd = os.open('out', os.O_RDONLY); fcntl.flock(fd, fcntl.LOCK_EX)\n"
-        "print('held', flush=True); time.sleep(1.5); open('out/farm.json', 'w').write('mine')\n"
+        "import time\n"
+        "from bindplug.storage.locks import locked\n"
+        "with locked('out'):\n"
+        "    print('held', flush=True); time.sleep(1.5); open('out/farm.json', 'w').write('mine')\n"
     )
     (tmp_path / "out").mkdir()
     other = subprocess.Popen(

@@ -148,13 +148,13 @@ def test_options_without_effect_and_outputs_over_inputs(run, media, tmp_path, re
     assert run("generate", "--text", "a cat", *FEW).exit_code == 0
     png = tmp_path / "bindplug-out" / "a-cat_0000.png"
     refused("generate", "--like", png, "--steps", 3, words="leave out --steps")
-    refused("generate", "--like", png, "--overwrite", words="is an input")
+    refused("generate", "--like", png, "--overwrite", words=f"would replace the input {png}")
     refused("generate", "--morph", media / "cat.wav", media / "dog.wav", "--num-images", 2,
             words="leave out --num-images")  # fmt: skip
     shutil.copy(media / "farm.png", tmp_path / "b_0000.png")
     shutil.copy(media / "cat.wav", tmp_path / "b.wav")
     refused("generate", "--audio", "b.wav", "--init-image", "b_0000.png", "-o", ".", "--overwrite",
-            words="b_0000.png: is an input")  # fmt: skip
+            words="b_0000.png: would replace the input b_0000.png")  # fmt: skip
 
 
 def test_strength_has_a_range(refused, media):
