@@ -86,7 +86,8 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         refuse_given("--like takes everything from the image", names - WITH_LIKE)
         recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
-        own = read_options(transform_options, {"audio", *(m for m, _ in prompts)})
+        sounds = ["audio"] if morph or asked["negative_audio"] else []
+        own = read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
         if "normalize" in own:
             refuse_given("--option normalize says it already", {"keep_loudness"})
         level = own.pop("normalize", "none" if keep_loudness else "peak")
@@ -111,7 +112,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         images = [stems] if morph else images
     folder, endings = Path(output), (".gif", ".mp4") if morph else (".png", ".json")
     outputs = [folder / f"{name}{e}" for names in images for name in names for e in endings]
-    check_outputs(outputs, [like, *(file for recipe in recipes for file in recipe.files())])
+    check_outputs(outputs, [like, bank, *(file for r in recipes for file in r.files())])
     refuse_existing(outputs, overwrite)
     if like:
         session = GenerationSession.of(recipes[0], device)
