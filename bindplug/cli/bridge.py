@@ -4,33 +4,22 @@ import click
 
 from ..defaults import JUDGE
 from ..embedding.modalities import embed_one
-from .options import (
-    device_option,
-    json_flag,
-    json_options,
-    model_option,
-    open_embedder,
-    options,
-    read_options,
-    template_option,
-    top_k_option,
-    transform_option,
-)
+from . import options as opt
 from .output import check_json, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
 
-side_options = options(
-    model_option,
+side_options = opt.options(
+    opt.model_option,
     click.option("--to", "target", default=JUDGE, show_default=True,
                  help="Embedder of the target model's space."),
     click.option("--vocabulary",
                  help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines."),
-    device_option,
+    opt.device_option,
 )  # fmt: skip
-fit_options = options(
+fit_options = opt.options(
     side_options,
     click.option("--kind", default="vocabulary", show_default=True, help="vocabulary or linear."),
-    template_option,
+    opt.template_option,
 )
 
 
@@ -41,7 +30,7 @@ def bridge():
 
 @bridge.command()
 @fit_options
-def build(model, target, kind, vocabulary, templates, device):
+def build(target, kind, vocabulary, templates, **loading):
     """Encode a vocabulary on both sides, so that crossing later takes no time.
 
     Interrupted, the same command goes on.
@@ -49,11 +38,11 @@ def build(model, target, kind, vocabulary, templates, device):
     \b
       bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
     """
-    say(str(_fit(_load(model, target, device), kind, vocabulary, templates)))
+    say(str(_fit(_load(target, loading), kind, vocabulary, templates)))
 
 
 @bridge.command("list")
-@json_flag
+@opt.json_flag
 def list_command(as_json):
     """The word lists that are encoded already, and for which spaces."""
     from ..bridge.text_cache import kept
@@ -67,14 +56,14 @@ def list_command(as_json):
 
 @bridge.command()
 @fit_options
-def show(model, target, kind, vocabulary, templates, device):
+def show(target, kind, vocabulary, templates, **loading):
     """How well a bridge carries its own words: the share that stay nearest to themselves."""
     import numpy as np
 
     from ..bridge import word_vectors
     from ..embedding.vectors import Embedding, unit
 
-    sides = _load(model, target, device)
+    sides = _load(target, loading)
     fitted = _fit(sides, kind, vocabulary, templates)
     names = fitted.words
     vectors = word_vectors(sides[0], names)
@@ -87,20 +76,19 @@ def show(model, target, kind, vocabulary, templates, device):
 @bridge.command()
 @prompt_options
 @side_options
-@top_k_option(5)
-@json_options
-@transform_option
-def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, transform_options,
-            device):  # fmt: skip
+@opt.top_k_option(5)
+@opt.json_options
+@opt.transform_option
+def explain(prompts, target, vocabulary, top_k, json_file, overwrite, transform_options, **loading):
     """Print the words of a vocabulary that each prompt is nearest to, with their probabilities.
 
     \b
       bindplug bridge explain --audio dog.wav
     """
     need_prompts(prompts)
-    own = read_options(transform_options, {m for m, _ in prompts})
+    own = opt.read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, [*prompt_files(prompts), vocabulary])
-    sides, rows = _load(model, target, device), []
+    sides, rows = _load(target, loading), []
     for kind, value in prompts:
         words = vocabulary or ("sounding" if kind == "audio" else None)
         fitted = _fit(sides, "vocabulary", words)
@@ -111,11 +99,11 @@ def explain(prompts, model, target, vocabulary, top_k, json_file, overwrite, tra
     put_json(json_file, rows, overwrite)
 
 
-def _load(model, target, device):
+def _load(target: str, loading: dict):
     """The embedders on both sides."""
     from ..models.load import load_embedder
 
-    return open_embedder(model, device), load_embedder(target, device)
+    return opt.open_embedder(**loading), load_embedder(target, loading["device"])
 
 
 def _fit(sides, kind, vocabulary, templates=()):

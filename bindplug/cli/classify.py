@@ -3,15 +3,7 @@ from __future__ import annotations
 import click
 
 from ..errors import BindplugError
-from .options import (
-    embedder_options,
-    json_options,
-    modality_option,
-    open_embedder,
-    read_options,
-    template_option,
-    top_k_option,
-)
+from . import options as opt
 from .output import Failures, check_json, put_json
 
 
@@ -19,11 +11,11 @@ from .output import Failures, check_json, put_json
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--labels", metavar="A,B,...|FILE", help="Names, or a file with one a line.")
 @click.option("--examples", metavar="DIR", help="A folder with one folder of examples a class.")
-@modality_option("Of the files; by default their endings say it.")
-@template_option
-@top_k_option(3)
-@json_options
-@embedder_options
+@opt.modality_option("Of the files; by default their endings say it.")
+@opt.template_option
+@opt.top_k_option(3)
+@opt.json_options
+@opt.embedder_options
 def classify(files, labels, examples, modality, templates, top_k, json_file, overwrite,
              transform_options, model, **loading):  # fmt: skip
     """Name each FILE: by labels (zero-shot), or by a few examples (a linear probe).
@@ -40,12 +32,12 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
     if (labels is None) == (examples is None):
         raise BindplugError("give either --labels or --examples")
     modality = modality or modality_by_ending(files[0])
-    options = read_options(transform_options, [modality])
+    options = opt.read_options(transform_options, [modality])
     inputs = [path for file in files for path in expand(modality, file)]
     names = None if labels is None else read_labels(labels)
     shots = [] if examples is None else read_classified(examples, modality)
     check_json(json_file, overwrite, [*inputs, labels, *(shot.path for shot in shots)])
-    embedder, failures = open_embedder(model, **loading), Failures()
+    embedder, failures = opt.open_embedder(model, **loading), Failures()
     if names is not None:
         classifier = ZeroShot(embedder, names, templates or None)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,7 @@ from .prompts import prompt_records
 
 
 def find_images(given: list[str]) -> list[str]:
-    """Images that the arguments name; of folders and patterns without bindplug's own results.
-
-    Raises:
-        BindplugError: a folder or pattern without an image to search.
-    """
+    """Images that the arguments name; of folders and patterns without bindplug's own results."""
     from ..embedding.inputs import expand
 
     out = []
@@ -65,13 +60,8 @@ def _is_result(path: str, folder: str) -> bool:
 
 
 def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings) -> dict:
-    """What results are made from, for their JSON: `--resume` compares all of it.
-
-    Args:
-        prompts, negatives: (modality, value) pairs; their contents are hashed.
-        asked: as `PromptedDetector.detect` takes it.
-        settings: further ones, of values that JSON holds.
-    """
+    """What results are made from, for their JSON: `--resume` compares all of it. `asked` is as
+    `PromptedDetector.detect` takes it, `settings` are further ones."""
     words, masker = asked.get("vocabulary"), detector.masker
     names = ("threshold", "top_k", "bridge", "competition")
     return {
@@ -89,13 +79,9 @@ class Job:
     """Images of one call, which of them are done, and where results go.
 
     Args:
-        images: paths.
         output: folder of the results; None writes none.
         overlay: write a PNG beside each JSON.
         resume: images whose JSON is there, and was made from the same, are done.
-
-    Attributes:
-        paths: of the results.
     """
 
     def __init__(self, images: list[str], output: Path | None, overlay, overwrite, resume):
@@ -108,13 +94,7 @@ class Job:
         self.paths = [p for stem in stems for p in result_paths(output, stem, overlay)]
 
     def run(self, finder, made_from: dict, batch_size: int, failures: Failures, streams) -> None:
-        """Detect, and write each image's result at once.
-
-        Args:
-            finder: a `bindplug.detection.detector.Finder`.
-            made_from: of `describe_job`.
-            streams: JsonStreams, of the images' JSON or of COCO results.
-        """
+        """Detect with a Finder, and write each image's result at once, also to the JsonStreams."""
         from ..detection.results import coco_entries, document_head
 
         own = {"detector": finder.detector.name, "made_from": made_from}
@@ -137,11 +117,8 @@ class Job:
 
     def _is_done(self, path: str, stem: str, head: dict) -> bool:
         """Whether an image's result is there, made from the same prompts, models and settings and
-        from this image's content; a file of changed content is searched again.
-
-        Raises:
-            BindplugError: the result is of something else, and is not to be overwritten.
-        """
+        from this image's content; a file of changed content is searched again, and a result of
+        something else is refused unless it may be overwritten."""
         from ..detection.results import result_paths
         from ..storage.hashing import content_hash
 
@@ -169,23 +146,18 @@ class Job:
 
     def _entries(self, finder, batch_size, failures) -> Iterator[tuple[int, dict]]:
         """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""
-        order = deque(zip(range(1, len(self.images) + 1), self.images, self.stems, strict=True))
-        new = [image for _, image, stem in order if stem not in self.done]
-        for path, found in finder.stream(new, batch_size):
-            yield from self._kept(order)
-            number, _, stem = order.popleft()
+        pairs = list(zip(self.images, self.stems, strict=True))
+        new = finder.stream([path for path, stem in pairs if stem not in self.done], batch_size)
+        for number, (path, stem) in enumerate(pairs, start=1):
+            if stem in self.done:
+                [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
+                yield number, {**entry, "image": path}
+                continue
+            _, found = next(new)
             if isinstance(found, BindplugError):
                 failures.add(found)
-                continue
-            yield number, self._write(found, path, stem)
-        yield from self._kept(order)
-
-    def _kept(self, order: deque) -> Iterator[tuple[int, dict]]:
-        """Entries of the images that are done, up to the next that is not."""
-        while order and order[0][2] in self.done:
-            number, path, stem = order.popleft()
-            [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
-            yield number, {**entry, "image": path}
+            else:
+                yield number, self._write(found, path, stem)
 
     def _write(self, found, path: str, stem: str) -> dict:
         from ..storage.hashing import content_hash

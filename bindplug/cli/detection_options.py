@@ -6,23 +6,15 @@ import click
 
 from ..defaults import DETECTOR
 from ..errors import BindplugError
-from .options import (
-    Finite,
-    device_option,
-    dtype_option,
-    model_option,
-    open_embedder,
-    options,
-    top_k_option,
-)
+from . import options as opt
 from .output import Failures
 from .prompts import embed_prompts
 
 OWN = "own"  # --vocabulary: that of the checkpoint
 NEGATIVES = ("audio", "text", "image")
 
-detection_options = options(  # the command gets them as `open_models` and `read_question` take them
-    model_option,
+detection_options = opt.options(  # values as `open_models` and `read_question` take them
+    opt.model_option,
     click.option("--detector", default=DETECTOR[0], show_default=True),
     click.option("--weights", default=DETECTOR[1], show_default=True,
                  help="Checkpoint: a name, or local:PATH."),
@@ -36,20 +28,20 @@ detection_options = options(  # the command gets them as `open_models` and `read
                  "lvis, imagenet-1k, imagenet-21k, or a file of lines."),
     *(click.option(f"--negative-{name}", multiple=True, help="Not this.",
                    metavar="TEXT" if name == "text" else "FILE") for name in NEGATIVES),
-    click.option("--threshold", "--conf", type=Finite(0, 1),
+    click.option("--threshold", "--conf", type=click.FloatRange(0, 1), callback=opt.finite,
                  help="Lowest score; by default the weights' own."),
-    top_k_option(100),
-    dtype_option,
-    device_option,
+    opt.top_k_option(100),
+    opt.dtype_option,
+    opt.device_option,
 )  # fmt: skip
 
 
-def open_models(model, detector, weights, masks, dtype, device, **_):
+def open_models(model, split, detector, weights, masks, dtype, device, **_):
     """The embedder, and the detector with its masker, that the options name; a dtype that nobody
     gave is left to the plugin."""
     from ..models.load import load_detector, load_masker
 
-    embedder = open_embedder(model, device)
+    embedder = opt.open_embedder(model, device, split=split)
     settings = {} if dtype == "float32" else {"dtype": dtype}
     found = load_detector(detector, weights, device, **settings)
     if masks:
@@ -68,11 +60,8 @@ def negatives_of(question: dict) -> list[tuple[str, str]]:
 
 
 def read_question(embedder, failures: Failures, question: dict, options: dict) -> dict:
-    """The values of `detection_options` as `PromptedDetector.detect` takes them.
-
-    Args:
-        options: transform options of the negative prompts.
-    """
+    """The values of `detection_options` as `PromptedDetector.detect` takes them; `options` are
+    transform options of the negative prompts."""
     from ..bridge.vocabulary import read_vocabulary
 
     asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}

@@ -11,16 +11,12 @@ from .output import Failures, check_outputs, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
 
 
-class Shard(click.ParamType):
-    name = "I/N"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        i, _, n = value.partition("/")
-        if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
-            self.fail(f"{value!r}: give I/N with I from 0 to N - 1, as 0/2", param, ctx)
-        return int(i), int(n)
+def _shard(ctx, param, value: str) -> tuple[int, int]:
+    i, _, n = value.partition("/")
+    if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
+        words = f"{value!r}: give I/N with I from 0 to N - 1, as 0/2"
+        raise click.BadParameter(words, ctx, param)
+    return int(i), int(n)
 
 
 @click.command()
@@ -29,7 +25,8 @@ class Shard(click.ParamType):
 @modality_option("Of the list's plain lines; by default their endings say it.")
 @click.option("-o", "--output", metavar="FILE",
               help="x.safetensors, x.npy or x.parquet; else JSON to stdout.")  # fmt: skip
-@click.option("--shard", type=Shard(), default="0/1", show_default=True, help="This share of all.")
+@click.option("--shard", callback=_shard, default="0/1", show_default=True, metavar="I/N",
+              help="This share of all.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @embedder_options
 def embed(prompts, listed, modality, output, shard, overwrite, transform_options, **loading):

@@ -3,18 +3,8 @@ from __future__ import annotations
 import click
 
 from ..defaults import JUDGE
+from . import options as opt
 from .detection_options import detection_options, open_models, read_question
-from .options import (
-    Finite,
-    ModalityName,
-    device_option,
-    embedder_options,
-    json_options,
-    modality_option,
-    open_embedder,
-    read_options,
-    template_option,
-)
 from .output import Failures, check_json, put_json
 
 SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interval
@@ -27,12 +17,12 @@ def evaluate():
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@modality_option("Of the files.", default="audio")
+@opt.modality_option("Of the files.", default="audio")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@template_option
+@opt.template_option
 @click.option("--fold", help="Only this fold of the data.")
-@json_options
-@embedder_options
+@opt.json_options
+@opt.embedder_options
 def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
              **loading):  # fmt: skip
     """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
@@ -45,10 +35,10 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
     """
     from ..evaluation.zero_shot import evaluate_classes
 
-    own = read_options(transform_options, [modality])
+    own = opt.read_options(transform_options, [modality])
     check_json(json_file, overwrite, [data, labels])
     figures, errors = evaluate_classes(
-        open_embedder(**loading), data, modality, labels, templates or None, fold, own,
+        opt.open_embedder(**loading), data, modality, labels, templates or None, fold, own,
         progress=True,
     )  # fmt: skip
     _report(figures, errors, Failures(), json_file, overwrite)
@@ -56,12 +46,12 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
 
 @evaluate.command()
 @click.argument("data", metavar="CSV")
-@click.option("--query", default="audio", show_default=True, type=ModalityName(),
-              help="Of the queries.")  # fmt: skip
-@click.option("--target", default="text", show_default=True, type=ModalityName(),
-              help="Of what is found.")  # fmt: skip
-@json_options
-@embedder_options
+@click.option("--query", default="audio", show_default=True, callback=opt.a_modality,
+              metavar="MODALITY", help="Of the queries.")  # fmt: skip
+@click.option("--target", default="text", show_default=True, callback=opt.a_modality,
+              metavar="MODALITY", help="Of what is found.")  # fmt: skip
+@opt.json_options
+@opt.embedder_options
 def retrieve(data, query, target, json_file, overwrite, transform_options, **loading):
     """Retrieval between two modalities, both ways: R@1, R@5 and R@10.
 
@@ -73,9 +63,9 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, **loa
     """
     from ..evaluation.zero_shot import evaluate_pairs
 
-    own = read_options(transform_options, [query, target])
+    own = opt.read_options(transform_options, [query, target])
     check_json(json_file, overwrite, [data])
-    embedder = open_embedder(**loading)
+    embedder = opt.open_embedder(**loading)
     figures, errors = evaluate_pairs(embedder, data, query, target, own, progress=True)
     _report(figures, errors, Failures(), json_file, overwrite)
 
@@ -84,7 +74,7 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, **loa
 @click.argument("annotations", metavar="COCO.json")
 @click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
 @click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
-@json_options
+@opt.json_options
 @detection_options
 def detect(annotations, images, sounds, json_file, overwrite, **question):
     """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
@@ -110,12 +100,13 @@ def detect(annotations, images, sounds, json_file, overwrite, **question):
 
 @evaluate.command()
 @click.argument("root", metavar="DIR")
-@click.option("--split", default="test", show_default=True)
-@click.option("--seconds", default=2.0, show_default=True, type=Finite(0),
+@click.option("--subset", default="test", show_default=True, help="Split of the data.")
+@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0),
+              callback=opt.finite,
               help="Of sound around a frame; 0 takes the whole sound.")  # fmt: skip
-@json_options
+@opt.json_options
 @detection_options
-def avs(root, split, seconds, json_file, overwrite, **question):
+def avs(root, subset, seconds, json_file, overwrite, **question):
     """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
 
     DIR is s4_data or ms3_data, with gt_masks, visual_frames and audio_wav.
@@ -130,7 +121,7 @@ def avs(root, split, seconds, json_file, overwrite, **question):
     failures = Failures()
     asked = read_question(embedder, failures, question, {})
     figures, errors = evaluate_avs(
-        finder, embedder, root, split, seconds or None, progress=True, **asked
+        finder, embedder, root, subset, seconds or None, progress=True, **asked
     )
     _report(figures, errors, failures, json_file, overwrite)
 
@@ -141,10 +132,10 @@ def avs(root, split, seconds, json_file, overwrite, **question):
 @click.option("--references", metavar="DIR|CSV", help="Real images of the same classes.")
 @click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@template_option
+@opt.template_option
 @click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
-@json_options
-@device_option
+@opt.json_options
+@opt.device_option
 def generate(data, judge, references, sounds, labels, templates, circular, json_file, overwrite,
              device):  # fmt: skip
     """Generated images: accuracy, similarity to images and sounds, diversity.

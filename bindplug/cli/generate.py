@@ -7,15 +7,7 @@ import click
 from ..defaults import GENERATOR
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
-from .options import (
-    device_option,
-    embedder_settings,
-    model_option,
-    output_options,
-    read_options,
-    refuse_given,
-    transform_option,
-)
+from . import options as opt
 from .output import Failures, check_outputs, say, unique_names
 from .prompts import need_prompts, prompts_of
 
@@ -25,8 +17,8 @@ MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no 
 
 @click.command()
 @prompts_of(MODALITIES)
-@transform_option
-@model_option
+@opt.transform_option
+@opt.model_option
 @click.option("--generator", default=GENERATOR[0], show_default=True)
 @click.option(
     "--weights", default=GENERATOR[1], show_default=True, help="A checkpoint: name or local:PATH."
@@ -58,11 +50,11 @@ MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no 
 @click.option("--width", type=int, help="Pixels; by default the model's own.")
 @click.option("--dtype", help="float32, bfloat16 or float16; by default float16 on a GPU.")
 @click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
-@output_options
-@device_option
-def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, model, generator,
-             weights, device, dtype, offload, bank, transform_options, beside, keep_loudness,
-             **asked):  # fmt: skip
+@opt.output_options
+@opt.device_option
+def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, model, split,
+             generator, weights, device, dtype, offload, bank, transform_options, beside,
+             keep_loudness, **asked):  # fmt: skip
     """Generate images of what sounds, texts or images mean.
 
     \b
@@ -83,28 +75,28 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         raise BindplugError("give prompts, or --morph, or --like")
     if like:
         names = {param.name for param in click.get_current_context().command.params}
-        refuse_given("--like takes everything from the image", names - WITH_LIKE)
+        opt.refuse_given("--like takes everything from the image", names - WITH_LIKE)
         recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
         sounds = ["audio"] if morph or asked["negative_audio"] else []
-        own = read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
+        own = opt.read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
         if "normalize" in own:
-            refuse_given("--option normalize says it already", {"keep_loudness"})
+            opt.refuse_given("--option normalize says it already", {"keep_loudness"})
         level = own.pop("normalize", "none" if keep_loudness else "peak")
         if morph:
-            refuse_given("--morph goes from one sound to another", MORPHED)
+            opt.refuse_given("--morph goes from one sound to another", MORPHED)
             if asked["candidates"] != 1:
-                refuse_given("--morph generates each frame once", {"candidates"})
+                opt.refuse_given("--morph generates each frame once", {"candidates"})
             parts = [[("audio", sound) for sound in morph]]
         else:
             need_prompts(prompts)
-            refuse_given("only --morph has frames", {"frames"})
+            opt.refuse_given("only --morph has frames", {"frames"})
             parts = [prompts] if mix or asked["together"] else [[prompt] for prompt in prompts]
         recipes = [
             Recipe(p, mix, text=beside, normalize=level, options=own, **asked) for p in parts
         ]
         if not asked["init_image"]:
-            refuse_given("there is no --init-image", {"strength"})
+            opt.refuse_given("there is no --init-image", {"strength"})
         stems = unique_names(
             ("-" if morph else "+").join(_stem(*p) for p in part) for part in parts
         )
@@ -121,7 +113,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
     else:
         session = GenerationSession(
             model, generator, weights, device, dtype=dtype, offload=offload, bank=bank,
-            embedder_settings=embedder_settings(model),
+            embedder_settings=opt.embedder_settings(model, split),
         )  # fmt: skip
     make_folder(folder)
     if morph:

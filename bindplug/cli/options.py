@@ -15,7 +15,6 @@ from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 
 OUTPUT = "bindplug-out"
-SPLIT = "bindplug.split"  # in click's `Context.meta`
 
 
 def options(*decorators: Callable) -> Callable:
@@ -27,35 +26,23 @@ def options(*decorators: Callable) -> Callable:
     return apply
 
 
-class Finite(click.FloatRange):
-    """A number of a range; NaN and infinity are refused."""
-
-    def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is no number to compare with", param, ctx)
-        return number
+def finite(ctx, param, value):
+    """For an option with a range, which NaN and infinity pass."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number to compare with", ctx, param)
+    return value
 
 
-class ModalityName(click.ParamType):
-    """One of the modalities."""
-
-    name = "MODALITY"
-
-    def convert(self, value, param, ctx):
-        if value not in MODALITIES:
-            raise BindplugError(f"no modality {value!r}; choose one of {', '.join(MODALITIES)}")
-        return value
+def a_modality(ctx, param, value):
+    if value is not None and value not in MODALITIES:
+        raise BindplugError(f"no modality {value!r}; choose one of {', '.join(MODALITIES)}")
+    return value
 
 
-class Offline(click.Option):
-    """`--offline` forbids the network to this process, before any library is imported."""
-
-    def handle_parse_result(self, ctx, opts, args):
-        value, args = super().handle_parse_result(ctx, opts, args)
-        if value:
-            os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
-        return value, args
+def _go_offline(ctx, param, value):
+    """Forbid the network to this process, before any library is imported."""
+    if value:
+        os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _check_templates(ctx, param, templates):
@@ -67,10 +54,6 @@ def _check_templates(ctx, param, templates):
     return templates
 
 
-def _keep_split(ctx, param, value):
-    ctx.meta[SPLIT] = value
-
-
 json_flag = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
@@ -79,15 +62,14 @@ dtype_option = click.option(
     "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
 )
 offline_option = click.option(
-    "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
+    "--offline", is_flag=True, callback=_go_offline, expose_value=False, help="No network."
 )
 model_option = options(
     click.option("--model", default=EMBEDDER, show_default=True,
                  help="Embedder: a name, local:PATH or hf:ORG/REPO."),
     click.option(
-        "--split/--no-split", default=True, expose_value=False, callback=_keep_split,
-        help="Whether a local: ImageBind is split into one file for each modality, which its later "
-        "uses read faster, or read as it is.",
+        "--split/--no-split", default=True, help="Whether a local: ImageBind is split into one "
+        "file for each modality, which its later uses read faster, or read as it is.",
     ),
     offline_option,
 )  # fmt: skip
@@ -124,7 +106,7 @@ output_options = options(
 def modality_option(help: str, default: str | None = None) -> Callable:
     """`--modality`, also under its earlier name `--sense`."""
     return click.option(
-        "--modality", "--sense", type=ModalityName(), default=default,
+        "--modality", "--sense", metavar="MODALITY", callback=a_modality, default=default,
         show_default=default is not None, help=help,
     )  # fmt: skip
 
@@ -139,26 +121,16 @@ def is_given(name: str) -> bool:
 
 
 def refuse_given(why: str, names: Iterable[str]) -> None:
-    """
-    Args:
-        why: what makes the options useless.
-        names: of parameters of the running command.
-
-    Raises:
-        BindplugError: one of them was given; its flags are named.
-    """
+    """Refuse parameters of the running command by name; `why` is what makes them useless."""
     for param in click.get_current_context().command.params:
         if param.name in names and is_given(param.name):
             flags = "/".join([*param.opts, *param.secondary_opts])
             raise BindplugError(f"{why}; leave out {flags}")
 
 
-def embedder_settings(model: str, **speed) -> dict:
-    """Settings of `load_embedder` that the options name; what nobody gave is left to the plugin.
-
-    Args:
-        speed: values of `embedder_options`.
-    """
+def embedder_settings(model: str, split: bool, **speed) -> dict:
+    """Settings of `load_embedder` by the values of `embedder_options`; what nobody gave is left to
+    the plugin."""
     from ..cache import Cache
 
     settings = {k: v for k, v in speed.items() if is_given(k)}
@@ -166,29 +138,26 @@ def embedder_settings(model: str, **speed) -> dict:
         settings["workers"] = settings.pop("num_workers")
     if "cache" in settings:
         settings["cache"] = Cache(settings["cache"])
-    if not click.get_current_context().meta.get(SPLIT, True):
+    if not split:
         if not model.startswith("local:"):
             raise BindplugError(f"--no-split is for --model local:PATH, not for {model!r}")
         settings["split"] = False
     return settings
 
 
-def open_embedder(model: str, device: str, **speed):
+def open_embedder(model: str, device: str, **settings):
     """The embedder that the options name; see `embedder_settings`."""
     from ..models.load import load_embedder
 
-    return load_embedder(model, device, **embedder_settings(model, **speed))
+    return load_embedder(model, device, **embedder_settings(model, **settings))
 
 
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
-    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such.
-
-    Raises:
-        BindplugError: no "=", or a name that none of the modalities has.
-    """
+    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such, a name
+    that none of the modalities has is refused."""
     out, modalities = {}, sorted(set(modalities))
     known = {name for modality in modalities for name in MODALITIES[modality].options}
     for pair in pairs:

@@ -43,24 +43,19 @@ def _refuse_weights(ctx, param, value):
         raise _old_mixture(value)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    """Comma-separated numbers; () where one is none."""
+def _numbers(text: str) -> list[float]:
+    """Comma-separated numbers; [] where one is none."""
     try:
-        return tuple(float(part) for part in text.split(","))
+        return [float(part) for part in text.split(",")]
     except ValueError:
-        return ()
+        return []
 
 
-class Weights(click.ParamType):
-    """Comma-separated finite numbers, to a tuple of floats."""
-
-    name = "W,W,..."
-
-    def convert(self, value, param, ctx):
-        numbers = value if isinstance(value, tuple) else _numbers(value)
-        if not numbers or not all(map(math.isfinite, numbers)):
+def _weights(ctx, param, values) -> list[float]:
+    for value in values:
+        if not (numbers := _numbers(value)) or not all(map(math.isfinite, numbers)):
             raise BindplugError(f"--mix {value}: give a number for each prompt, as --mix 0.7,0.3")
-        return numbers
+    return [number for value in values for number in _numbers(value)]
 
 
 class MixOption(click.Option):
@@ -80,14 +75,12 @@ def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
     def apply(command: Callable) -> Callable:
         @functools.wraps(command)
         def wrapped(*args, **kwargs):
-            if mixed:
-                kwargs["mix"] = [weight for part in kwargs["mix"] for weight in part]
             prompts = click.get_current_context().meta[PROMPTS]
             return command(*args, prompts=prompts, **kwargs)
 
         if mixed:
             wrapped = click.option(
-                "--mix", cls=MixOption, type=Weights(), multiple=True,
+                "--mix", cls=MixOption, callback=_weights, multiple=True, metavar="W,W,...",
                 help="Add the prompts up, each times its weight, as 0.7,0.3.",
             )(wrapped)  # fmt: skip
         for modality in reversed(list(modalities)):
@@ -108,20 +101,12 @@ no_weights_option = click.option(  # of commands that load no target model
 
 
 def need_prompts(prompts: list[tuple[str, str]]) -> None:
-    """
-    Raises:
-        BindplugError: there is none.
-    """
     if not prompts:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
 
 
 def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float], options: dict):
-    """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1.
-
-    Raises:
-        BindplugError: not one weight for each prompt, or a prompt that cannot be read.
-    """
+    """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1."""
     from ..embedding.vectors import mixed
 
     return mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)

@@ -4,14 +4,7 @@ import click
 
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
-from .options import (
-    embedder_options,
-    json_options,
-    modality_option,
-    open_embedder,
-    read_options,
-    top_k_option,
-)
+from . import options as opt
 from .output import check_json, put_json, say
 from .prompts import mix_prompts, need_prompts, no_weights_option, prompt_files, prompts_of
 
@@ -20,10 +13,10 @@ from .prompts import mix_prompts, need_prompts, no_weights_option, prompt_files,
 @click.argument("folder", metavar="DIR")
 @prompts_of(MODALITIES)
 @no_weights_option
-@modality_option("Of the files to find.", default="image")
-@top_k_option(10)
-@json_options
-@embedder_options
+@opt.modality_option("Of the files to find.", default="image")
+@opt.top_k_option(10)
+@opt.json_options
+@opt.embedder_options
 def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transform_options, model,
            **loading):  # fmt: skip
     """Find the files of DIR that are nearest to a prompt, or to a mixture of prompts.
@@ -40,9 +33,9 @@ def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transfor
     need_prompts(prompts)
     if modality == "text":
         raise BindplugError("texts are no files to search; choose image, audio, video, ...")
-    options = read_options(transform_options, {m for m, _ in prompts})
+    options = opt.read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, prompt_files(prompts) + expand(modality, folder))
-    embedder = open_embedder(model, **loading)
+    embedder = opt.open_embedder(model, **loading)
     query = mix_prompts(embedder, prompts, mix, options)
     index = index_folder(embedder, folder, modality, progress=True)
     for error in index.errors:
