@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from ..embedding.modalities import MODALITIES
+from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
 from .detect_job import Job, describe_job, find_images
 from .detection_options import (
@@ -17,7 +15,7 @@ from .detection_options import (
 )
 from .options import is_given, output_options, read_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
-from .prompts import embed_prompts, mix_prompts, need_prompts, prompt_files, prompts_of
+from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 
 
 @click.command()
@@ -51,6 +49,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
       bindplug detect --video clip.mp4
     """
     from ..detection.detector import Finder
+    from ..embedding.vectors import mixed
     from ..storage.atomic import make_folder, refuse_existing
     from ..storage.locks import locked
 
@@ -85,16 +84,24 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
     asked = read_question(embedder, failures, question, options)
     prompt = None
     if mix:
-        prompt = mix_prompts(embedder, prompts, mix, options)
+        prompt = mixed([embed_one(embedder, *p, options) for p in prompts], mix)
     elif prompts:
         prompt = embed_prompts(embedder, failures, prompts, options)
     elif vocabulary:
         prompt = vocabulary_prompt(embedder, finder, asked.get("vocabulary"))
         asked["competition"] = asked["competition"] or "none"
     if video:
-        _detect_video(finder, embedder, video, folder, overwrite, json_file, prompt, asked)
-        failures.finish()
-        return
+        from ..detection.video.annotate import annotate_video
+
+        timeline = annotate_video(
+            finder, embedder, video, folder, overwrite, progress=True, prompt=prompt, **asked
+        )
+        put_json(json_file, timeline, overwrite)
+        for track in sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:10]:
+            spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
+            say(f"{track['label']} {track['score']:.2f}  {spans}")
+        say(f"{len(timeline['tracks'])} tracks -> {paths[0]}, .json, .png")
+        return failures.finish()
     made_from = describe_job(
         embedder, finder, prompts, negatives, asked, mix=mix, dtype=question["dtype"],
         options=options,
@@ -107,18 +114,3 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
                 stack.callback(streams[-1].discard)
         job.run(Finder(finder, prompt, **asked), made_from, batch_size, failures, streams)
     failures.finish()
-
-
-def _detect_video(
-    detector, embedder, video, folder: Path, overwrite, json_file, prompt, asked
-) -> None:
-    from ..detection.video.annotate import annotate_video
-
-    timeline = annotate_video(
-        detector, embedder, video, folder, overwrite, progress=True, prompt=prompt, **asked
-    )
-    put_json(json_file, timeline, overwrite)
-    for track in sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:10]:
-        spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
-        say(f"{track['label']} {track['score']:.2f}  {spans}")
-    say(f"{len(timeline['tracks'])} tracks -> {folder / Path(video).stem}.mp4, .json, .png")

@@ -1,7 +1,5 @@
 """The images of one `bindplug detect`: which are done, and each one's result written at once."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Options of detection that detect and evaluate share, and how they are read."""
 
-from __future__ import annotations
-
 import click
 
 from ..defaults import DETECTOR
@@ -73,15 +71,8 @@ def read_question(embedder, failures: Failures, question: dict, options: dict) -
 
 
 def vocabulary_prompt(embedder, detector, words: list[str] | None):
-    """A whole vocabulary as prompts, as the target models' own demos detect it.
-
-    Args:
-        words: None takes the checkpoint's own. Where they are the checkpoint's own, its own rows
-            are the prompts, and no bridge is crossed.
-
-    Raises:
-        BindplugError: a checkpoint without class names.
-    """
+    """A whole vocabulary as prompts, as the target models' own demos detect it; None is the
+    checkpoint's own, whose rows are the prompts, and no bridge is crossed."""
     from ..embedding.vectors import Embedding
 
     if words is None and detector.word_rows is None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -20,23 +18,17 @@ MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no 
 @opt.transform_option
 @opt.model_option
 @click.option("--generator", default=GENERATOR[0], show_default=True)
-@click.option(
-    "--weights", default=GENERATOR[1], show_default=True, help="A checkpoint: name or local:PATH."
-)
+@click.option("--weights", default=GENERATOR[1], show_default=True, help="A name or local:PATH.")
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")
-@click.option("--prompt", "beside", default="", help="Text beside the embedding, for models that "
-              "read.")  # fmt: skip
+@click.option("--prompt", "beside", default="", help="Text beside it, for models that read.")
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
 @click.option("--init-image", metavar="FILE", help="Start from this image.")
-@click.option("--strength", default=0.6, show_default=True,
-              help="Share of the steps run on it, above 0 to 1.")  # fmt: skip
-@click.option("--morph", nargs=2, metavar="FILE FILE",
-              help="From one sound to another, as an animation.")  # fmt: skip
+@click.option("--strength", default=0.6, show_default=True, help="Share of steps on it, up to 1.")
+@click.option("--morph", nargs=2, metavar="FILE FILE", help="Animate from sound to sound.")
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(2))
 @click.option("--like", metavar="PNG", help="Generate an image of bindplug's again.")
-@click.option("--window", default="mean", show_default=True,
-              help="Of a long sound: mean, all or most-confident.")  # fmt: skip
+@click.option("--window", default="mean", show_default=True, help="mean, all or most-confident.")
 @click.option("--keep-loudness", is_flag=True, help="Let loud and quiet sounds differ.")
 @click.option("--bank", "--memory", metavar="FILE", help="Image embeddings, written by embed.")
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
@@ -67,6 +59,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
       bindplug generate --like bindplug-out/rain_0000.png -o again
       bindplug generate --audio rain.wav --model imagebind-huge --weights stable-unclip-2-1
     """
+    from ..generation.animation import write_gif, write_mp4
     from ..generation.recipe import Recipe, read_recipe
     from ..generation.session import GenerationSession
     from ..storage.atomic import make_folder, refuse_existing
@@ -117,8 +110,10 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         )  # fmt: skip
     make_folder(folder)
     if morph:
-        _write_morph(session, recipes[0], frames, *outputs)
-        return
+        frames = session.morph(recipes[0], frames, progress=True)
+        write_gif(outputs[0], frames)
+        write_mp4(outputs[1], frames, morph)
+        return say(f"{len(frames)} frames -> {outputs[0]}, {outputs[1]}")
     failures = Failures()
     for recipe, names in zip(recipes, images, strict=True):
         failures.guard(_generate, session, recipe, [folder / f"{name}.png" for name in names])
@@ -139,12 +134,3 @@ def _generate(session, recipe, paths: list[Path]) -> None:
     for path, (image, used) in zip(paths, images, strict=True):
         write_image(path, image, used)
         say(f"{recipe.label}  -> {path}")
-
-
-def _write_morph(session, recipe, frames: int, gif: Path, mp4: Path) -> None:
-    from ..generation.animation import write_gif, write_mp4
-
-    images = session.morph(recipe, frames, progress=True)
-    write_gif(gif, images)
-    write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))
-    say(f"{frames} frames -> {gif}, {mp4}")

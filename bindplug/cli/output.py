@@ -1,7 +1,5 @@
 """What several commands share: messages, errors as one line with their exit code, output files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import functools
@@ -98,11 +96,8 @@ def _terminable():
 
 
 class Failures:
-    """Inputs that could not be used: each is said at once, and the exit code tells of them.
-
-    Args:
-        keep_going: list them again at the end, where nobody overlooks them, and exit with 5.
-    """
+    """Inputs that could not be used: each is said at once, and the exit code is that of the first;
+    to `keep_going` lists them again at the end, where nobody overlooks them, and exits with 5."""
 
     def __init__(self, keep_going: bool = False):
         self.keep_going, self.messages, self.code = keep_going, [], 0
@@ -123,7 +118,7 @@ class Failures:
             self.code = self.code or getattr(error, "exit_code", BindplugError.exit_code)
 
     def finish(self) -> None:
-        """End the command if there were any, with the exit code of the first."""
+        """End the command if there were any."""
         if self.keep_going and self.messages:
             count = len(self.messages)
             raise InputsFailed("\n  ".join([f"{count} could not be done:", *self.messages]))
@@ -160,15 +155,8 @@ def _shortened(name: str) -> str:
 
 
 def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | None]) -> None:
-    """
-    Args:
-        outputs: paths; None and "-" are no files.
-        inputs: paths of what is read; what is no file is passed over.
-
-    Raises:
-        BindplugError: an output is the same file as an input or another output, by whatever name
-            or link.
-    """
+    """Refuse an output that is the same file as an input or another output, by whatever name or
+    link. None and "-" are no outputs; inputs that are no files are passed over."""
 
     def place(path):
         try:
@@ -191,11 +179,7 @@ def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | N
 
 
 def check_json(target: str | None, overwrite: bool, inputs: Iterable[str | None]) -> None:
-    """Before the work: whether `put_json` can write, and replaces none of the inputs.
-
-    Raises:
-        BindplugError: it cannot.
-    """
+    """Refuse, before the work, what `put_json` could not write, or would write over an input."""
     from ..storage.atomic import check_target
 
     check_outputs([target], inputs)
@@ -226,9 +210,6 @@ class JsonStream:
     Args:
         target: a path or "-".
         name: of the list in the document; None makes the list the document.
-
-    Raises:
-        BindplugError: the file cannot be written; of each method.
     """
 
     def __init__(self, target: str, name: str | None, overwrite: bool):

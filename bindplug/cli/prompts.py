@@ -1,7 +1,5 @@
 """Prompt flags of the command line, one for each modality, in the order given, and `--mix`."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Iterable
@@ -103,13 +101,6 @@ no_weights_option = click.option(  # of commands that load no target model
 def need_prompts(prompts: list[tuple[str, str]]) -> None:
     if not prompts:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
-
-
-def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float], options: dict):
-    """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1."""
-    from ..embedding.vectors import mixed
-
-    return mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)
 
 
 def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]], options: dict):

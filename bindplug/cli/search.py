@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 import click
 
-from ..embedding.modalities import MODALITIES
+from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
 from . import options as opt
 from .output import check_json, put_json, say
-from .prompts import mix_prompts, need_prompts, no_weights_option, prompt_files, prompts_of
+from .prompts import need_prompts, no_weights_option, prompt_files, prompts_of
 
 
 @click.command()
@@ -29,6 +27,7 @@ def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transfor
     """
     from ..embedding.index import index_folder
     from ..embedding.inputs import expand
+    from ..embedding.vectors import mixed
 
     need_prompts(prompts)
     if modality == "text":
@@ -36,7 +35,7 @@ def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transfor
     options = opt.read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, prompt_files(prompts) + expand(modality, folder))
     embedder = opt.open_embedder(model, **loading)
-    query = mix_prompts(embedder, prompts, mix, options)
+    query = mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)
     index = index_folder(embedder, folder, modality, progress=True)
     for error in index.errors:
         say(f"left out: {error}")
