@@ -41,8 +41,9 @@ def doctor():
             import_module("torchaudio")
     except Exception as err:  # a build for another CUDA raises RuntimeError or OSError
         healthy = False
-        click.echo("  torchaudio is broken (bindplug does not use it, but transformers imports it): "
-                   f"{first_line(err)} -> pip uninstall torchaudio, or match it")  # fmt: skip
+        note = "bindplug does not use it, but transformers imports it"
+        fix = "pip uninstall torchaudio, or match it"
+        click.echo(f"  torchaudio is broken ({note}): {first_line(err)} -> {fix}")
     from ..models.registry import rows
 
     for row in rows():

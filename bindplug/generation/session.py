@@ -101,11 +101,11 @@ class GenerationSession:
     def differences(self, recipe: Recipe) -> list[str]:
         """Why an image of a recipe may come out otherwise here: one line for each reason."""
         names = ("device", "dtype", "embedder_fingerprint", "generator_fingerprint")
+        pairs = [(name, getattr(recipe, name), self.used[name]) for name in names]
         return [
-            f"{name.replace('_', ' ')} was {getattr(recipe, name)}, is {self.used[name]}: "
-            "the image may differ"
-            for name in names
-            if getattr(recipe, name) and getattr(recipe, name) != self.used[name]
+            f"{name.replace('_', ' ')} was {was}, is {now}: the image may differ"
+            for name, was, now in pairs
+            if was and was != now
         ]
 
     def generate(
@@ -115,8 +115,7 @@ class GenerationSession:
         with its own recipe, in which nothing is left to a default.
 
         Raises:
-            BindplugError: a prompt or setting that cannot be used, or weights that do not fit the
-                prompts.
+            BindplugError: a setting that cannot be used; or as in `embed`.
         """
         whole_number("num_images", num_images, 1)
         settings = self._settings(recipe, progress)
