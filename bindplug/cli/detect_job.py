@@ -32,8 +32,6 @@ def find_images(given: list[str]) -> list[str]:
 def _is_result(path: str, folder: str) -> bool:
     """Whether bindplug wrote an image: it lies in a default output folder below the one that is
     searched; or it is a PNG with a JSON of bindplug's beside it that is no detection in it."""
-    from PIL import Image
-
     from ..generation.recipe import KEY
     from ..storage.hashing import content_hash
 
@@ -44,8 +42,7 @@ def _is_result(path: str, folder: str) -> bool:
     try:
         data = json.loads(Path(path).with_suffix(".json").read_bytes())
         if {"bindplug", "generator"} <= set(data):
-            with Image.open(path) as image:
-                return KEY in image.info
+            return KEY.encode() in Path(path).read_bytes()
         if not {"schema", "detector"} <= set(data):
             return False
         if "video" in data:
@@ -173,10 +170,7 @@ class Job:
 def _differences(was: dict, now: dict) -> list[str]:
     """Names of what differs between two nested dictionaries."""
     out = []
-    for key in sorted({*was, *now}):
-        a, b = was.get(key), now.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += _differences(a, b)
-        elif a != b:
-            out.append(key)
+    for key in sorted(key for key in {*was, *now} if was.get(key) != now.get(key)):
+        pair = was.get(key), now.get(key)
+        out += _differences(*pair) if all(isinstance(v, dict) for v in pair) else [key]
     return out

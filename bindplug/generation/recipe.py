@@ -129,11 +129,7 @@ class Recipe(ImageSettings):
 
 def write_image(path: Path, image, recipe: Recipe) -> None:
     """Write a PIL image as a PNG with its recipe inside, and the recipe as JSON beside it. Paths in
-    it are relative to the PNG's folder.
-
-    Raises:
-        BindplugError: a file that cannot be written.
-    """
+    it are relative to the PNG's folder."""
     from PIL.PngImagePlugin import PngInfo
 
     from .. import __version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,23 +20,15 @@ from .settings import GenerationSettings, whole_number
 class GenerationSession:
     """An embedder and a generator, loaded once for any number of recipes.
 
-    For example:
-
-        session = GenerationSession()
-        recipe = Recipe(prompts=[("audio", "rain.wav")], seed=7)
-        for image, used in session.generate(recipe, num_images=4):
-            write_image(Path(f"rain_{used.seed}.png"), image, used)
-
     Args:
         embedder: an Embedder, or a name for `load_embedder`.
         generator: a Generator, or a name for `load_generator`.
         weights, device, dtype, offload, bank: for models that are given by name, as in
-            `load_generator` and in the generator's own `load`; None and False leave the choice to
-            it.
+            `load_generator` and in the generator's own `load`, to which None and False leave the
+            choice.
         embedder_settings: for `load_embedder`, as `split` of a local ImageBind.
 
     Attributes:
-        embedder, generator: the models.
         used: fields of `Recipe` that say which models these are.
 
     Raises:
@@ -89,10 +82,8 @@ class GenerationSession:
                 "GenerationSession"
             )
         if device == "auto" and recipe.device:
-            try:
+            with suppress(BindplugError):  # another machine: `differences` tells
                 device = pick_device(recipe.device)
-            except BindplugError:  # another machine: `differences` tells
-                device = "auto"
         return cls(
             recipe.model, recipe.generator, recipe.weights, device,
             dtype=recipe.dtype, offload=recipe.offload, bank=recipe.bank,
