@@ -6,13 +6,7 @@ import click
 from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
 from .detect_job import Job, describe_job, find_images
-from .detection_options import (
-    detection_options,
-    negatives_of,
-    open_models,
-    read_question,
-    vocabulary_prompt,
-)
+from .detection_options import detection_options, negatives_of, open_question, vocabulary_prompt
 from .options import is_given, output_options, read_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
 from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
@@ -80,8 +74,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
             refuse_existing(paths, overwrite)
     for target in (json_file, coco):
         check_json(target, overwrite, inputs)
-    embedder, finder = open_models(**question)
-    asked = read_question(embedder, failures, question, options)
+    finder, embedder, asked = open_question(failures, options, **question)
     prompt = None
     if mix:
         prompt = mixed([embed_one(embedder, *p, options) for p in prompts], mix)

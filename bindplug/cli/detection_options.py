@@ -11,7 +11,7 @@ from .prompts import embed_prompts
 OWN = "own"  # --vocabulary: that of the checkpoint
 NEGATIVES = ("audio", "text", "image")
 
-detection_options = opt.options(  # values as `open_models` and `read_question` take them
+detection_options = opt.options(  # values as `open_question` takes them
     opt.model_option,
     click.option("--detector", default=DETECTOR[0], show_default=True),
     click.option("--weights", default=DETECTOR[1], show_default=True,
@@ -34,40 +34,38 @@ detection_options = opt.options(  # values as `open_models` and `read_question` 
 )  # fmt: skip
 
 
-def open_models(model, split, detector, weights, masks, dtype, device, **_):
-    """The embedder, and the detector with its masker, that the options name; a dtype that nobody
-    gave is left to the plugin."""
+def open_question(failures: Failures, options: dict, model, split, detector, weights, masks, dtype,
+                  device, vocabulary, **question):  # fmt: skip
+    """The detector, the embedder and what `PromptedDetector.detect` takes beside a prompt, by the
+    values of `detection_options`; a dtype that nobody gave is left to the plugin.
+
+    Args:
+        options: transform options of the negative prompts.
+    """
+    from ..bridge.vocabulary import read_vocabulary
     from ..models.load import load_detector, load_masker
 
     embedder = opt.open_embedder(model, device, split=split)
     settings = {} if dtype == "float32" else {"dtype": dtype}
-    found = load_detector(detector, weights, device, **settings)
+    finder = load_detector(detector, weights, device, **settings)
     if masks:
         plugin, given, name = masks.partition("/")
         if not given:
             raise BindplugError(
                 f"--masks {masks}: give PLUGIN/NAME, as `bindplug models` lists them"
             )
-        found.masker = load_masker(plugin, name, device)
-    return embedder, found
+        finder.masker = load_masker(plugin, name, device)
+    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
+    if negatives := negatives_of(question):
+        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
+    if vocabulary not in (None, OWN):
+        asked["vocabulary"] = read_vocabulary(vocabulary)
+    return finder, embedder, asked
 
 
 def negatives_of(question: dict) -> list[tuple[str, str]]:
     """(modality, value) of the negative prompts."""
     return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
-
-
-def read_question(embedder, failures: Failures, question: dict, options: dict) -> dict:
-    """The values of `detection_options` as `PromptedDetector.detect` takes them; `options` are
-    transform options of the negative prompts."""
-    from ..bridge.vocabulary import read_vocabulary
-
-    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
-    if negatives := negatives_of(question):
-        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
-    if question["vocabulary"] not in (None, OWN):
-        asked["vocabulary"] = read_vocabulary(question["vocabulary"])
-    return asked
 
 
 def vocabulary_prompt(embedder, detector, words: list[str] | None):

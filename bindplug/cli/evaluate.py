@@ -2,7 +2,7 @@ import click
 
 from ..defaults import JUDGE
 from . import options as opt
-from .detection_options import detection_options, open_models, read_question
+from .detection_options import detection_options, open_question
 from .output import Failures, check_json, put_json
 
 SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interval
@@ -86,13 +86,10 @@ def detect(annotations, images, sounds, json_file, overwrite, **question):
     from ..evaluation.boxes import evaluate_boxes
 
     check_json(json_file, overwrite, [annotations])
-    embedder, finder = open_models(**question)
     failures = Failures()
-    asked = read_question(embedder, failures, question, {})
+    *models, asked = open_question(failures, {}, **question)
     del asked["threshold"], asked["top_k"]
-    figures, errors = evaluate_boxes(
-        finder, embedder, annotations, images, sounds, progress=True, **asked
-    )
+    figures, errors = evaluate_boxes(*models, annotations, images, sounds, progress=True, **asked)
     _report(figures, errors, failures, json_file, overwrite)
 
 
@@ -115,12 +112,9 @@ def avs(root, subset, seconds, json_file, overwrite, **question):
     from ..evaluation.avs import evaluate_avs
 
     check_json(json_file, overwrite, [])
-    embedder, finder = open_models(**question)
     failures = Failures()
-    asked = read_question(embedder, failures, question, {})
-    figures, errors = evaluate_avs(
-        finder, embedder, root, subset, seconds or None, progress=True, **asked
-    )
+    *models, asked = open_question(failures, {}, **question)
+    figures, errors = evaluate_avs(*models, root, subset, seconds or None, progress=True, **asked)
     _report(figures, errors, failures, json_file, overwrite)
 
 

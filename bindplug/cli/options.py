@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from functools import reduce
 
 import click
 from click.core import ParameterSource
@@ -16,12 +17,8 @@ OUTPUT = "bindplug-out"
 
 
 def options(*decorators: Callable) -> Callable:
-    def apply(command: Callable) -> Callable:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return apply
+    """One decorator for several; their options stand in the help in this order."""
+    return lambda command: reduce(lambda inner, add: add(inner), reversed(decorators), command)
 
 
 def finite(ctx, param, value):
