@@ -21,14 +21,18 @@ MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no 
 @click.option("--weights", default=GENERATOR[1], show_default=True, help="A name or local:PATH.")
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")
-@click.option("--prompt", "beside", default="", help="Text beside the embedding, where read.")
+@click.option("--prompt", "beside", default="",
+              help="Text beside the embedding, for models that read.")  # fmt: skip
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
 @click.option("--init-image", metavar="FILE", help="Start from this image.")
-@click.option("--strength", default=0.6, show_default=True, help="Share of the steps on it, to 1.")
-@click.option("--morph", nargs=2, metavar="FILE FILE", help="Animate from sound to sound.")
+@click.option("--strength", default=0.6, show_default=True,
+              help="Share of the steps run on --init-image, above 0 to 1.")  # fmt: skip
+@click.option("--morph", nargs=2, metavar="FILE FILE",
+              help="From one sound to another, as an animation.")  # fmt: skip
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(2))
 @click.option("--like", metavar="PNG", help="Generate an image of bindplug's again.")
-@click.option("--window", default="mean", show_default=True, help="mean, all or most-confident.")
+@click.option("--window", default="mean", show_default=True,
+              help="Of a long sound: mean, all or most-confident.")  # fmt: skip
 @click.option("--keep-loudness", is_flag=True, help="Let loud and quiet sounds differ.")
 @click.option("--bank", "--memory", metavar="FILE", help="Image embeddings, written by embed.")
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
