@@ -1,36 +1,21 @@
-from __future__ import annotations
-
 import click
 
 from ..errors import BindplugError
-from .options import (
-    device_option,
-    json_options,
-    modality_option,
-    model_option,
-    open_embedder,
-    read_options,
-    speed_options,
-    template_option,
-    transform_option,
-)
-from .output import Failures, put_json
+from . import options as opt
+from .output import Failures, check_json, put_json
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--labels", metavar="A,B,...|FILE", help="Names, or a file with one a line.")
 @click.option("--examples", metavar="DIR", help="A folder with one folder of examples a class.")
-@modality_option("Of the files; by default their endings say it.")
-@template_option
-@click.option("--top-k", default=3, show_default=True, type=click.IntRange(1))
-@json_options
-@transform_option
-@model_option
-@speed_options
-@device_option
+@opt.modality_option("Of the files; by default their endings say it.")
+@opt.template_option
+@opt.top_k_option(3)
+@opt.json_options
+@opt.embedder_options
 def classify(files, labels, examples, modality, templates, top_k, json_file, overwrite,
-             transform_options, model, device, **speed):  # fmt: skip
+             transform_options, model, **loading):  # fmt: skip
     """Name each FILE: by labels (zero-shot), or by a few examples (a linear probe).
 
     \b
@@ -44,20 +29,21 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
 
     if (labels is None) == (examples is None):
         raise BindplugError("give either --labels or --examples")
-    modality = modality or (modality_by_ending(files[0]) if files else "audio")
-    options = read_options(transform_options, [modality])
+    modality = modality or modality_by_ending(files[0])
+    options = opt.read_options(transform_options, [modality])
     inputs = [path for file in files for path in expand(modality, file)]
     names = None if labels is None else read_labels(labels)
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    shots = [] if examples is None else read_classified(examples, modality)
+    check_json(json_file, overwrite, [*inputs, labels, *(shot.path for shot in shots)])
+    embedder, failures = opt.open_embedder(model, **loading), Failures()
     if names is not None:
         classifier = ZeroShot(embedder, names, templates or None)
     else:
-        shots = read_classified(examples, modality)
-        seen, good, errors = embed_good(embedder, modality, [i.path for i in shots], options)
-        failures.add_all(errors)
+        seen, good, errors = embed_good(embedder, modality, [s.path for s in shots], options)
+        failures.add(*errors)
         classifier = LinearProbe(seen, [shots[i].labels[0] for i in good])
     embedding, _, errors = embed_good(embedder, modality, inputs, options)
-    failures.add_all(errors)
+    failures.add(*errors)
     found = []
     for file, p in zip(embedding.labels, classifier.probabilities(embedding), strict=True):
         ranked = [(classifier.labels[i], float(p[i])) for i in (-p).argsort(kind="stable")]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -30,9 +28,7 @@ def demo(output, overwrite, device):
     folder = make_folder(output)
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
-    media = media_folder()
-    sounds = sorted(media.glob("*.wav"))
-    scenes = sorted(media.glob("*.png"))
+    sounds, scenes = (sorted(media_folder().glob(name)) for name in ("*.wav", "*.png"))
     embedder = load_embedder(device=device)
     detector = load_detector(device=device)
     generator = load_generator(device=device)
@@ -50,7 +46,7 @@ def demo(output, overwrite, device):
             cells.append((f"{scene.stem}: {best}", found.overlay()))
         [image] = generator.generate(prompts[i])
         cells.append(("generated", image))
-        rows.append((f"{Path(sound).name}, heard as {words}", cells))
+        rows.append((f"{sound.name}, heard as {words}", cells))
     image = sheet(rows)
     write_file(target, lambda f: image.save(f, format="PNG"))
     say("contact sheet:")

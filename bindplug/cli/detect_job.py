@@ -1,29 +1,20 @@
 """The images of one `bindplug detect`: which are done, and each one's result written at once."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from ..errors import BindplugError
 from .options import OUTPUT
-from .output import Failures, refuse_inputs, say, to_json, unique_stems
+from .output import Failures, say, to_json, unique_stems
 from .prompts import prompt_records
 
 
 def find_images(given: list[str]) -> list[str]:
-    """Images that the arguments name; of folders and patterns without bindplug's own results.
-
-    Raises:
-        BindplugError: a folder or pattern without an image to search.
-    """
+    """Images that the arguments name; of folders and patterns without bindplug's own results."""
     from ..embedding.inputs import expand
 
     out = []
@@ -40,46 +31,34 @@ def find_images(given: list[str]) -> list[str]:
 
 def _is_result(path: str, folder: str) -> bool:
     """Whether bindplug wrote an image: it lies in a default output folder below the one that is
-    searched, or has a JSON of bindplug's beside it."""
+    searched; or it is a PNG with a JSON of bindplug's beside it that is no detection in it."""
+    from ..generation.recipe import KEY
+    from ..storage.hashing import content_hash
+
     if OUTPUT in Path(os.path.relpath(path, folder)).parts[:-1]:
         return True
+    if Path(path).suffix != ".png":
+        return False
     try:
         data = json.loads(Path(path).with_suffix(".json").read_bytes())
-    except (OSError, ValueError):
+        if {"bindplug", "generator"} <= set(data):
+            return KEY.encode() in Path(path).read_bytes()
+        if not {"schema", "detector"} <= set(data):
+            return False
+        if "video" in data:
+            return True
+        [entry] = data["images"]  # of a result; --json may name any file and hold many
+        source, digest = entry["image"], entry.get("sha256")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return isinstance(data, dict) and (
-        {"schema", "detector"} <= set(data) or {"bindplug", "generator"} <= set(data)
-    )
-
-
-def hold_folder(folder: Path) -> None:
-    """Wait until no other command writes results to a folder, and keep others waiting until this
-    one ends. A lock on the folder itself leaves no file; without one (Windows) nothing is held."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    click.get_current_context().call_on_close(lambda: os.close(handle))
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say(f"{folder}: is in use by another bindplug; waiting for it to end")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks
-        pass
+    return os.path.realpath(source) != os.path.realpath(path) and digest != content_hash(path)
 
 
 def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings) -> dict:
-    """What results are made from, for their JSON: `--resume` compares all of it.
-
-    Args:
-        prompts, negatives: (modality, value) pairs; their contents are hashed.
-        asked: as `PromptedDetector.detect` takes it.
-        settings: further ones, of values that JSON holds.
-    """
-    words = asked.get("vocabulary")
-    masker = detector.masker
+    """What results are made from, for their JSON: `--resume` compares all of it. `asked` is as
+    `PromptedDetector.detect` takes it, `settings` are further ones."""
+    words, masker = asked.get("vocabulary"), detector.masker
+    names = ("threshold", "top_k", "bridge", "competition")
     return {
         "prompts": prompt_records(prompts),
         "negatives": prompt_records(negatives),
@@ -87,13 +66,7 @@ def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings
         "detector": detector.fingerprint or detector.name,
         "masker": masker and (getattr(masker, "fingerprint", "") or masker.name),
         "vocabulary": words and hashlib.sha256("\n".join(words).encode()).hexdigest(),
-        "settings": {
-            "threshold": asked["threshold"],
-            "top_k": asked["top_k"],
-            "bridge": asked["bridge"],
-            "competition": asked["competition"],
-            **settings,
-        },
+        "settings": {**{name: asked[name] for name in names}, **settings},
     }
 
 
@@ -101,45 +74,26 @@ class Job:
     """Images of one call, which of them are done, and where results go.
 
     Args:
-        images: paths.
-        inputs: paths of all that the call reads; no result may replace one of them.
         output: folder of the results; None writes none.
         overlay: write a PNG beside each JSON.
         resume: images whose JSON is there, and was made from the same, are done.
-
-    Raises:
-        BindplugError: results that exist and are neither resumed nor overwritten, or that would
-            replace an input.
     """
 
-    def __init__(self, images, inputs, output, overlay, overwrite, resume):
+    def __init__(self, images: list[str], output: Path | None, overlay, overwrite, resume):
         from ..detection.results import result_paths
-        from ..storage.atomic import make_folder, refuse_existing
 
-        self.images, self.overlay, self.overwrite, self.resume = images, overlay, overwrite, resume
+        self.images, self.output, self.overlay = images, output, overlay
+        self.overwrite, self.resume = overwrite, resume
         self.stems, self.done = unique_stems(images), set()
-        self.output = None if output is None or not images else make_folder(output)
-        if self.output is None:
-            return
-        hold_folder(self.output)
-        paths = [p for stem in self.stems for p in result_paths(self.output, stem, overlay)]
-        refuse_inputs(paths, inputs)
-        if not resume:
-            refuse_existing(paths, overwrite)
+        stems = [] if output is None else self.stems
+        self.paths = [p for stem in stems for p in result_paths(output, stem, overlay)]
 
     def run(self, finder, made_from: dict, batch_size: int, failures: Failures, streams) -> None:
-        """Detect, and write each image's result at once.
-
-        Args:
-            finder: a `bindplug.detection.detector.Finder`.
-            made_from: of `describe_job`.
-            streams: JsonStreams, of the images' JSON or of COCO results.
-        """
+        """Detect with a Finder, and write each image's result at once, also to the JsonStreams."""
         from ..detection.results import coco_entries, document_head
 
-        self.metadata = {
-            **finder.query.metadata, "detector": finder.detector.name, "made_from": made_from
-        }  # fmt: skip
+        own = {"detector": finder.detector.name, "made_from": made_from}
+        self.metadata = {**finder.query.metadata, **own}
         head = json.loads(to_json(document_head(self.metadata)))
         if self.resume:
             pairs = zip(self.images, self.stems, strict=True)
@@ -158,11 +112,8 @@ class Job:
 
     def _is_done(self, path: str, stem: str, head: dict) -> bool:
         """Whether an image's result is there, made from the same prompts, models and settings and
-        from this image's content; a file of changed content is searched again.
-
-        Raises:
-            BindplugError: the result is of something else, and is not to be overwritten.
-        """
+        from this image's content; a file of changed content is searched again, and a result of
+        something else is refused unless it may be overwritten."""
         from ..detection.results import result_paths
         from ..storage.hashing import content_hash
 
@@ -190,23 +141,18 @@ class Job:
 
     def _entries(self, finder, batch_size, failures) -> Iterator[tuple[int, dict]]:
         """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""
-        order = deque(zip(range(1, len(self.images) + 1), self.images, self.stems, strict=True))
-        new = [image for _, image, stem in order if stem not in self.done]
-        for path, found in finder.stream(new, batch_size):
-            yield from self._kept(order)
-            number, _, stem = order.popleft()
+        pairs = list(zip(self.images, self.stems, strict=True))
+        new = finder.stream([path for path, stem in pairs if stem not in self.done], batch_size)
+        for number, (path, stem) in enumerate(pairs, start=1):
+            if stem in self.done:
+                [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
+                yield number, {**entry, "image": path}
+                continue
+            _, found = next(new)
             if isinstance(found, BindplugError):
                 failures.add(found)
-                continue
-            yield number, self._write(found, path, stem)
-        yield from self._kept(order)
-
-    def _kept(self, order: deque) -> Iterator[tuple[int, dict]]:
-        """Entries of the images that are done, up to the next that is not."""
-        while order and order[0][2] in self.done:
-            number, path, stem = order.popleft()
-            [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
-            yield number, {**entry, "image": path}
+            else:
+                yield number, self._write(found, path, stem)
 
     def _write(self, found, path: str, stem: str) -> dict:
         from ..storage.hashing import content_hash
@@ -224,10 +170,7 @@ class Job:
 def _differences(was: dict, now: dict) -> list[str]:
     """Names of what differs between two nested dictionaries."""
     out = []
-    for key in sorted({*was, *now}):
-        a, b = was.get(key), now.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += _differences(a, b)
-        elif a != b:
-            out.append(key)
+    for key in sorted(key for key in {*was, *now} if was.get(key) != now.get(key)):
+        pair = was.get(key), now.get(key)
+        out += _differences(*pair) if all(isinstance(v, dict) for v in pair) else [key]
     return out

@@ -1,77 +1,66 @@
 """Options of detection that detect and evaluate share, and how they are read."""
 
-from __future__ import annotations
-
 import click
 
 from ..defaults import DETECTOR
 from ..errors import BindplugError
-from .options import Finite, options
+from . import options as opt
 from .output import Failures
 from .prompts import embed_prompts
 
 OWN = "own"  # --vocabulary: that of the checkpoint
 NEGATIVES = ("audio", "text", "image")
 
-question_options = options(
+detection_options = opt.options(  # values as `open_question` takes them
+    opt.model_option,
     click.option("--detector", default=DETECTOR[0], show_default=True),
-    click.option(
-        "--weights",
-        default=DETECTOR[1],
-        show_default=True,
-        help="Checkpoint: a name, or local:PATH.",
-    ),
-    click.option(
-        "--masks",
-        metavar="PLUGIN/NAME",
-        help="Who segments the boxes; `bindplug models` lists names.",
-    ),
-    click.option(
-        "--bridge",
-        help="identity, vocabulary, linear, words or crops; by default the detector's choice.",
-    ),
-    click.option(
-        "--competition",
-        "--contrast",
-        help="What a prompt competes with: words, prompts or none; by default words where a "
-        "bridge is crossed.",
-    ),
-    click.option(
-        "--vocabulary",
-        help="Words of the bridge and the competition: default, sounding, lvis, imagenet-1k, "
-        "imagenet-21k, or a file of lines.",
-    ),
-    click.option("--negative-audio", multiple=True, metavar="FILE", help="Not this."),
-    click.option("--negative-text", multiple=True, metavar="TEXT", help="Not this."),
-    click.option("--negative-image", multiple=True, metavar="FILE", help="Not this."),
-    click.option(
-        "--threshold",
-        "--conf",
-        type=Finite(0, 1),
-        help="Lowest score; by default the weights' own.",
-    ),
-    click.option("--top-k", default=100, show_default=True, type=click.IntRange(1)),
-    click.option(
-        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
-    ),
-)
+    click.option("--weights", default=DETECTOR[1], show_default=True,
+                 help="Checkpoint: a name, or local:PATH."),
+    click.option("--masks", metavar="PLUGIN/NAME",
+                 help="Who segments the boxes; `bindplug models` lists names."),
+    click.option("--bridge", help="identity, vocabulary, linear, words or crops; by default the "
+                 "detector's choice."),
+    click.option("--competition", "--contrast", help="What a prompt competes with: words, prompts "
+                 "or none; by default words where a bridge is crossed."),
+    click.option("--vocabulary", help="Words of the bridge and the competition: default, sounding, "
+                 "lvis, imagenet-1k, imagenet-21k, or a file of lines."),
+    *(click.option(f"--negative-{name}", multiple=True, help="Not this.",
+                   metavar="TEXT" if name == "text" else "FILE") for name in NEGATIVES),
+    click.option("--threshold", "--conf", type=click.FloatRange(0, 1), callback=opt.finite,
+                 help="Lowest score; by default the weights' own."),
+    opt.top_k_option(100),
+    opt.dtype_option,
+    opt.device_option,
+)  # fmt: skip
 
 
-def open_detector(detector, weights, masks, dtype, device):
-    """The detector that the options name, with its masker; a dtype that nobody gave is left to
-    the plugin."""
+def open_question(failures: Failures, options: dict, model, split, detector, weights, masks, dtype,
+                  device, vocabulary, **question):  # fmt: skip
+    """The detector, the embedder and what `PromptedDetector.detect` takes beside a prompt, by the
+    values of `detection_options`; a dtype that nobody gave is left to the plugin.
+
+    Args:
+        options: transform options of the negative prompts.
+    """
+    from ..bridge.vocabulary import read_vocabulary
     from ..models.load import load_detector, load_masker
 
+    embedder = opt.open_embedder(model, device, split=split)
     settings = {} if dtype == "float32" else {"dtype": dtype}
-    found = load_detector(detector, weights, device, **settings)
+    finder = load_detector(detector, weights, device, **settings)
     if masks:
         plugin, given, name = masks.partition("/")
         if not given:
             raise BindplugError(
                 f"--masks {masks}: give PLUGIN/NAME, as `bindplug models` lists them"
             )
-        found.masker = load_masker(plugin, name, device)
-    return found
+        finder.masker = load_masker(plugin, name, device)
+    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
+    if negatives := negatives_of(question):
+        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
+    if vocabulary not in (None, OWN):
+        asked["vocabulary"] = read_vocabulary(vocabulary)
+    return finder, embedder, asked
 
 
 def negatives_of(question: dict) -> list[tuple[str, str]]:
@@ -79,33 +68,9 @@ def negatives_of(question: dict) -> list[tuple[str, str]]:
     return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
 
 
-def read_question(embedder, failures: Failures, question: dict, options: dict) -> dict:
-    """The values of `question_options` as `PromptedDetector.detect` takes them.
-
-    Args:
-        options: transform options of the negative prompts.
-    """
-    from ..bridge.vocabulary import read_vocabulary
-
-    asked = {name: question[name] for name in ("threshold", "top_k", "bridge")}
-    asked["competition"] = question["competition"]
-    if negatives := negatives_of(question):
-        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
-    if question["vocabulary"] not in (None, OWN):
-        asked["vocabulary"] = read_vocabulary(question["vocabulary"])
-    return asked
-
-
 def vocabulary_prompt(embedder, detector, words: list[str] | None):
-    """A whole vocabulary as prompts, as the target models' own demos detect it.
-
-    Args:
-        words: None takes the checkpoint's own. Where they are the checkpoint's own, its own rows
-            are the prompts, and no bridge is crossed.
-
-    Raises:
-        BindplugError: a checkpoint without class names.
-    """
+    """A whole vocabulary as prompts, as the target models' own demos detect it; None is the
+    checkpoint's own, whose rows are the prompts, and no bridge is crossed."""
     from ..embedding.vectors import Embedding
 
     if words is None and detector.word_rows is None:

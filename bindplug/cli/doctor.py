@@ -1,12 +1,13 @@
-from __future__ import annotations
-
 import platform
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import click
 
 from .. import __version__
+from ..errors import first_line
 
 NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
@@ -35,7 +36,14 @@ def doctor():
     except Exception as err:
         healthy = False
         click.echo(f"device: torch does not import: {err}")
-    healthy &= _report_import("torchaudio", "bindplug does not use it, but transformers imports it")
+    try:
+        if find_spec("torchaudio"):
+            import_module("torchaudio")
+    except Exception as err:  # a build for another CUDA raises RuntimeError or OSError
+        healthy = False
+        note = "bindplug does not use it, but transformers imports it"
+        fix = "pip uninstall torchaudio, or match it"
+        click.echo(f"  torchaudio is broken ({note}): {first_line(err)} -> {fix}")
     from ..models.registry import rows
 
     for row in rows():
@@ -43,19 +51,3 @@ def doctor():
         healthy &= row["error"] is None
     click.echo("all well" if healthy else "something is wrong; see above")
     sys.exit(0 if healthy else 1)
-
-
-def _report_import(name: str, note: str) -> bool:
-    """A package that is installed but does not import breaks others that try it."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec(name) is None:
-        return True
-    try:
-        import_module(name)
-    except Exception as err:  # a build for another CUDA raises RuntimeError or OSError
-        reason = str(err).splitlines()[0]
-        click.echo(f"  {name} is broken ({note}): {reason} -> pip uninstall {name}, or match it")
-        return False
-    return True

@@ -1,51 +1,33 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
 
+from ..embedding.modalities import embed_one
 from ..errors import BindplugError
-from .options import (
-    device_option,
-    modality_option,
-    model_option,
-    open_embedder,
-    read_options,
-    speed_options,
-    transform_option,
-)
-from .output import Failures, put_json, say
-from .prompts import embed_prompt, need_prompts, prompt_options
+from .options import embedder_options, modality_option, open_embedder, read_options
+from .output import Failures, check_outputs, put_json, say
+from .prompts import need_prompts, prompt_files, prompt_options
 
 
-class Shard(click.ParamType):
-    name = "I/N"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        i, _, n = value.partition("/")
-        if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
-            self.fail(f"{value!r}: give I/N with I from 0 to N - 1, as 0/2", param, ctx)
-        return int(i), int(n)
+def _shard(ctx, param, value: str) -> tuple[int, int]:
+    i, _, n = value.partition("/")
+    if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
+        words = f"{value!r}: give I/N with I from 0 to N - 1, as 0/2"
+        raise click.BadParameter(words, ctx, param)
+    return int(i), int(n)
 
 
 @click.command()
 @prompt_options
 @click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON.")
 @modality_option("Of the list's plain lines; by default their endings say it.")
-@transform_option
-@model_option
-@click.option(
-    "-o", "--output", metavar="FILE", help="x.safetensors, x.npy or x.parquet; else JSON to stdout."
-)
-@click.option("--shard", type=Shard(), default="0/1", show_default=True, help="This share of all.")
+@click.option("-o", "--output", metavar="FILE",
+              help="x.safetensors, x.npy or x.parquet; else JSON to stdout.")  # fmt: skip
+@click.option("--shard", callback=_shard, default="0/1", show_default=True, metavar="I/N",
+              help="This share of all.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@speed_options
-@device_option
-def embed(
-    prompts, listed, modality, transform_options, model, output, shard, overwrite, device, **speed
-):
+@embedder_options
+def embed(prompts, listed, modality, output, shard, overwrite, transform_options, **loading):
     """Write embeddings, one unit row for each input, in the order given.
 
     A folder or a pattern stands for its files. Interrupted, the same command goes on.
@@ -66,13 +48,14 @@ def embed(
     items += _read(listed, modality)
     need_prompts(items)
     options = read_options(transform_options, {s for s, _ in items})
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    check_outputs([path], [*prompt_files(items), listed, loading["cache"]])
+    embedder, failures = open_embedder(**loading), Failures()
     items = shard_of(items, shard, part_size(embedder))
     if path is None:
         _to_stdout(embedder, items, options, failures)
     else:
         report = embed_files(embedder, items, path, options, overwrite, progress=True)
-        failures.add_all(report.errors)
+        failures.add(*report.errors)
         done = " was there already" if report.was_done else ""
         say(f"{report.rows} x {report.width} of {embedder.space!r} -> {path}{done}")
     failures.finish()
@@ -95,9 +78,9 @@ def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:
 def _to_stdout(embedder, items, options, failures: Failures) -> None:
     labels, rows = [], []
     for item in items:
-        found = failures.guard(embed_prompt, embedder, item, options)
+        found = failures.guard(embed_one, embedder, *item, options)
         if found is not None:
             labels += found.labels
             rows += [[round(float(v), 6) for v in row] for row in found.vectors]
     if rows:
-        put_json("-", {"space": embedder.space, "labels": labels, "vectors": rows}, False)
+        put_json("-", {"space": embedder.space, "labels": labels, "vectors": rows})

@@ -1,33 +1,9 @@
-from __future__ import annotations
-
 import click
 
 from ..defaults import JUDGE
-from .detection_options import open_detector, question_options, read_question
-from .options import (
-    Finite,
-    ModalityName,
-    device_option,
-    json_options,
-    modality_option,
-    model_option,
-    open_embedder,
-    options,
-    read_options,
-    speed_options,
-    template_option,
-    transform_option,
-)
-from .output import Failures, put_json
-
-shared = options(
-    json_options,
-    transform_option,
-    model_option,
-    speed_options,
-    device_option,
-)
-
+from . import options as opt
+from .detection_options import detection_options, open_question
+from .output import Failures, check_json, put_json
 
 SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interval
 
@@ -39,13 +15,14 @@ def evaluate():
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@modality_option("Of the files.", default="audio")
+@opt.modality_option("Of the files.", default="audio")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@template_option
+@opt.template_option
 @click.option("--fold", help="Only this fold of the data.")
-@shared
+@opt.json_options
+@opt.embedder_options
 def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
-             model, device, **speed):  # fmt: skip
+             **loading):  # fmt: skip
     """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
 
     DATA is a folder with one folder a class, or a CSV with the columns filename and category, or
@@ -56,24 +33,24 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
     """
     from ..evaluation.zero_shot import evaluate_classes
 
-    own = read_options(transform_options, [modality])
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    own = opt.read_options(transform_options, [modality])
+    check_json(json_file, overwrite, [data, labels])
     figures, errors = evaluate_classes(
-        embedder, data, modality, labels, templates or None, fold, own, progress=True
-    )
-    _report(figures, errors, failures, json_file, overwrite)
+        opt.open_embedder(**loading), data, modality, labels, templates or None, fold, own,
+        progress=True,
+    )  # fmt: skip
+    _report(figures, errors, Failures(), json_file, overwrite)
 
 
 @evaluate.command()
 @click.argument("data", metavar="CSV")
-@click.option(
-    "--query", default="audio", show_default=True, type=ModalityName(), help="Of the queries."
-)
-@click.option(
-    "--target", default="text", show_default=True, type=ModalityName(), help="Of what is found."
-)
-@shared
-def retrieve(data, query, target, json_file, overwrite, transform_options, model, device, **speed):
+@click.option("--query", default="audio", show_default=True, callback=opt.a_modality,
+              metavar="MODALITY", help="Of the queries.")  # fmt: skip
+@click.option("--target", default="text", show_default=True, callback=opt.a_modality,
+              metavar="MODALITY", help="Of what is found.")  # fmt: skip
+@opt.json_options
+@opt.embedder_options
+def retrieve(data, query, target, json_file, overwrite, transform_options, **loading):
     """Retrieval between two modalities, both ways: R@1, R@5 and R@10.
 
     DATA is a CSV with one column for each modality; what stands on a line belongs together, and
@@ -84,22 +61,20 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, model
     """
     from ..evaluation.zero_shot import evaluate_pairs
 
-    own = read_options(transform_options, [query, target])
-    embedder, failures = open_embedder(model, device, **speed), Failures()
+    own = opt.read_options(transform_options, [query, target])
+    check_json(json_file, overwrite, [data])
+    embedder = opt.open_embedder(**loading)
     figures, errors = evaluate_pairs(embedder, data, query, target, own, progress=True)
-    _report(figures, errors, failures, json_file, overwrite)
+    _report(figures, errors, Failures(), json_file, overwrite)
 
 
 @evaluate.command()
 @click.argument("annotations", metavar="COCO.json")
 @click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
 @click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
-@json_options
-@model_option
-@question_options
-@device_option
-def detect(annotations, images, sounds, json_file, overwrite, model, detector, weights, masks,
-           dtype, device, **question):  # fmt: skip
+@opt.json_options
+@detection_options
+def detect(annotations, images, sounds, json_file, overwrite, **question):
     """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
 
     The sound of a category is its field `sound` in the JSON, or the file of --sounds that bears
@@ -110,32 +85,23 @@ def detect(annotations, images, sounds, json_file, overwrite, model, detector, w
     """
     from ..evaluation.boxes import evaluate_boxes
 
-    failures, embedder = Failures(), open_embedder(model, device)
-    finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, question, {})
+    check_json(json_file, overwrite, [annotations])
+    failures = Failures()
+    *models, asked = open_question(failures, {}, **question)
     del asked["threshold"], asked["top_k"]
-    figures, errors = evaluate_boxes(
-        finder, embedder, annotations, images, sounds, progress=True, **asked
-    )
+    figures, errors = evaluate_boxes(*models, annotations, images, sounds, progress=True, **asked)
     _report(figures, errors, failures, json_file, overwrite)
 
 
 @evaluate.command()
 @click.argument("root", metavar="DIR")
-@click.option("--split", default="test", show_default=True)
-@click.option(
-    "--seconds",
-    default=2.0,
-    show_default=True,
-    type=Finite(0),
-    help="Of sound around a frame; 0 takes the whole sound.",
-)
-@json_options
-@model_option
-@question_options
-@device_option
-def avs(root, split, seconds, json_file, overwrite, model, detector, weights, masks, dtype,
-        device, **question):  # fmt: skip
+@click.option("--subset", default="test", show_default=True, help="Split of the data.")
+@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0),
+              callback=opt.finite,
+              help="Of sound around a frame; 0 takes the whole sound.")  # fmt: skip
+@opt.json_options
+@detection_options
+def avs(root, subset, seconds, json_file, overwrite, **question):
     """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
 
     DIR is s4_data or ms3_data, with gt_masks, visual_frames and audio_wav.
@@ -145,12 +111,10 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
     """
     from ..evaluation.avs import evaluate_avs
 
-    failures, embedder = Failures(), open_embedder(model, device)
-    finder = open_detector(detector, weights, masks, dtype, device)
-    asked = read_question(embedder, failures, question, {})
-    figures, errors = evaluate_avs(
-        finder, embedder, root, split, seconds or None, progress=True, **asked
-    )
+    check_json(json_file, overwrite, [])
+    failures = Failures()
+    *models, asked = open_question(failures, {}, **question)
+    figures, errors = evaluate_avs(*models, root, subset, seconds or None, progress=True, **asked)
     _report(figures, errors, failures, json_file, overwrite)
 
 
@@ -160,10 +124,10 @@ def avs(root, split, seconds, json_file, overwrite, model, detector, weights, ma
 @click.option("--references", metavar="DIR|CSV", help="Real images of the same classes.")
 @click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
 @click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
-@template_option
+@opt.template_option
 @click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
-@json_options
-@device_option
+@opt.json_options
+@opt.device_option
 def generate(data, judge, references, sounds, labels, templates, circular, json_file, overwrite,
              device):  # fmt: skip
     """Generated images: accuracy, similarity to images and sounds, diversity.
@@ -177,6 +141,7 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
     from ..evaluation.images import evaluate_images
     from ..models.load import load_embedder
 
+    check_json(json_file, overwrite, [data, references, sounds, labels])
     figures, errors = evaluate_images(
         load_embedder(judge, device), data, references, sounds, labels, templates or None,
         circular, progress=True, judge_name=judge,
@@ -185,16 +150,15 @@ def generate(data, judge, references, sounds, labels, templates, circular, json_
 
 
 def _report(figures: dict, errors: list, failures: Failures, json_file, overwrite) -> None:
-    failures.add_all(errors)
+    failures.add(*errors)
     if json_file != "-":
         for name, value in figures.items():
-            if name in SHARES and value is not None:
-                value = f"{value:.2%}"
-            if isinstance(value, dict):
-                value = None if value["value"] is None else value
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value["value"] is not None:
                 value = f"{value['value']:.2%}  ({value['low']:.2%} to {value['high']:.2%})"
-            value = "undefined" if value is None else value
+            elif value is None or isinstance(value, dict):
+                value = "undefined"
+            elif name in SHARES:
+                value = f"{value:.2%}"
             click.echo(f"{name:<24} {value}")
     put_json(json_file, figures, overwrite)
     failures.finish()

@@ -1,34 +1,32 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from ..defaults import GENERATOR
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
-from .options import device_option, model_option, output_options
-from .output import Failures, say, unique_stems
-from .prompts import FLAGS, need_prompts, prompts_of
+from . import options as opt
+from .output import Failures, check_outputs, say, unique_names
+from .prompts import need_prompts, prompts_of
 
-WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the recipe's
+WITH_LIKE = {"like", "output", "overwrite", "device", "offline"}  # all else is the recipe's
+MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no use for them
 
 
 @click.command()
-@prompts_of(FLAGS)
-@model_option
+@prompts_of(MODALITIES)
+@opt.transform_option
+@opt.model_option
 @click.option("--generator", default=GENERATOR[0], show_default=True)
-@click.option(
-    "--weights", default=GENERATOR[1], show_default=True, help="A checkpoint: name or local:PATH."
-)
+@click.option("--weights", default=GENERATOR[1], show_default=True, help="A name or local:PATH.")
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")
-@click.option("--prompt", "beside", default="", help="Text beside the embedding, for models that "
-              "read.")  # fmt: skip
+@click.option("--prompt", "beside", default="",
+              help="Text beside the embedding, for models that read.")  # fmt: skip
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
 @click.option("--init-image", metavar="FILE", help="Start from this image.")
 @click.option("--strength", default=0.6, show_default=True,
-              help="Share of the steps run on it, above 0 to 1.")  # fmt: skip
+              help="Share of the steps run on --init-image, above 0 to 1.")  # fmt: skip
 @click.option("--morph", nargs=2, metavar="FILE FILE",
               help="From one sound to another, as an animation.")  # fmt: skip
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(2))
@@ -48,11 +46,11 @@ WITH_LIKE = {"like", "output", "overwrite", "device"}  # everything else is the 
 @click.option("--width", type=int, help="Pixels; by default the model's own.")
 @click.option("--dtype", help="float32, bfloat16 or float16; by default float16 on a GPU.")
 @click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
-@output_options
-@device_option
-def generate(
-    prompts, mix, morph, frames, like, num_images, output, overwrite, device, **asked
-):  # fmt: skip
+@opt.output_options
+@opt.device_option
+def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, model, split,
+             generator, weights, device, dtype, offload, bank, transform_options, beside,
+             keep_loudness, **asked):  # fmt: skip
     """Generate images of what sounds, texts or images mean.
 
     \b
@@ -65,61 +63,65 @@ def generate(
       bindplug generate --like bindplug-out/rain_0000.png -o again
       bindplug generate --audio rain.wav --model imagebind-huge --weights stable-unclip-2-1
     """
+    from ..generation.animation import write_gif, write_mp4
     from ..generation.recipe import Recipe, read_recipe
     from ..generation.session import GenerationSession
+    from ..storage.atomic import make_folder, refuse_existing
 
     if sum(map(bool, (prompts, morph, like))) > 1:
         raise BindplugError("give prompts, or --morph, or --like")
-    folder = Path(output)
     if like:
-        _refuse_given("--like takes everything from the image", set(asked) - WITH_LIKE)
-        recipe = read_recipe(like)
-        session = GenerationSession.of(recipe, device)
-        for line in session.differences(recipe):
-            say(f"Note: {line}")
-        path = folder / f"{Path(like).stem}.png"
-        _make_room([(recipe, [path])], [like], folder, overwrite)
-        _generate(session, recipe, [path])
-        return
-    asked["text"] = asked.pop("beside")  # --text is a prompt, and a parameter of that name
-    asked["normalize"] = "none" if asked.pop("keep_loudness") else "peak"
-    models = [asked.pop(name) for name in ("model", "generator", "weights")]
-    options = {name: asked.pop(name) for name in ("dtype", "offload", "bank")}
-    if morph:
-        _refuse_given("a morph goes from one sound to another", {"together", "negative_audio",
-                                                                 "num_images"})  # fmt: skip
-        recipes = [Recipe([("audio", sound) for sound in morph], **asked)]
-        stems = ["-".join(Path(sound).stem for sound in morph)]
+        names = {param.name for param in click.get_current_context().command.params}
+        opt.refuse_given("--like takes everything from the image", names - WITH_LIKE)
+        recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
-        need_prompts(prompts)
-        joined = mix or asked["together"]
-        parts = [prompts] if joined else [[prompt] for prompt in prompts]
-        recipes = [Recipe(part, mix, **asked) for part in parts]
-        stems = unique_stems("+".join(_stem(*prompt) for prompt in part) for part in parts)
-    session = GenerationSession(*models, device, **options)
+        sounds = ["audio"] if morph or asked["negative_audio"] else []
+        own = opt.read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
+        if "normalize" in own:
+            opt.refuse_given("--option normalize says it already", {"keep_loudness"})
+        level = own.pop("normalize", "none" if keep_loudness else "peak")
+        if morph:
+            opt.refuse_given("--morph goes from one sound to another", MORPHED)
+            if asked["candidates"] != 1:
+                opt.refuse_given("--morph generates each frame once", {"candidates"})
+            parts = [[("audio", sound) for sound in morph]]
+        else:
+            need_prompts(prompts)
+            opt.refuse_given("only --morph has frames", {"frames"})
+            parts = [prompts] if mix or asked["together"] else [[prompt] for prompt in prompts]
+        recipes = [
+            Recipe(p, mix, text=beside, normalize=level, options=own, **asked) for p in parts
+        ]
+        if not asked["init_image"]:
+            opt.refuse_given("there is no --init-image", {"strength"})
+        stems = unique_names(
+            ("-" if morph else "+").join(_stem(*p) for p in part) for part in parts
+        )
+        images = [[f"{stem}_{i:04d}" for i in range(num_images)] for stem in stems]
+        images = [stems] if morph else images
+    folder, endings = Path(output), (".gif", ".mp4") if morph else (".png", ".json")
+    outputs = [folder / f"{name}{e}" for names in images for name in names for e in endings]
+    check_outputs(outputs, [like, bank, *(file for r in recipes for file in r.files())])
+    refuse_existing(outputs, overwrite)
+    if like:
+        session = GenerationSession.of(recipes[0], device)
+        for line in session.differences(recipes[0]):
+            say(f"Note: {line}")
+    else:
+        session = GenerationSession(
+            model, generator, weights, device, dtype=dtype, offload=offload, bank=bank,
+            embedder_settings=opt.embedder_settings(model, split),
+        )  # fmt: skip
+    make_folder(folder)
     if morph:
-        _write_morph(session, recipes[0], frames, folder / stems[0], overwrite)
-        return
-    plan = [
-        (recipe, [folder / f"{stem}_{i:04d}.png" for i in range(num_images)])
-        for recipe, stem in zip(recipes, stems, strict=True)
-    ]
-    _make_room(plan, [], folder, overwrite)
+        frames = session.morph(recipes[0], frames, progress=True)
+        write_gif(outputs[0], frames)
+        write_mp4(outputs[1], frames, morph)
+        return say(f"{len(frames)} frames -> {outputs[0]}, {outputs[1]}")
     failures = Failures()
-    for recipe, paths in plan:
-        failures.guard(_generate, session, recipe, paths)
+    for recipe, names in zip(recipes, images, strict=True):
+        failures.guard(_generate, session, recipe, [folder / f"{name}.png" for name in names])
     failures.finish()
-
-
-def _refuse_given(why: str, names: set[str]) -> None:
-    """
-    Raises:
-        BindplugError: an option that has no effect here was given.
-    """
-    source = click.get_current_context().get_parameter_source
-    for name in sorted(names):
-        if source(name) is ParameterSource.COMMANDLINE:
-            raise BindplugError(f"{why}; leave out --{name.replace('_', '-')}")
 
 
 def _stem(modality: str, value: str) -> str:
@@ -129,22 +131,6 @@ def _stem(modality: str, value: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
 
 
-def _make_room(plan, inputs: list[str], folder: Path, overwrite: bool) -> None:
-    """
-    Raises:
-        BindplugError: an output that exists, or that would replace an input.
-    """
-    from ..storage.atomic import make_folder, refuse_existing
-
-    make_folder(folder)
-    for recipe, paths in plan:
-        read = {Path(name).resolve() for name in [*recipe.files(), *inputs]}
-        for path in (p for png in paths for p in (png, png.with_suffix(".json"))):
-            if path.resolve() in read:
-                raise BindplugError(f"{path}: is an input; choose another --output")
-            refuse_existing([path], overwrite)
-
-
 def _generate(session, recipe, paths: list[Path]) -> None:
     from ..generation.recipe import write_image
 
@@ -152,16 +138,3 @@ def _generate(session, recipe, paths: list[Path]) -> None:
     for path, (image, used) in zip(paths, images, strict=True):
         write_image(path, image, used)
         say(f"{recipe.label}  -> {path}")
-
-
-def _write_morph(session, recipe, frames: int, stem: Path, overwrite: bool) -> None:
-    from ..generation.animation import write_gif, write_mp4
-    from ..storage.atomic import make_folder, refuse_existing
-
-    gif, mp4 = (stem.with_name(stem.name + ending) for ending in (".gif", ".mp4"))
-    make_folder(stem.parent)
-    refuse_existing([gif, mp4], overwrite)
-    images = session.morph(recipe, frames, progress=True)
-    write_gif(gif, images)
-    write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))
-    say(f"{frames} frames -> {gif}, {mp4}")

@@ -1,19 +1,13 @@
-from __future__ import annotations
-
 import click
 
 from ..errors import MissingDependency
 from ..models.registry import fetched, shipped
-from .options import Offline
+from .options import json_flag, offline_option
 from .output import put_json, say
-
-offline = click.option(
-    "--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."
-)
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_flag
 @click.pass_context
 def models(ctx, as_json):
     """List, fetch, check and remove weights.
@@ -27,13 +21,12 @@ def models(ctx, as_json):
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_flag
 def list_command(as_json):
     """What is shipped, and what can be fetched."""
     found = shipped() + fetched()
     if as_json:
-        put_json("-", found, False)
-        return
+        return put_json("-", found)
     for row in found:
         name = row["name"] if row["kind"] != "detector" else f"{row['name']} {row['weights']}"
         size = "" if row["bytes"] is None else f", {row['bytes'] / 1e9:.1f} GB"
@@ -42,7 +35,7 @@ def list_command(as_json):
 
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@offline
+@offline_option
 def pull(names):
     """Fetch checkpoints; an interrupted download goes on."""
     from ..models.registry import find

@@ -1,62 +1,43 @@
 """Options that several commands share, and how their values are read."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from functools import reduce
 
 import click
 from click.core import ParameterSource
 
 from ..defaults import EMBEDDER
+from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 
 OUTPUT = "bindplug-out"
-SPLIT = "bindplug.split"  # in click's `Context.meta`
 
 
 def options(*decorators: Callable) -> Callable:
-    def apply(command: Callable) -> Callable:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return apply
+    """One decorator for several; their options stand in the help in this order."""
+    return lambda command: reduce(lambda inner, add: add(inner), reversed(decorators), command)
 
 
-class Finite(click.FloatRange):
-    """A number of a range; NaN and infinity are refused."""
-
-    def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is no number to compare with", param, ctx)
-        return number
+def finite(ctx, param, value):
+    """For an option with a range, which NaN and infinity pass."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number to compare with", ctx, param)
+    return value
 
 
-class ModalityName(click.ParamType):
-    """One of the modalities."""
-
-    name = "MODALITY"
-
-    def convert(self, value, param, ctx):
-        from .prompts import FLAGS
-
-        if value not in FLAGS:
-            raise BindplugError(f"no modality {value!r}; choose one of {', '.join(FLAGS)}")
-        return value
+def a_modality(ctx, param, value):
+    if value is not None and value not in MODALITIES:
+        raise BindplugError(f"no modality {value!r}; choose one of {', '.join(MODALITIES)}")
+    return value
 
 
-class Offline(click.Option):
-    """`--offline` forbids the network to this process, before any library is imported."""
-
-    def handle_parse_result(self, ctx, opts, args):
-        value, args = super().handle_parse_result(ctx, opts, args)
-        if value:
-            os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
-        return value, args
+def _go_offline(ctx, param, value):
+    """Forbid the network to this process, before any library is imported."""
+    if value:
+        os.environ["BINDPLUG_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _check_templates(ctx, param, templates):
@@ -68,82 +49,65 @@ def _check_templates(ctx, param, templates):
     return templates
 
 
-def _keep_split(ctx, param, value):
-    ctx.meta[SPLIT] = value
-
-
-model_option = options(
-    click.option(
-        "--model",
-        default=EMBEDDER,
-        show_default=True,
-        help="Embedder: a name, local:PATH or hf:ORG/REPO.",
-    ),
-    click.option(
-        "--split/--no-split", default=True, expose_value=False, callback=_keep_split,
-        help="Whether a local: ImageBind is split into one file for each modality, which its later "
-        "uses read faster, or read as it is.",
-    ),
-    click.option("--offline", cls=Offline, is_flag=True, expose_value=False, help="No network."),
-)  # fmt: skip
-
-
+json_flag = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
 )
-
-
-speed_options = options(
-    click.option(
-        "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
-    ),
-    click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1)),
-    click.option("--num-workers", default=2, show_default=True, type=click.IntRange(1)),
-    click.option("--compile", is_flag=True, help="Use torch.compile; slow to start."),
-    click.option(
-        "--cache", metavar="FILE", help="Keep embeddings in this file and look them up there."
-    ),
+dtype_option = click.option(
+    "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
 )
-
-
+offline_option = click.option(
+    "--offline", is_flag=True, callback=_go_offline, expose_value=False, help="No network."
+)
+model_option = options(
+    click.option("--model", default=EMBEDDER, show_default=True,
+                 help="Embedder: a name, local:PATH or hf:ORG/REPO."),
+    click.option(
+        "--split/--no-split", default=True, help="Whether a local: ImageBind is split into one "
+        "file for each modality, which its later uses read faster, or read as it is.",
+    ),
+    offline_option,
+)  # fmt: skip
 transform_option = click.option(
     "--option", "transform_options", multiple=True, metavar="NAME=VALUE",
     help="How inputs are read: clips=all, upright=true, truncation=old, unit=sunrgbd, rate=200, "
     "... May be repeated.",
 )  # fmt: skip
-
-
+embedder_options = options(  # the command gets them as keywords of `open_embedder`
+    transform_option,
+    model_option,
+    dtype_option,
+    click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1)),
+    click.option("--num-workers", default=2, show_default=True, type=click.IntRange(1)),
+    click.option("--compile", is_flag=True, help="Use torch.compile; slow to start."),
+    click.option("--cache", metavar="FILE", help="Keep embeddings in this file and look them up "
+                 "there."),
+    device_option,
+)  # fmt: skip
 template_option = click.option(
     "--template", "templates", multiple=True, callback=_check_templates, metavar="TEXT",
     help='How names are worded, as "a {}"; by default as the model was trained. May be repeated.',
 )  # fmt: skip
-
-
-def modality_option(help: str, default: str | None = None) -> Callable:
-    """`--modality`, also under its earlier name `--sense`."""
-    return click.option(
-        "--modality", "--sense", type=ModalityName(), default=default,
-        show_default=default is not None, help=help,
-    )  # fmt: skip
-
-
 json_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
     click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
 )
-
-
 output_options = options(
     click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 )
 
 
-keep_going_option = click.option(
-    "--keep-going",
-    is_flag=True,
-    help="List at the end what could not be read, and exit with 5 instead of 2.",
-)
+def modality_option(help: str, default: str | None = None) -> Callable:
+    """`--modality`, also under its earlier name `--sense`."""
+    return click.option(
+        "--modality", "--sense", metavar="MODALITY", callback=a_modality, default=default,
+        show_default=default is not None, help=help,
+    )  # fmt: skip
+
+
+def top_k_option(default: int) -> Callable:
+    return click.option("--top-k", default=default, show_default=True, type=click.IntRange(1))
 
 
 def is_given(name: str) -> bool:
@@ -151,38 +115,44 @@ def is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
-def open_embedder(model: str, device: str, **speed):
-    """The embedder that the options name; an option that nobody gave is left to the plugin.
+def refuse_given(why: str, names: Iterable[str]) -> None:
+    """Refuse parameters of the running command by name; `why` is what makes them useless."""
+    for param in click.get_current_context().command.params:
+        if param.name in names and is_given(param.name):
+            flags = "/".join([*param.opts, *param.secondary_opts])
+            raise BindplugError(f"{why}; leave out {flags}")
 
-    Args:
-        speed: values of `speed_options`.
-    """
+
+def embedder_settings(model: str, split: bool, **speed) -> dict:
+    """Settings of `load_embedder` by the values of `embedder_options`; what nobody gave is left to
+    the plugin."""
     from ..cache import Cache
-    from ..models.load import load_embedder
 
     settings = {k: v for k, v in speed.items() if is_given(k)}
     if "num_workers" in settings:
         settings["workers"] = settings.pop("num_workers")
     if "cache" in settings:
         settings["cache"] = Cache(settings["cache"])
-    if not click.get_current_context().meta.get(SPLIT, True):
+    if not split:
         if not model.startswith("local:"):
             raise BindplugError(f"--no-split is for --model local:PATH, not for {model!r}")
         settings["split"] = False
-    return load_embedder(model, device, **settings)
+    return settings
+
+
+def open_embedder(model: str, device: str, **settings):
+    """The embedder that the options name; see `embedder_settings`."""
+    from ..models.load import load_embedder
+
+    return load_embedder(model, device, **embedder_settings(model, **settings))
 
 
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
-    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such.
-
-    Raises:
-        BindplugError: no "=", or a name that none of the modalities has.
-    """
-    from ..embedding.modalities import MODALITIES
-
+    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such, a name
+    that none of the modalities has is refused."""
     out, modalities = {}, sorted(set(modalities))
     known = {name for modality in modalities for name in MODALITIES[modality].options}
     for pair in pairs:

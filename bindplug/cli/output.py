@@ -1,7 +1,5 @@
 """What several commands share: messages, errors as one line with their exit code, output files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import functools
@@ -18,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import BindplugError, BindplugWarning, FileExists, InputsFailed
+from ..errors import BindplugError, BindplugWarning, FileExists, InputsFailed, first_line
 
 UNEXPECTED, INTERRUPTED, TERMINATED = 1, 130, 143
 STEM = 120  # bytes of a file name without ending; file systems hold 255, endings and numbers follow
@@ -42,9 +40,8 @@ def clear_errors(command: Callable) -> Callable:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        before = _on_terminate(_terminated)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _terminable():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("default", BindplugWarning)
                 warnings.showwarning = lambda message, *_: say(f"Warning: {message}")
@@ -58,12 +55,10 @@ def clear_errors(command: Callable) -> Callable:
                 raise
             message, code = _told(err)
             say(message)
-            if isinstance(err, OSError):
-                _drop_stdout()
+            if isinstance(err, OSError):  # what is still buffered would fail once more at the end
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(code)
-        finally:
-            if before is not None:
-                _on_terminate(before)
 
     return wrapped
 
@@ -82,111 +77,114 @@ def _told(err: BaseException) -> tuple[str, int]:
         return f"Error: {err.format_message()}{more}", err.exit_code
     if isinstance(err, OSError):
         return f"Error: {err.filename or 'output'}: {err.strerror}", BindplugError.exit_code
-    first = (str(err).splitlines() or [""])[0]
-    return (
-        f"Error: unexpected {type(err).__name__}: {first} (BINDPLUG_DEBUG=1 shows where)",
-        UNEXPECTED,
-    )
+    what = f"{type(err).__name__}: {first_line(err)}"
+    return f"Error: unexpected {what} (BINDPLUG_DEBUG=1 shows where)", UNEXPECTED
 
 
-def _terminated(*_) -> None:
-    sys.exit(TERMINATED)
-
-
-def _on_terminate(handler):
-    """Install a handler of SIGTERM; returns the one before, None outside the main thread."""
+@contextlib.contextmanager
+def _terminable():
+    """SIGTERM exits with TERMINATED; outside the main thread it cannot be handled."""
     try:
-        return signal.signal(signal.SIGTERM, handler)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     except ValueError:
-        return None
-
-
-def _drop_stdout() -> None:
-    """Let what is still buffered go nowhere: Python would fail on it once more at its end."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Failures:
-    """Inputs that could not be used: each is said at once, and the exit code tells of them.
-
-    Args:
-        keep_going: list them again at the end, where nobody overlooks them, and exit with 5.
-    """
+    """Inputs that could not be used: each is said at once, and the exit code is that of the first;
+    to `keep_going` lists them again at the end, where nobody overlooks them, and exits with 5."""
 
     def __init__(self, keep_going: bool = False):
-        self.count, self.keep_going, self.messages = 0, keep_going, []
+        self.keep_going, self.messages, self.code = keep_going, [], 0
 
-    def guard(self, work: Callable, *args, **kwargs):
+    def guard(self, work: Callable, *args):
         """The result of `work`, or None where its input was bad."""
         try:
-            return work(*args, **kwargs)
+            return work(*args)
         except BindplugError as err:
             self.add(err)
             return None
 
-    def add(self, message) -> None:
-        """Say one."""
-        say(f"Error: {message}")
-        self.count += 1
-        if self.keep_going:
-            self.messages.append(str(message))
-
-    def add_all(self, messages: Iterable) -> None:
-        for message in messages:
-            self.add(message)
+    def add(self, *errors) -> None:
+        """Say some: exceptions, or messages."""
+        for error in errors:
+            say(f"Error: {error}")
+            self.messages.append(str(error))
+            self.code = self.code or getattr(error, "exit_code", BindplugError.exit_code)
 
     def finish(self) -> None:
         """End the command if there were any."""
-        if self.keep_going and self.count:
-            raise InputsFailed("\n  ".join([f"{self.count} could not be done:", *self.messages]))
-        if self.count:
-            sys.exit(BindplugError.exit_code)
+        if self.keep_going and self.messages:
+            count = len(self.messages)
+            raise InputsFailed("\n  ".join([f"{count} could not be done:", *self.messages]))
+        if self.messages:
+            sys.exit(self.code)
 
 
 def unique_stems(paths: Iterable[str]) -> list[str]:
+    """Distinct names for results of some files: their names without endings (`unique_names`)."""
+    return unique_names(Path(path).stem or "image" for path in paths)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
     """File names without endings: cut where they are too long for a file system, and numbered
     where they would collide, with numbers that none of the others has."""
-    stems = [_shortened(Path(path).stem or "image") for path in paths]
-    own, used, numbers, out = set(stems), set(), {}, []
-    for stem in stems:
-        name = stem
-        while name in used or (name != stem and name in own):
-            numbers[stem] = numbers.get(stem, 1) + 1
-            name = f"{stem}_{numbers[stem]}"
+    names = [_shortened(name) for name in names]
+    own, used, numbers, out = set(names), set(), {}, []
+    for first in names:
+        name = first
+        while name in used or (name != first and name in own):
+            numbers[first] = numbers.get(first, 1) + 1
+            name = f"{first}_{numbers[first]}"
         used.add(name)
         out.append(name)
     return out
 
 
-def _shortened(stem: str) -> str:
-    data = os.fsencode(stem)
+def _shortened(name: str) -> str:
+    data = os.fsencode(name)
     if len(data) <= STEM:
-        return stem
+        return name
     kept = data[: STEM - 9].decode("utf-8", "ignore")
     return f"{kept}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
-def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
-    """
-    Raises:
-        BindplugError: an output is the same file as an input, by whatever name or link.
-    """
+def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | None]) -> None:
+    """Refuse an output that is the same file as an input or another output, by whatever name or
+    link. None and "-" are no outputs; inputs that are no files are passed over."""
 
     def place(path):
         try:
             stat = os.stat(path)
-        except (OSError, ValueError):  # absent, or a text
+        except (OSError, ValueError, TypeError):  # absent, a text, None
             return None
         return stat.st_dev, stat.st_ino
 
     taken = {place(path): path for path in inputs}
     taken.pop(None, None)
+    written = set()
     for path in outputs:
-        if (there := place(path)) in taken and there is not None:
-            raise BindplugError(
-                f"{path}: would replace the input {taken[there]}; choose another --output"
-            )
+        if path in (None, "-"):
+            continue
+        if (source := taken.get(place(path))) is not None:
+            raise BindplugError(f"{path}: would replace the input {source}; write elsewhere")
+        if (real := os.path.realpath(path)) in written:
+            raise BindplugError(f"{path}: two outputs would be written to it; write one elsewhere")
+        written.add(real)
+
+
+def check_json(target: str | None, overwrite: bool, inputs: Iterable[str | None]) -> None:
+    """Refuse, before the work, what `put_json` could not write, or would write over an input."""
+    from ..storage.atomic import check_target
+
+    check_outputs([target], inputs)
+    if target not in (None, "-"):
+        check_target(target, overwrite)
 
 
 def to_json(data, indent: int | None = None) -> str:
@@ -215,48 +213,45 @@ class JsonStream:
     """
 
     def __init__(self, target: str, name: str | None, overwrite: bool):
-        self.name, self.count = name, 0
-        self.pending = None
-        if target == "-":
-            self.file = click.get_text_stream("stdout")
-            return
         from ..storage.atomic import PendingFile, check_target
 
-        self.pending = PendingFile(check_target(target, overwrite))
-        self.file = io.TextIOWrapper(self.pending.file, "utf-8")
+        self.name, self.count, self.pending = name, 0, None
+        if target == "-":
+            self.file = click.get_text_stream("stdout")
+        else:
+            self.pending = PendingFile(check_target(target, overwrite))
+            self.file = io.TextIOWrapper(self.pending.file, "utf-8")
 
     def add(self, entry: dict, head: dict) -> None:
         """One entry; the first also writes the document's head."""
-        self.file.write(", " if self.count else self._opening(head))
-        self.file.write(to_json(entry))
+        self._write((", " if self.count else self._opening(head)) + to_json(entry))
         self.count += 1
 
     def close(self, head: dict) -> None:
         """Write the end, and the target."""
-        if not self.count:
-            self.file.write(self._opening(head))
-        self.file.write("]}\n" if self.name else "]\n")
-        if self.pending is None:
-            self.file.flush()
-            return
-        from ..storage.atomic import explain
-
-        with explain(self.pending.path):
-            self.file.flush()
-        self.pending.commit()
+        start = "" if self.count else self._opening(head)
+        self._write(start + ("]}\n" if self.name else "]\n"), flush=True)
+        if self.pending is not None:
+            self.pending.commit()
 
     def discard(self) -> None:
         """Leave nothing, after an error."""
         if self.pending is not None:
             self.pending.discard()
 
+    def _write(self, text: str, flush: bool = False) -> None:
+        from ..storage.atomic import explain
+
+        with explain(self.pending.path) if self.pending else contextlib.nullcontext():
+            self.file.write(text)
+            if flush:
+                self.file.flush()
+
     def _opening(self, head: dict) -> str:
-        if self.name is None:
-            return "["
-        return to_json(head)[:-1] + f', "{self.name}": ['
+        return "[" if self.name is None else to_json(head)[:-1] + f', "{self.name}": ['
 
 
-def put_json(target: str | None, data, overwrite: bool) -> None:
+def put_json(target: str | None, data, overwrite: bool = False) -> None:
     """Write JSON to a file, or to stdout for "-"; None does nothing."""
     if target == "-":
         click.echo(to_json(data))

@@ -1,21 +1,17 @@
-from __future__ import annotations
-
 import click
 
 from ..models.registry import rows
+from .options import json_flag
 from .output import put_json
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_flag
 def plugins(as_json):
     """List embedders, detectors and generators, of bindplug and of other packages."""
     found = rows()
     if as_json:
-        put_json("-", found, False)
-        return
+        return put_json("-", found)
     for row in found:
-        click.echo(
-            f"{row['kind']:<10} {row['name']:<12} {row['package']:<16} "
-            f"{row['error'] or row['about']}"
-        )
+        names = f"{row['kind']:<10} {row['name']:<12} {row['package']:<16}"
+        click.echo(f"{names} {row['error'] or row['about']}")

@@ -1,18 +1,15 @@
 """Prompt flags of the command line, one for each modality, in the order given, and `--mix`."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Iterable
 
 import click
 
-from ..embedding.modalities import MODALITIES
+from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
 from .output import Failures
 
-FLAGS = {name: modality.help for name, modality in MODALITIES.items()}
 PROMPTS = "bindplug.prompts"  # in click's `Context.meta`
 
 
@@ -44,21 +41,19 @@ def _refuse_weights(ctx, param, value):
         raise _old_mixture(value)
 
 
-class Weights(click.ParamType):
-    """Comma-separated finite numbers, to a tuple of floats."""
+def _numbers(text: str) -> list[float]:
+    """Comma-separated numbers; [] where one is none."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
 
-    name = "W,W,..."
 
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(part) for part in value.split(","))
-        except ValueError:
-            numbers = (math.nan,)
-        if not all(map(math.isfinite, numbers)):
+def _weights(ctx, param, values) -> list[float]:
+    for value in values:
+        if not (numbers := _numbers(value)) or not all(map(math.isfinite, numbers)):
             raise BindplugError(f"--mix {value}: give a number for each prompt, as --mix 0.7,0.3")
-        return numbers
+    return [number for value in values for number in _numbers(value)]
 
 
 class MixOption(click.Option):
@@ -66,17 +61,9 @@ class MixOption(click.Option):
 
     def handle_parse_result(self, ctx, opts, args):
         given = opts.get("weights")
-        if isinstance(given, str) and _is_number(given.partition(",")[0]):
+        if isinstance(given, str) and _numbers(given.partition(",")[0]):
             raise _old_mixture(given)
         return super().handle_parse_result(ctx, opts, args)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
@@ -86,76 +73,50 @@ def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
     def apply(command: Callable) -> Callable:
         @functools.wraps(command)
         def wrapped(*args, **kwargs):
-            if mixed:
-                kwargs["mix"] = [weight for part in kwargs["mix"] for weight in part]
             prompts = click.get_current_context().meta[PROMPTS]
             return command(*args, prompts=prompts, **kwargs)
 
         if mixed:
             wrapped = click.option(
-                "--mix", cls=MixOption, type=Weights(), multiple=True,
+                "--mix", cls=MixOption, callback=_weights, multiple=True, metavar="W,W,...",
                 help="Add the prompts up, each times its weight, as 0.7,0.3.",
             )(wrapped)  # fmt: skip
         for modality in reversed(list(modalities)):
             metavar = "TEXT" if modality == "text" else "FILE"
             wrapped = click.option(
                 f"--{modality}", cls=PromptOption, multiple=True, metavar=metavar,
-                expose_value=False, help=f"{FLAGS[modality]} May be repeated.",
+                expose_value=False, help=f"{MODALITIES[modality].help} May be repeated.",
             )(wrapped)  # fmt: skip
         return wrapped
 
     return apply
 
 
+prompt_options = prompts_of(MODALITIES, mixed=False)
 no_weights_option = click.option(  # of commands that load no target model
     "--weights", hidden=True, expose_value=False, callback=_refuse_weights
 )
 
 
-prompt_options = prompts_of(FLAGS, mixed=False)
-
-
 def need_prompts(prompts: list[tuple[str, str]]) -> None:
-    """
-    Raises:
-        BindplugError: there is none.
-    """
     if not prompts:
         raise BindplugError("give a prompt: --audio FILE, --text TEXT, --image FILE, ...")
-
-
-def embed_prompt(embedder, prompt: tuple[str, str], options: dict):
-    """The Embedding of one (modality, value), with those of the transform options that its
-    modality has."""
-    from ..embedding.modalities import options_of
-
-    modality, value = prompt
-    return embedder.embed(**{modality: value}, **options_of(modality, options))
-
-
-def mix_prompts(embedder, prompts: list[tuple[str, str]], mix: list[float], options: dict):
-    """One Embedding of all prompts, unit(sum_i w_i x_i); without weights, w_i = 1.
-
-    Raises:
-        BindplugError: not one weight for each prompt, or a prompt that cannot be read.
-    """
-    from ..embedding.vectors import compose
-
-    if mix and len(mix) != len(prompts):
-        raise BindplugError(f"{len(mix)} weights for {len(prompts)} prompts; give one for each")
-    parts = [embed_prompt(embedder, prompt, options) for prompt in prompts]
-    return compose(list(zip(parts, mix or [1.0] * len(parts), strict=True)))
 
 
 def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]], options: dict):
     """All prompts that can be read, a row each; where none can, the command ends."""
     from ..embedding.vectors import concatenate
 
-    parts = [failures.guard(embed_prompt, embedder, prompt, options) for prompt in prompts]
-    parts = [p for p in parts if p is not None]
+    parts = [failures.guard(embed_one, embedder, *prompt, options) for prompt in prompts]
+    parts = [part for part in parts if part is not None]
     if not parts:
         failures.finish()
     return concatenate(parts)
+
+
+def prompt_files(prompts: list[tuple[str, str]]) -> list[str]:
+    """The values that are no texts."""
+    return [value for modality, value in prompts if modality != "text"]
 
 
 def prompt_records(prompts: list[tuple[str, str]]) -> list[dict]:

@@ -1,35 +1,22 @@
-from __future__ import annotations
-
 import click
 
+from ..embedding.modalities import MODALITIES, embed_one
 from ..errors import BindplugError
-from .options import (
-    device_option,
-    json_options,
-    modality_option,
-    model_option,
-    open_embedder,
-    read_options,
-    speed_options,
-    transform_option,
-)
-from .output import put_json, say
-from .prompts import FLAGS, mix_prompts, need_prompts, no_weights_option, prompts_of
+from . import options as opt
+from .output import check_json, put_json, say
+from .prompts import need_prompts, no_weights_option, prompt_files, prompts_of
 
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@prompts_of(FLAGS)
+@prompts_of(MODALITIES)
 @no_weights_option
-@modality_option("Of the files to find.", default="image")
-@click.option("--top-k", default=10, show_default=True, type=click.IntRange(1))
-@json_options
-@transform_option
-@model_option
-@speed_options
-@device_option
+@opt.modality_option("Of the files to find.", default="image")
+@opt.top_k_option(10)
+@opt.json_options
+@opt.embedder_options
 def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transform_options, model,
-           device, **speed):  # fmt: skip
+           **loading):  # fmt: skip
     """Find the files of DIR that are nearest to a prompt, or to a mixture of prompts.
 
     The folder is indexed on the first call; later only new and changed files are read.
@@ -39,13 +26,16 @@ def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transfor
       bindplug search images/ --audio bird.wav --image fruit.jpg --mix 0.5,0.5
     """
     from ..embedding.index import index_folder
+    from ..embedding.inputs import expand
+    from ..embedding.vectors import mixed
 
     need_prompts(prompts)
     if modality == "text":
         raise BindplugError("texts are no files to search; choose image, audio, video, ...")
-    options = read_options(transform_options, {m for m, _ in prompts})
-    embedder = open_embedder(model, device, **speed)
-    query = mix_prompts(embedder, prompts, mix, options)
+    options = opt.read_options(transform_options, {m for m, _ in prompts})
+    check_json(json_file, overwrite, prompt_files(prompts) + expand(modality, folder))
+    embedder = opt.open_embedder(model, **loading)
+    query = mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)
     index = index_folder(embedder, folder, modality, progress=True)
     for error in index.errors:
         say(f"left out: {error}")

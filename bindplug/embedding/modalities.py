@@ -95,6 +95,11 @@ def options_of(modality: str, options: dict) -> dict:
     return {k: v for k, v in options.items() if k in known}
 
 
+def embed_one(embedder, modality: str, value, options: dict):
+    """The Embedding of one input, with those of the options that its modality has."""
+    return embedder.embed(**{modality: value}, **options_of(modality, options))
+
+
 def as_items(modality: str, value) -> Iterable:
     """One input or several as an iterable of inputs.
 

@@ -169,6 +169,17 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     )
 
 
+def mixed(parts: Sequence[Embedding], weights: Sequence[float] = ()) -> Embedding:
+    """`compose` of embeddings with a weight for each; () weighs them alike.
+
+    Raises:
+        BindplugError: not one weight for each part; or as in `compose`.
+    """
+    if weights and len(weights) != len(parts):
+        raise BindplugError(f"{len(weights)} weights for {len(parts)} prompts; give one for each")
+    return compose(list(zip(parts, weights or [1.0] * len(parts), strict=True)))
+
+
 def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
     """`carry`, a map of one space to another, of every row; of a sum, sum_i w_i carry(x_i). A
     softmax over words of the sum itself would find the word that lies between its parts.

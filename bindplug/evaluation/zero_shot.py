@@ -128,8 +128,8 @@ def evaluate_pairs(
 
 def embed_good(
     embedder, modality: str, values: list[str], options: dict, progress: bool = False
-) -> tuple[Embedding, list[int], list[str]]:
-    """An Embedding of the inputs that can be read, their indices, and messages for the others.
+) -> tuple[Embedding, list[int], list[BindplugError]]:
+    """An Embedding of the inputs that can be read, their indices, and the errors of the others.
 
     Raises:
         BindplugError: none can be read.
@@ -142,11 +142,11 @@ def embed_good(
     rows = embedder.stream(modality, values, **options_of(modality, options))
     for row in tqdm(rows, modality, len(values), disable=None if progress else True, leave=False):
         if row.error:
-            errors.append(str(row.error))
+            errors.append(row.error)
         else:
             vectors.append(row.vectors)
             readable.append(row.index)
     if not readable:
-        raise BindplugError(errors[0])
+        raise errors[0]
     labels = tuple(values[i] for i in readable)
     return Embedding(np.concatenate(vectors), embedder.space, modality, labels), readable, errors

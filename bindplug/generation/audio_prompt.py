@@ -13,17 +13,18 @@ WINDOWS = ("mean", "all", "most_confident")
 
 
 def embed_audio_prompt(
-    embedder, source, window: str = "mean", normalize: str = "none"
+    embedder, source, window: str = "mean", normalize: str = "none", **options
 ) -> Embedding:
     """One embedding of a recording.
 
     Args:
         embedder: supports audio.
         source: path, file object, or (array, rate in Hz), as in `Embedder.embed`.
-        window: which 2 s clips count: "mean", the mean of the three spread over the recording that
-            the ImageBind reference takes; "all", the mean of all clips; or "most_confident", the
-            one clip whose likeliest word of the audio vocabulary has the highest probability.
+        window: which 2 s clips count: "mean", the mean of the reference's three, spread over the
+            recording; "all", the mean of all; or "most_confident", the one whose likeliest word of
+            the audio vocabulary has the highest probability.
         normalize: "none", or "peak": scaled to a peak of 0.9, so that loudness does not matter.
+        options: others of audio, as in `Embedder.embed`; `clips` with the window "mean" alone.
 
     Returns:
         (1, D).
@@ -34,7 +35,9 @@ def embed_audio_prompt(
     window = str(window).replace("-", "_")
     if window not in WINDOWS:
         raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
-    options = {"audio": source, "normalize": normalize}
+    if window != "mean" and "clips" in options:
+        raise BindplugError(f"window {window!r} takes all clips; leave out the option clips")
+    options |= {"audio": source, "normalize": normalize}
     if window == "mean":
         return embedder.embed(**options)
     if window == "all":

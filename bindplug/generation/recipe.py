@@ -10,27 +10,32 @@ from pathlib import Path
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 from ..storage.hashing import hash_file
-from .settings import MAX_SEED, GenerationSettings, whole_number
+from .settings import MAX_SEED, GenerationSettings, ImageSettings, whole_number
 
 KEY = "bindplug:job"  # of the PNG's iTXt chunk
 FILES = ("negative_audio", "init_image", "bank")  # fields with a path, beside the prompts
 MODELS = ("model", "weights")  # fields that may be "local:PATH"
 LOCAL = "local:"
+TYPES = {  # of fields, as annotated
+    "str": (str, "string"),
+    "str | None": ((str, os.PathLike, type(None)), "string or None"),
+    "dict": (dict, "dictionary"),
+}
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides an image.
-
-    The settings are those of `GenerationSettings`, with a path in place of the initial image. The
-    second half is filled in by the session that generated the image.
+class Recipe(ImageSettings):
+    """Everything that decides an image; from `model` on filled in by the session that generated it.
 
     Attributes:
         prompts: (modality, path or text) pairs, which are composed into one embedding.
         mix: a weight for each; () gives equal ones.
         together: mix the audio prompts' waveforms, in place of adding their embeddings.
         window, normalize: as in `embed_audio_prompt`, for every audio prompt.
-        negative_audio: path of a sound that the image is steered away from.
+        options: of the prompts' transforms, as in `Embedder.embed`; each goes to the modalities
+            that have it.
+        negative_audio, init_image: paths of a sound that the image is steered away from, and of
+            the image that it is started from.
         candidates: images generated, of which the nearest to the prompt is kept; None is the
             generator's own number.
         seed: of the image, 0 to 2**63.
@@ -42,7 +47,7 @@ class Recipe:
         sha256: of each file, by its path.
 
     Raises:
-        BindplugError: prompts that are no (modality, string) pairs, or a field of a wrong type.
+        BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`.
     """
 
     prompts: tuple[tuple[str, str], ...]
@@ -50,16 +55,9 @@ class Recipe:
     together: bool = False
     window: str = "mean"
     normalize: str = "peak"
+    options: dict = field(default_factory=dict)
     negative_audio: str | None = None
     init_image: str | None = None
-    strength: float = 0.6
-    text: str = ""
-    negative_text: str = ""
-    steps: int | None = None
-    guidance_scale: float | None = None
-    noise_level: int = 0
-    height: int | None = None
-    width: int | None = None
     candidates: int | None = None
     seed: int = 0
     model: str = ""
@@ -75,6 +73,7 @@ class Recipe:
     sha256: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
+        super().__post_init__()
         try:
             prompts = tuple((modality, os.fspath(value)) for modality, value in self.prompts)
             mix = tuple(float(weight) for weight in self.mix or ())
@@ -84,11 +83,9 @@ class Recipe:
             if modality not in MODALITIES:
                 raise BindplugError(f"no modality {modality!r}; choose {', '.join(MODALITIES)}")
         for f in fields(self):
-            value = getattr(self, f.name)
-            if f.type == "str" and not isinstance(value, str):
-                raise BindplugError(f"{f.name} {value!r}; give a string")
-            if f.type == "str | None" and not isinstance(value, (str, os.PathLike, type(None))):
-                raise BindplugError(f"{f.name} {value!r}; give a string or None")
+            types, what = TYPES.get(f.type, (object, ""))
+            if not isinstance(value := getattr(self, f.name), types):
+                raise BindplugError(f"{f.name} {value!r}; give a {what}")
         if not prompts:
             raise BindplugError("a recipe needs a prompt")
         seed = whole_number("seed", self.seed, 0, MAX_SEED)
@@ -96,7 +93,6 @@ class Recipe:
             object.__setattr__(self, name, value)
         if self.candidates is not None:
             whole_number("candidates", self.candidates, 1)
-        self.settings()
 
     @property
     def label(self) -> str:
@@ -104,8 +100,7 @@ class Recipe:
 
     def settings(self) -> GenerationSettings:
         """Its settings, without the images and embeddings that they need."""
-        names = {f.name for f in fields(GenerationSettings)} & {f.name for f in fields(Recipe)}
-        return GenerationSettings(**{n: getattr(self, n) for n in names if n != "init_image"})
+        return GenerationSettings(**{f.name: getattr(self, f.name) for f in fields(ImageSettings)})
 
     def files(self) -> list[str]:
         """Every file that it reads."""
@@ -134,11 +129,7 @@ class Recipe:
 
 def write_image(path: Path, image, recipe: Recipe) -> None:
     """Write a PIL image as a PNG with its recipe inside, and the recipe as JSON beside it. Paths in
-    it are relative to the PNG's folder.
-
-    Raises:
-        BindplugError: a file that cannot be written.
-    """
+    it are relative to the PNG's folder."""
     from PIL.PngImagePlugin import PngInfo
 
     from .. import __version__
@@ -158,8 +149,7 @@ def read_recipe(png: str | Path) -> Recipe:
     """The recipe in a PNG that `write_image` wrote, or an earlier version of bindplug.
 
     Its files must have the contents that the image was made from. They are looked for from the
-    PNG's folder and the current one, then from the folders above these, where the PNG was moved,
-    and last by their names alone.
+    PNG's folder and the current one, the folders above these, and last by their names alone.
 
     Raises:
         BindplugError: no PNG with a recipe, or a file that is gone or has changed.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ..defaults import EMBEDDER, GENERATOR
-from ..embedding.vectors import Embedding, compose
+from ..embedding.modalities import embed_one, options_of
+from ..embedding.vectors import Embedding, mixed
 from ..errors import BindplugError
 from ..plugins import Embedder, Generator
 from .audio_prompt import embed_audio_prompt, mix_audio
@@ -18,22 +20,15 @@ from .settings import GenerationSettings, whole_number
 class GenerationSession:
     """An embedder and a generator, loaded once for any number of recipes.
 
-    For example:
-
-        session = GenerationSession()
-        recipe = Recipe(prompts=[("audio", "rain.wav")], seed=7)
-        for image, used in session.generate(recipe, num_images=4):
-            write_image(Path(f"rain_{used.seed}.png"), image, used)
-
     Args:
         embedder: an Embedder, or a name for `load_embedder`.
         generator: a Generator, or a name for `load_generator`.
         weights, device, dtype, offload, bank: for models that are given by name, as in
-            `load_generator` and in the generator's own `load`; None and False leave the choice to
-            it.
+            `load_generator` and in the generator's own `load`, to which None and False leave the
+            choice.
+        embedder_settings: for `load_embedder`, as `split` of a local ImageBind.
 
     Attributes:
-        embedder, generator: the models.
         used: fields of `Recipe` that say which models these are.
 
     Raises:
@@ -50,13 +45,14 @@ class GenerationSession:
         dtype: str | None = None,
         offload: bool = False,
         bank: str | None = None,
+        embedder_settings: dict | None = None,
     ):
         from ..models.load import load_embedder, load_generator
 
         self.used = {"model": "", "generator": "", "weights": "", "bank": bank, "offload": offload}
         if isinstance(embedder, str):
             self.used["model"] = embedder
-            embedder = load_embedder(embedder, device)
+            embedder = load_embedder(embedder, device, **embedder_settings or {})
         if isinstance(generator, str):
             self.used |= {"generator": generator, "weights": weights}
             settings = {"dtype": dtype, "offload": offload, "bank": bank}
@@ -86,10 +82,8 @@ class GenerationSession:
                 "GenerationSession"
             )
         if device == "auto" and recipe.device:
-            try:
+            with suppress(BindplugError):  # another machine: `differences` tells
                 device = pick_device(recipe.device)
-            except BindplugError:  # another machine: `differences` tells
-                device = "auto"
         return cls(
             recipe.model, recipe.generator, recipe.weights, device,
             dtype=recipe.dtype, offload=recipe.offload, bank=recipe.bank,
@@ -98,11 +92,11 @@ class GenerationSession:
     def differences(self, recipe: Recipe) -> list[str]:
         """Why an image of a recipe may come out otherwise here: one line for each reason."""
         names = ("device", "dtype", "embedder_fingerprint", "generator_fingerprint")
+        pairs = [(name, getattr(recipe, name), self.used[name]) for name in names]
         return [
-            f"{name.replace('_', ' ')} was {getattr(recipe, name)}, is {self.used[name]}: "
-            "the image may differ"
-            for name in names
-            if getattr(recipe, name) and getattr(recipe, name) != self.used[name]
+            f"{name.replace('_', ' ')} was {was}, is {now}: the image may differ"
+            for name, was, now in pairs
+            if was and was != now
         ]
 
     def generate(
@@ -112,14 +106,13 @@ class GenerationSession:
         with its own recipe, in which nothing is left to a default.
 
         Raises:
-            BindplugError: a prompt or setting that cannot be used, or weights that do not fit the
-                prompts.
+            BindplugError: a setting that cannot be used; or as in `embed`.
         """
         whole_number("num_images", num_images, 1)
         settings = self._settings(recipe, progress)
         prompt = self.embed(recipe)
         if recipe.negative_audio:
-            negative = self._embed_audio(recipe, recipe.negative_audio)
+            negative = self._embed_prompt(recipe, "audio", recipe.negative_audio)
             settings = replace(settings, negative=negative)
         candidates = recipe.candidates or self.generator.candidates
         chosen = {n: getattr(settings, n) for n in ("steps", "guidance_scale", "height", "width")}
@@ -150,25 +143,21 @@ class GenerationSession:
         Raises:
             BindplugError: a prompt that cannot be read, or weights that do not fit the prompts.
         """
-        sounds = [value for modality, value in recipe.prompts if modality == "audio"]
         prompts, parts = recipe.prompts, []
         if recipe.together:
+            sounds = [value for modality, value in prompts if modality == "audio"]
             prompts = [(modality, value) for modality, value in prompts if modality != "audio"]
             label = " and ".join(Path(sound).stem for sound in sounds)
-            parts = [replace(self._embed_audio(recipe, mix_audio(sounds)), labels=(label,))]
+            sound = self._embed_prompt(recipe, "audio", mix_audio(sounds))
+            parts = [replace(sound, labels=(label,))]
         parts += [self._embed_prompt(recipe, *prompt) for prompt in prompts]
-        mix = recipe.mix or [1.0] * len(parts)
-        if len(mix) != len(parts):
-            raise BindplugError(f"{len(mix)} weights for {len(parts)} prompts; give one for each")
-        return compose(list(zip(parts, mix, strict=True)))
+        return mixed(parts, recipe.mix)
 
-    def _embed_prompt(self, recipe: Recipe, modality: str, value: str) -> Embedding:
-        if modality == "audio":
-            return self._embed_audio(recipe, value)
-        return self.embedder.embed(**{modality: value})
-
-    def _embed_audio(self, recipe: Recipe, source) -> Embedding:
-        return embed_audio_prompt(self.embedder, source, recipe.window, recipe.normalize)
+    def _embed_prompt(self, recipe: Recipe, modality: str, value) -> Embedding:
+        if modality != "audio":
+            return embed_one(self.embedder, modality, value, recipe.options)
+        own = {"normalize": recipe.normalize, **options_of("audio", recipe.options)}
+        return embed_audio_prompt(self.embedder, value, recipe.window, **own)
 
     def _settings(self, recipe: Recipe, progress: bool) -> GenerationSettings:
         from ..transforms.vision import load_image

@@ -35,9 +35,9 @@ def whole_number(name: str, value, low: int, high: int | None = None) -> int:
     return number
 
 
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How an image is generated; None is the pipeline's own value.
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """Numbers and texts of a generated image; None is the pipeline's own value.
 
     Attributes:
         steps: denoising steps, 1 to 1000.
@@ -47,10 +47,7 @@ class GenerationSettings:
         height, width: pixels, multiples of 8.
         text, negative_text: prompt and negative prompt beside the embedding, for pipelines that
             read.
-        negative: one row that images are steered away from.
-        init_image: image that generation starts from in place of pure noise.
-        strength: share of the steps that are run on `init_image`, in (0, 1]: 1 keeps nothing.
-        progress: show a progress bar.
+        strength: share of the steps that are run on an initial image, in (0, 1]: 1 keeps nothing.
 
     Raises:
         BindplugError: a value out of its range, NaN, or of another type.
@@ -63,10 +60,7 @@ class GenerationSettings:
     width: int | None = None
     text: str = ""
     negative_text: str = ""
-    negative: Embedding | None = None
-    init_image: Image | None = None
     strength: float = 0.6
-    progress: bool = False
 
     def __post_init__(self):
         self._whole("steps", 1, MAX_STEPS)
@@ -82,11 +76,6 @@ class GenerationSettings:
             if not isinstance(getattr(self, name), str):
                 raise BindplugError(f"{name} {getattr(self, name)!r}; give a string")
 
-    def given(self) -> dict:
-        """The settings that differ from the defaults, as keyword arguments."""
-        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
-        return {name: value for name, (value, default) in values.items() if value != default}
-
     def _whole(self, name: str, low: int, high: int | None = None) -> None:
         if getattr(self, name) is not None:
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
@@ -101,3 +90,23 @@ class GenerationSettings:
         if not low < number < high:
             raise BindplugError(f"{name} {value:g}; give {wanted}")
         object.__setattr__(self, name, number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSettings(ImageSettings):
+    """How an image is generated.
+
+    Attributes:
+        negative: one row that images are steered away from.
+        init_image: image that generation starts from in place of pure noise.
+        progress: show a progress bar.
+    """
+
+    negative: Embedding | None = None
+    init_image: Image | None = None
+    progress: bool = False
+
+    def given(self) -> dict:
+        """The settings that differ from the defaults, as keyword arguments."""
+        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}

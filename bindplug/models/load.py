@@ -48,7 +48,6 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
     return plugin("bindplug.embedders", name).load(name, device, **settings)
 
 
-@lru_cache(maxsize=4)
 def embedder_of(space: str, device: str = "auto") -> Embedder:
     """An installed embedder of a space; the last four are kept.
 
@@ -56,6 +55,14 @@ def embedder_of(space: str, device: str = "auto") -> Embedder:
         SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
             downloaded for a bridge that nobody may have meant.
     """
+    import torch
+
+    device = str(torch.empty(0, device=pick_device(device)).device)  # "cuda" is "cuda:0"
+    return _embedder_of(space, device)
+
+
+@lru_cache(maxsize=4)
+def _embedder_of(space: str, device: str) -> Embedder:
     known = []
     for name, found in plugins_of("bindplug.embedders"):
         if found.space == space:
@@ -72,6 +79,9 @@ def embedder_of(space: str, device: str = "auto") -> Embedder:
         f"no installed embedder has the space {space!r}, so no bridge can be built; installed "
         f"spaces: {', '.join(known)}. Embed with an embedder of that space, or pass a fitted bridge"
     )
+
+
+embedder_of.cache_clear = _embedder_of.cache_clear
 
 
 def load_detector(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,12 @@ log = logging.getLogger("bindplug")
 
 
 @contextmanager
-def locked(path: str | Path) -> Iterator[None]:
-    """Hold a file for this block; wait, and say so, while another process or thread holds it.
+def locked(path: str | Path, tell: Callable[[str], object] = log.warning) -> Iterator[None]:
+    """Hold a file or folder for this block; wait, and `tell` so, while another process or thread
+    holds it.
 
     The lock itself lies in the system's folder for temporary files and goes with its process, so
-    nothing is left beside the file and no dead process holds it. It is not reentrant.
+    nothing is left beside the path and no dead process holds it. It is not reentrant.
 
     Raises:
         BindplugError: no lock can be had.
@@ -37,7 +38,7 @@ def locked(path: str | Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.warning("%s: is in use by another process; waiting for it", path)
+            tell(f"{path}: is in use by another bindplug; waiting for it to end")
             lock.acquire()
     except OSError as err:
         raise BindplugError(f"{path}: cannot be locked ({reason(err)})") from err

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bindplug.cli import main
-from bindplug.cli.output import clear_errors, put_json, to_json
+from bindplug.cli.output import Failures, clear_errors, put_json, to_json
 from bindplug.errors import (
     BindplugError,
     BindplugWarning,
@@ -59,6 +59,55 @@ def test_exit_codes_are_in_the_help(run):
     text = run("--help").output
     for code in ("0", "1", "2", "3", "4", "5", "130"):
         assert f"\n  {code} " in text
+
+
+@pytest.mark.parametrize(
+    ("errors", "keep_going", "code"),
+    [
+        ([BindplugError("a")], False, 2),
+        ([MissingDependency("a")], False, 3),
+        ([SpaceMismatch("a")], False, 4),
+        ([SpaceMismatch("a"), BindplugError("b")], False, 4),
+        (["a message"], False, 2),
+        ([BindplugError("a")], True, 5),
+        ([SpaceMismatch("a"), BindplugError("b")], True, 5),
+    ],
+)
+def test_failures_end_with_the_code_of_the_first(errors, keep_going, code, capsys):
+    def work(error):
+        raise error
+
+    @clear_errors
+    def command():
+        failures = Failures(keep_going)
+        for error in errors:
+            if isinstance(error, str):
+                failures.add(error)
+            else:
+                assert failures.guard(work, error) is None
+        assert failures.guard(int, "3") == 3
+        failures.finish()
+
+    with pytest.raises(SystemExit) as end:
+        command()
+    told = capsys.readouterr().err.splitlines()
+    assert end.value.code == code
+    assert told[: len(errors)] == [f"Error: {error}" for error in errors]
+    assert len(told) == len(errors) * (1 + keep_going) + keep_going
+
+
+def test_a_prompt_that_needs_what_is_missing(run, media, monkeypatch):
+    def missing(*_, **__):
+        raise MissingDependency("no decoder; install one")
+
+    monkeypatch.setattr("bindplug.Embedder.embed", missing)
+    for command in (
+        ("embed", "--text", "a"),
+        ("detect", "--text", "a", media / "farm.png", "--no-overlay"),
+        ("generate", "--text", "a", "-o", "b"),
+    ):
+        result = run(*command)
+        assert result.exit_code == 3 and "Error: no decoder; install one" in result.stderr
 
 
 def test_usage_errors_are_one_line(run):
@@ -150,9 +199,10 @@ def test_sigterm_is_handled_as_before_afterwards():
 def test_two_runs_into_one_folder_wait_for_each_other(tmp_path, media, run):
     """While another process holds the folder, a run waits; then it finds the results there."""
     code = (
-        "import fcntl, os, sys, time\n"
-        "fd = os.open('out', os.O_RDONLY); fcntl.flock(fd, fcntl.LOCK_EX)\n"
-        "print('held', flush=True); time.sleep(1.5); open('out/farm.json', 'w').write('mine')\n"
+        "import time\n"
+        "from bindplug.storage.locks import locked\n"
+        "with locked('out'):\n"
+        "    print('held', flush=True); time.sleep(1.5); open('out/farm.json', 'w').write('mine')\n"
     )
     (tmp_path / "out").mkdir()
     other = subprocess.Popen(

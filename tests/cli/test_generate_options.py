@@ -148,15 +148,76 @@ def test_options_without_effect_and_outputs_over_inputs(run, media, tmp_path, re
     assert run("generate", "--text", "a cat", *FEW).exit_code == 0
     png = tmp_path / "bindplug-out" / "a-cat_0000.png"
     refused("generate", "--like", png, "--steps", 3, words="leave out --steps")
-    refused("generate", "--like", png, "--overwrite", words="is an input")
+    refused("generate", "--like", png, "--overwrite", words=f"would replace the input {png}")
     refused("generate", "--morph", media / "cat.wav", media / "dog.wav", "--num-images", 2,
             words="leave out --num-images")  # fmt: skip
     shutil.copy(media / "farm.png", tmp_path / "b_0000.png")
     shutil.copy(media / "cat.wav", tmp_path / "b.wav")
     refused("generate", "--audio", "b.wav", "--init-image", "b_0000.png", "-o", ".", "--overwrite",
-            words="b_0000.png: is an input")  # fmt: skip
+            words="b_0000.png: would replace the input b_0000.png")  # fmt: skip
 
 
 def test_strength_has_a_range(refused, media):
     refused("generate", "--text", "x", "--init-image", media / "farm.png", "--strength", 0,
             words="strength 0")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (("--text", "x", "--frames", 4), "--frames"),
+        (("--text", "x", "--strength", 0.5), "--strength"),
+        (("--like", "--mix", "0.5"), "--mix"),
+        (("--like", "--num-images", 2), "--num-images"),
+        (("--like", "--frames", 4), "--frames"),
+        (("--like", "--prompt", "oil"), "--prompt"),
+        (("--like", "--negative-prompt", "oil"), "--negative-prompt"),
+        (("--like", "--bank", "x.npy"), "--bank/--memory"),
+        (("--like", "--no-split"), "--split/--no-split"),
+        (("--like", "--option", "clips=all"), "--option"),
+        (("--morph", "--mix", "1,2"), "--mix"),
+        (("--morph", "--candidates", 4), "--candidates"),
+        (("--morph", "--together"), "--together"),
+    ],
+)
+def test_options_that_have_no_effect_are_named(arguments, flag, refused, media, tmp_path):
+    files = {"--like": [media / "farm.png"], "--morph": [media / "cat.wav", media / "dog.wav"]}
+    first, *others = arguments
+    refused("generate", first, *files.get(first, ()), *others, "-o", "a", words=f"out {flag}")
+
+
+def test_no_split_reaches_the_embedder(refused):
+    refused("generate", "--text", "x", "--no-split", words="--no-split is for --model local:PATH")
+
+
+def test_names_with_dots_do_not_meet(run, media, tmp_path):
+    for name, source in (("take.1", "cat"), ("take.2", "dog")):
+        shutil.copy(media / f"{source}.wav", tmp_path / f"{name}.wav")
+    result = run("generate", "--audio", "take.1.wav", "--audio", "take.2.wav", *FEW)
+    assert result.exit_code == 0, result.output
+    written = sorted(p.name for p in (tmp_path / "bindplug-out").glob("*.png"))
+    assert written == ["take.1_0000.png", "take.2_0000.png"]
+    for name in ("take.1", "take.2"):
+        metadata = json.loads((tmp_path / "bindplug-out" / f"{name}_0000.json").read_text())
+        assert metadata["prompts"] == [["audio", f"../{name}.wav"]]
+
+
+def test_options_of_the_prompts(run, media, tmp_path, refused):
+    cat = ("generate", "--audio", media / "cat.wav", *FEW)
+    for options, folder in (((), "a"), (("--option", "clips=1"), "b")):
+        assert run(*cat, *options, "-o", folder).exit_code == 0
+    a, b = (tmp_path / folder / "cat_0000.png" for folder in "ab")
+    assert json.loads(b.with_suffix(".json").read_text())["options"] == {"clips": 1}
+    assert not np.array_equal(pixels(a), pixels(b))
+    assert run("generate", "--like", b, "-o", "again").exit_code == 0
+    assert np.array_equal(pixels(b), pixels(tmp_path / "again" / "cat_0000.png"))
+    loud = ("--option", "normalize=none")
+    assert run(*cat, *loud, "-o", "c").exit_code == 0
+    assert run(*cat, "--keep-loudness", "-o", "d").exit_code == 0
+    c, d = (tmp_path / folder / "cat_0000.png" for folder in "cd")
+    assert np.array_equal(pixels(c), pixels(d))
+    assert json.loads(c.with_suffix(".json").read_text())["normalize"] == "none"
+    refused(*cat, *loud, "--keep-loudness", "-o", "e", words="leave out --keep-loudness")
+    refused(*cat, "--option", "upright=true", "-o", "e", words="audio has: channel, clips")
+    refused("generate", "--text", "x", "--option", "clips=1", words="text has: truncation")
+    refused("generate", "--imu", "x.csv", "--option", "rate=200", words="does not embed imu")

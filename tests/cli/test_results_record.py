@@ -185,3 +185,46 @@ def test_scores_are_of_the_prompt_that_is_named(run, things):
         for n in ("dog", "cat")
     )
     assert not np.array_equal(dog, cat)
+
+
+def test_a_photo_beside_the_json_of_its_own_name_is_no_result(run, things):
+    """Results written among the photos: their JSONs are not the photos' overlays."""
+    photos = things / "photos"
+    photos.mkdir()
+    Image.open(things / "a.png").save(photos / "a.png")
+    Image.open(things / "other.png").save(photos / "b.jpg")
+    asked = ("detect", "--audio", "dog.wav", "photos", "--json", "-")
+
+    def images(*more):
+        result = run(*asked, *more)
+        assert result.exit_code == 0, result.output
+        return [i["image"] for i in json.loads(result.stdout)["images"]]
+
+    both = ["photos/a.png", "photos/b.jpg"]
+    assert images("--no-overlay", "-o", "photos") == both
+    assert images("--no-overlay", "-o", "photos", "--overwrite") == both
+    Image.open(things / "other.png").save(photos / "a.png")  # edited since
+    assert images("--no-overlay", "-o", "photos", "--resume") == both
+    assert images("--no-overlay", "-o", "photos", "--threshold", 0, "--overwrite") == both
+    shutil.copy(photos / "a.png", photos / "c.png")
+    run("detect", "--audio", "dog.wav", "other.png", "a.png", "--no-overlay", "--json",
+        "photos/c.json")  # fmt: skip
+    assert images("--no-overlay") == [*both, "photos/c.png"]
+
+
+def test_overlays_timelines_and_generated_images_are_results(run, things, make_video):
+    out = things / "out"
+    film = make_video("green", seconds=1)
+    calls = (
+        ("detect", "--audio", "dog.wav", "a.png"),
+        ("detect", "--audio", "dog.wav", "--video", film),
+        ("generate", "--audio", "cat.wav", "--steps", 1, "--candidates", 1),
+    )
+    for call in calls:
+        result = run(*call, "-o", out)
+        assert result.exit_code == 0, result.output
+    Image.open(things / "other.png").save(out / "photo.png")
+    Image.open(things / "other.png").save(out / "cat_0000.jpg")  # whose JSON is another's
+    result = run("detect", "--audio", "dog.wav", "out", "--no-overlay", "--json", "-")
+    images = [i["image"] for i in json.loads(result.stdout)["images"]]
+    assert images == ["out/cat_0000.jpg", "out/photo.png"]

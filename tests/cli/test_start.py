@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from bindplug.cli import COMMANDS
+from bindplug.cli import COMMANDS, main
 
 
 def test_help_and_version_import_no_torch():
@@ -55,3 +55,14 @@ def test_plugin_that_does_not_load(run, monkeypatch):
     assert rows[0]["name"] == "broken" and "no_such_package" in rows[0]["error"]
     result = run("doctor")
     assert result.exit_code == 1 and "no_such_package" in result.stdout
+
+
+def test_no_flag_means_two_things():
+    def check(command, name):
+        flags = [flag for p in command.params for flag in (*p.opts, *p.secondary_opts)]
+        assert len(flags) == len(set(flags)), name
+        for sub in getattr(command, "commands", {}).values():
+            check(sub, f"{name} {sub.name}")
+
+    for name in COMMANDS:
+        check(main.get_command(None, name), name)

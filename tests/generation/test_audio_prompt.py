@@ -34,6 +34,10 @@ def test_the_most_confident_window(tiny, crow):
     assert len(embed_audio_prompt(tiny, (long, rate), "most-confident")) == 1
     with pytest.raises(BindplugError, match="mean, all, most_confident"):
         embed_audio_prompt(tiny, (long, rate), "loudest")
+    given = embed_audio_prompt(tiny, (long, rate), clips="all").vectors
+    assert np.array_equal(given, embed_audio_prompt(tiny, (long, rate), "all").vectors)
+    with pytest.raises(BindplugError, match="window 'all' takes all clips"):
+        embed_audio_prompt(tiny, (long, rate), "all", clips=3)
 
 
 def test_loudness_decides_only_if_asked(tiny, crow):

@@ -86,3 +86,16 @@ def test_refused(session, media):
         Recipe([cat], seed=2**63 + 1)
     with pytest.raises(BindplugError, match="'smell'"):
         Recipe([("smell", "x")])
+
+
+def test_options_of_prompts_and_of_the_embedder(session, media):
+    cat = str(media / "cat.wav")
+    recipe = Recipe([("audio", cat), ("text", "a")], options={"clips": 1}, normalize="none")
+    want = bindplug.compose([
+        (session.embedder.embed(audio=cat, clips=1), 1), (session.embedder.embed(text="a"), 1)
+    ])  # fmt: skip
+    assert np.array_equal(session.embed(recipe).vectors, want.vectors)
+    with pytest.raises(BindplugError, match="options 3; give a dictionary"):
+        Recipe([("text", "a")], options=3)
+    own = GenerationSession(generator=Plain(), device="cpu", embedder_settings={"batch_size": 3})
+    assert own.embedder.batch_size == 3

@@ -159,3 +159,12 @@ def test_a_bridge_does_not_fetch_gigabytes_by_itself():
     lost = Embedding(np.ones((1, 1024)), "openclip-vit-h-14/laion2b", "audio", ("x",))
     with pytest.raises(SpaceMismatch, match="models pull imagebind-huge"):
         bindplug.bridge.cross(lost, "tiny")
+
+
+def test_one_embedder_of_a_space_whatever_its_device_is_called():
+    embedder_of = bindplug.models.load.embedder_of
+    embedder_of.cache_clear()
+    here = bindplug.device.pick_device()
+    assert embedder_of("tiny") is embedder_of("tiny", "auto") is embedder_of("tiny", here)
+    with pytest.raises(bindplug.BindplugError, match="abacus"):
+        embedder_of("tiny", "abacus")
