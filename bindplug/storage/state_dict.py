@@ -9,20 +9,24 @@ import torch
 from ..errors import BindplugError, first_line
 
 
-def check_state(path: Path, state: dict, shapes: dict) -> None:
-    """Name the first key that is missing, not known, or of a wrong shape."""
-    for key, shape in shapes.items():
+def check_state(path: Path, state: dict, expected: dict[str, torch.Tensor]) -> None:
+    """Name the first key that is missing, of another shape than expected, or not known.
+
+    Raises:
+        BindplugError: there is one.
+    """
+    for key in [*expected, *state]:
+        problem = ""
         if key not in state:
-            raise BindplugError(f"{path}: not this model's checkpoint: no tensor {key!r}")
-        found = tuple(getattr(state[key], "shape", ()))
-        if not isinstance(state[key], torch.Tensor) or found != tuple(shape):
-            raise BindplugError(
-                f"{path}: not this model's checkpoint: {key!r} has shape {found}, "
-                f"not {tuple(shape)}"
-            )
-    for key in state:
-        if key not in shapes:
-            raise BindplugError(f"{path}: not this model's checkpoint: unknown tensor {key!r}")
+            problem = f"no tensor {key!r}"
+        elif key not in expected:
+            problem = f"unknown tensor {key!r}"
+        else:
+            found, wanted = (tuple(getattr(of[key], "shape", ())) for of in (state, expected))
+            if not isinstance(state[key], torch.Tensor) or found != wanted:
+                problem = f"{key!r} has shape {found}, not {wanted}"
+        if problem:
+            raise BindplugError(f"{path}: not this model's checkpoint: {problem}")
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,18 @@ import numpy as np
 
 from ..errors import BindplugError, MissingDependency
 from .atomic import reason, write_file
-from .safetensors_header import header_bytes
 
 FORMATS = (".safetensors", ".npy", ".parquet")
+
+
+def header_bytes(header: dict) -> bytes:
+    """The head of a .safetensors file, for writing one tensor after another, which the safetensors
+    library cannot: the length in 8 little-endian bytes, then JSON, padded so that tensors lie at
+    multiples of 8.
+    """
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
 
 
 def check_format(output: Path) -> None:
