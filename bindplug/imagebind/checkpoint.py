@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import BindplugError
-from ..storage.atomic import reason
+from ..storage.atomic import reason, write_json, writing
 from ..storage.cache_dir import cache_dir
 from ..storage.state_dict import check_state, read_state
 from . import split as parts
@@ -112,9 +110,6 @@ def save_imagebind(model: ImageBind, folder: str | Path, extra: dict | None = No
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
-    text = json.dumps({"model": model.config.to_dict(), **(extra or {})}, indent=1) + "\n"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        save_file(state, Path(scratch, WEIGHTS))
-        Path(scratch, CONFIG).write_text(text)
-        for name in (WEIGHTS, CONFIG):
-            os.replace(Path(scratch, name), folder / name)
+    with writing(folder / WEIGHTS) as file:
+        save_file(state, file.name)
+    write_json(folder / CONFIG, {"model": model.config.to_dict(), **(extra or {})})

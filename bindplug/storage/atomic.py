@@ -25,11 +25,7 @@ def reason(err: BaseException) -> str:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """A folder that can be written to, made if it is not there.
-
-    Raises:
-        BindplugError: it cannot be made or written.
-    """
+    """A folder, made if it is not there; BindplugError where it cannot be made or written to."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,27 +38,17 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def is_stream(path: str | Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether a path is written into and never replaced: a FIFO, a device, a process's own file
     descriptor such as /dev/stdout."""
-    path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    descriptor = path.is_symlink() and os.readlink(path).startswith("/proc/")
-    return (
-        descriptor
-        or os.path.realpath(path.parent).startswith("/proc/")
-        or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-    )
+    if os.path.isfile(path) or os.path.isdir(path):
+        links = (os.path.realpath(path.parent), os.readlink(path) if path.is_symlink() else "")
+        return any(link.startswith("/proc/") for link in links)
+    return os.path.exists(path)
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """
-    Raises:
-        FileExists: one of the files exists and `overwrite` is False.
-    """
+    """FileExists where one of the files exists and `overwrite` is False."""
     for path in paths:
         if path.exists() and not overwrite and not is_stream(path):
             raise FileExists(f"{path}: exists")
@@ -114,7 +100,7 @@ class PendingFile:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.target = self.scratch = None
+        self.scratch = None
         with explain(self.path):
             if is_stream(self.path):
                 self.file: IO[bytes] = _open_stream(self.path)
@@ -126,17 +112,14 @@ class PendingFile:
                 self.scratch.chmod(stat.S_IMODE(self.target.stat().st_mode))
 
     def commit(self) -> None:
-        """
-        Raises:
-            BindplugError: it cannot be written; nothing is left.
-        """
+        """BindplugError where it cannot be written, and then nothing is left."""
         try:
             with explain(self.path):
                 self.file.flush()
-                if self.scratch is not None:
+                if self.scratch:
                     os.fsync(self.file.fileno())
                 self.file.close()
-                if self.scratch is not None:
+                if self.scratch:
                     os.replace(self.scratch, self.target)
         except BaseException:
             self.discard()
@@ -145,17 +128,14 @@ class PendingFile:
     def discard(self) -> None:
         with suppress(OSError):  # a full disk refuses what is still in the buffer
             self.file.close()
-        if self.scratch is not None:
+        if self.scratch:
             self.scratch.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that is there under its name when the block ends well, and not otherwise.
-
-    Raises:
-        BindplugError: it cannot be written.
-    """
+    """A binary file that is there under its name when the block ends well, and not otherwise;
+    BindplugError where it cannot be written."""
     pending = PendingFile(path)
     try:
         with explain(pending.path):

@@ -47,7 +47,8 @@ def read_catalogue(path: Path) -> tuple[Checkpoint, ...]:
     return tuple(Checkpoint(**row) for row in json.loads(path.read_text("utf-8")))
 
 
-def _is_whole(checkpoint: Checkpoint) -> bool:
+def is_whole(checkpoint: Checkpoint) -> bool:
+    """Whether it is here with its full size."""
     path = checkpoint.path
     return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
 
@@ -75,30 +76,23 @@ def record_hash(checkpoint: Checkpoint, digest: str) -> None:
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
-    """Check size and sha256 of a checkpoint that is here.
-
-    Raises:
-        BindplugError: it is absent, or not what was published or first downloaded.
-    """
+    """Check size and sha256; BindplugError for a checkpoint that is absent, or not what was
+    published or first downloaded."""
     path = checkpoint.path
+    anew = f"run: bindplug models remove {checkpoint.name}, then pull it again"
     if not path.is_file():
         raise BindplugError(
             f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
         )
-    if not _is_whole(checkpoint):
-        raise BindplugError(
-            f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
-            f"bindplug models remove {checkpoint.name}, then pull it again"
-        )
+    if not is_whole(checkpoint):
+        size = path.stat().st_size
+        raise BindplugError(f"{path}: {size} bytes, {checkpoint.bytes} expected; {anew}")
     known, digest = known_hash(checkpoint), hash_file(path, progress)
     if not known:  # of a bindplug that did not keep it yet
         record_hash(checkpoint, digest)
     elif digest != known:
         problem = "is damaged" if checkpoint.sha256 else "is another file than first downloaded"
-        raise BindplugError(
-            f"{path}: {problem} (sha256 differs); run: "
-            f"bindplug models remove {checkpoint.name}, then pull it again"
-        )
+        raise BindplugError(f"{path}: {problem} (sha256 differs); {anew}")
 
 
 def remove(checkpoint: Checkpoint) -> bool:

@@ -10,11 +10,7 @@ from ..errors import BindplugError, first_line
 
 
 def check_state(path: Path, state: dict, expected: dict[str, torch.Tensor]) -> None:
-    """Name the first key that is missing, of another shape than expected, or not known.
-
-    Raises:
-        BindplugError: there is one.
-    """
+    """BindplugError that names the first key that is missing, of another shape, or not known."""
     for key in [*expected, *state]:
         problem = ""
         if key not in state:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency
-from .atomic import reason, write_file
+from .atomic import reason, writing
 
 FORMATS = (".safetensors", ".npy", ".parquet")
 
@@ -26,17 +27,11 @@ def header_bytes(header: dict) -> bytes:
 
 
 def check_format(output: Path) -> None:
-    """
-    Raises:
-        BindplugError: an ending that cannot be written.
-    """
+    """BindplugError for an ending that cannot be written, or that needs what is not installed."""
     if output.suffix not in FORMATS:
         raise BindplugError(f"{output}: unknown ending; choose {', '.join(FORMATS)}")
-    if output.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as err:
-            raise MissingDependency(f"{output}: needs pyarrow; run: pip install pyarrow") from err
+    if output.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise MissingDependency(f"{output}: needs pyarrow; run: pip install pyarrow")
 
 
 def write_vectors(
@@ -52,56 +47,39 @@ def write_vectors(
     Raises:
         BindplugError: the file cannot be written.
     """
-    if path.suffix == ".parquet":
-        _write_parquet(path, width, blocks, dict(metadata))
-        return
-    if path.suffix == ".npy":
-
-        def head(file):
+    strings = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    with writing(path) as file:
+        if path.suffix == ".parquet":
+            strings.pop("labels")
+            _write_parquet(file, width, blocks, metadata["labels"], strings)
+            return
+        if path.suffix == ".npy":
             shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
             np.lib.format.write_array_header_1_0(file, shape)
-
-    else:
-        tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
-        start = header_bytes({"__metadata__": _as_strings(metadata), "vectors": tensor})
-
-        def head(file):
-            file.write(start)
-
-    def write(file):
-        head(file)
+        else:
+            tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
+            file.write(header_bytes({"__metadata__": strings, "vectors": tensor}))
         for block in blocks:
             file.write(np.ascontiguousarray(block, "<f4").tobytes())
 
-    write_file(path, write)
 
-
-def _as_strings(metadata: dict) -> dict[str, str]:
-    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-
-
-def _write_parquet(path: Path, width: int, blocks: Iterator[np.ndarray], metadata: dict) -> None:
+def _write_parquet(file, width: int, blocks, labels: list[str], metadata: dict[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels = [x.encode("utf-8", "backslashreplace").decode() for x in metadata.pop("labels")]
-    schema = pa.schema(
-        [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))],
-        metadata=_as_strings(metadata),
-    )
-
-    def write(file):
-        at = 0
-        with pq.ParquetWriter(file, schema) as writer:
-            for block in blocks:
-                if len(block):
-                    flat = pa.array(np.ascontiguousarray(block).reshape(-1))
-                    vectors = pa.FixedSizeListArray.from_arrays(flat, width)
-                    column = pa.array(labels[at : at + len(block)])
-                    writer.write_table(pa.table([column, vectors], schema=schema))
-                    at += len(block)
-
-    write_file(path, write)
+    columns = [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))]
+    schema, at = pa.schema(columns, metadata=metadata), 0
+    with pq.ParquetWriter(file, schema) as writer:
+        for block in blocks:
+            if len(block):
+                flat = pa.array(np.ascontiguousarray(block).reshape(-1))
+                names = [
+                    label.encode("utf-8", "backslashreplace").decode()
+                    for label in labels[at : at + len(block)]
+                ]
+                vectors = pa.FixedSizeListArray.from_arrays(flat, width)
+                writer.write_table(pa.table([pa.array(names), vectors], schema=schema))
+                at += len(block)
 
 
 def read_metadata(path: Path) -> dict:
