@@ -84,11 +84,8 @@ def _to_metres(data: np.ndarray, unit: str | None, name: str) -> Tensor:
 
 
 def fill_holes(depth: Tensor, name: str = "depth") -> Tensor:
-    """(H, W) metres with 0 and non-finite pixels replaced, ring by ring, by their neighbours' mean.
-
-    Raises:
-        BindplugError: there are only holes.
-    """
+    """(H, W) metres with 0 and non-finite pixels replaced, ring by ring, by their neighbours' mean;
+    BindplugError where there are only holes."""
     known = torch.isfinite(depth) & (depth > 0)
     if not known.any():
         raise BindplugError(f"{name}: has no pixel with a depth")

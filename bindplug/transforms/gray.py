@@ -25,7 +25,9 @@ def load_gray(source) -> tuple[np.ndarray, str]:
 
     name = image_name(source)
     if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".npy"):
-        data = _load_npy(source, name)
+        problem = "cannot be read as a .npy array; save it again with numpy.save"
+        with open_source(source, name, ".npy array") as file, decoding(name, problem):
+            data = np.load(file, allow_pickle=False)
     elif hasattr(source, "__array__") and not isinstance(source, Image.Image):
         data = to_array(source, name)
     else:
@@ -42,11 +44,3 @@ def load_gray(source) -> tuple[np.ndarray, str]:
     if not np.isfinite(data).any():
         raise BindplugError(f"{name}: holds no finite number")
     return data, name
-
-
-def _load_npy(path, name: str) -> np.ndarray:
-    with (
-        open_source(path, name, ".npy array") as file,
-        decoding(name, "cannot be read as a .npy array; save it again with numpy.save"),
-    ):
-        return np.load(file, allow_pickle=False)

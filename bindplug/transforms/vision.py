@@ -19,17 +19,12 @@ if TYPE_CHECKING:
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 
-
 ORIENTATION = 0x0112  # EXIF tag
+_T = Image.Transpose
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # of EXIF's orientations
+    2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+    6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # of EXIF's orientations  # fmt: skip
 
 # For the whole process, since images are read in threads and `catch_warnings` is not safe there;
 # twice as many pixels still raise an error.
@@ -83,15 +78,16 @@ def open_image(source, name: str) -> Image.Image:
             image.load()
             return image
         except Image.DecompressionBombError as err:
-            problem = "too many pixels to open safely; shrink the image"
-            raise BindplugError(f"{name}: {problem}") from err
+            raise BindplugError(
+                f"{name}: too many pixels to open safely; shrink the image"
+            ) from err
         except UnidentifiedImageError as err:
-            problem = "is not an image; give a png, jpeg, webp or gif"
-            raise BindplugError(f"{name}: {problem}") from err
+            raise BindplugError(f"{name}: is not an image; give a png, jpeg, webp or gif") from err
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """An image turned by its EXIF orientation, whatever state its other tags are in."""
+    """An image turned by its EXIF orientation, whatever state its other tags are in, by which
+    Pillow's own `exif_transpose` fails."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION))
     except Exception:  # tags that cannot be read at all
