@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def check_format(output: Path) -> None:
 
 
 def write_vectors(
-    path: Path, rows: int, width: int, blocks: Iterator[np.ndarray], metadata: dict
+    path: Path, rows: int, width: int, blocks: Iterable[np.ndarray], metadata: dict
 ) -> None:
     """Write blocks of rows to a file by its ending, holding one at a time.
 
