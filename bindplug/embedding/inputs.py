@@ -43,7 +43,8 @@ def expand(modality: str, value: str) -> list[str]:
     if os.path.isdir(value):
         found = [p for p in _visible(value) if p.suffix.lower() in endings and p.is_file()]
     elif glob.has_magic(value):
-        found, what = filter(os.path.isfile, glob.glob(value, recursive=True)), "is a pattern"
+        what = "is a pattern"
+        found = [Path(p) for p in glob.glob(value, recursive=True) if os.path.isfile(p)]
     else:
         return [value]  # reported when it is read
     found = sorted(map(str, found))

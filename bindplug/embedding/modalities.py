@@ -94,13 +94,12 @@ def as_items(modality: str, value) -> Iterable:
     A list, a generator or another iterator holds several inputs, a tuple too, unless it is
     (array, rate in Hz).
     """
-    is_file = hasattr(value, "read")
     if isinstance(value, tuple):
-        has_rate = modality in ("audio", "imu", "video") and len(value) == 2
-        several = not has_rate or isinstance(value[1], (str, os.PathLike, tuple))
-        several = several or hasattr(value[1], "read")
+        second = value[-1] if len(value) == 2 and modality in ("audio", "imu", "video") else ""
+        several = isinstance(second, (str, os.PathLike, tuple)) or hasattr(second, "read")
     else:
-        several = isinstance(value, list) or (hasattr(value, "__next__") and not is_file)
+        several = isinstance(value, list) or hasattr(value, "__next__")
+        several = several and not hasattr(value, "read")  # a file is an iterator too
     return value if several else [value]
 
 
