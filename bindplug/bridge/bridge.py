@@ -24,6 +24,9 @@ KINDS = ("identity", "vocabulary", "linear", "words")
 READING = ""  # stands for the space of target models that read text: they have none
 TEMPERATURE = 0.05
 RIDGE = 0.1
+READS_NO_TEXT = (
+    "the words bridge is for target models that read text; choose vocabulary, linear or crops"
+)
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,7 @@ class Bridge:
         return by_parts(embedding, carry)
 
     def cross(self, embedding: Embedding) -> Crossing:
-        """Rows, word probabilities and vocabulary rows in one call.
-
-        Raises:
-            SpaceMismatch: the embedding is not of the source space.
-        """
+        """Rows, word probabilities and vocabulary rows in one call; errors as in `__call__`."""
         rows = None if self.kind == "words" else self(embedding)
         probabilities = self.word_probabilities(embedding) if self.words else None
         return Crossing(rows, self.words, probabilities, self.to_words)
@@ -99,7 +98,7 @@ class Bridge:
         """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
 
         Raises:
-            SpaceMismatch: the embedding is not of the source space.
+            SpaceMismatch: as in `__call__`.
             BindplugError: a bridge without words.
         """
         self._check(embedding)
@@ -139,12 +138,7 @@ class Bridge:
 
 
 class IdentityBridge(Bridge):
-    """Rows stay as they are; with words, they are compared in the one space there is.
-
-    Args:
-        space: of both sides.
-        words, to_words: as in Bridge.
-    """
+    """Rows stay as they are; with words, they are compared in the one space there is."""
 
     kind = "identity"
 
@@ -200,11 +194,7 @@ class LinearBridge(Bridge):
 
 
 class WordsBridge(Bridge):
-    """The words alone, for target models that read text.
-
-    Args:
-        words, from_words: as in Bridge.
-    """
+    """The words alone, for target models that read text."""
 
     kind = "words"
 
@@ -212,10 +202,7 @@ class WordsBridge(Bridge):
         super().__init__(source, READING, words, from_words, None, temperature)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
-        raise SpaceMismatch(
-            "the words bridge is for target models that read text; choose vocabulary, linear or "
-            "crops"
-        )
+        raise SpaceMismatch(READS_NO_TEXT)
 
 
 def top_words(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -14,6 +13,7 @@ from ..errors import BindplugError, SpaceMismatch
 from .bridge import (
     KINDS,
     READING,
+    READS_NO_TEXT,
     Bridge,
     IdentityBridge,
     LinearBridge,
@@ -27,7 +27,7 @@ DEFAULT = "vocabulary"
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
 KEPT = 32  # fitted bridges
 MAX_WORDS = 3  # that a row is put into, for target models that read
-_fitted: OrderedDict[tuple, Bridge] = OrderedDict()
+_fitted: dict[tuple, Bridge] = {}  # in the order of use
 _lock = Lock()
 
 
@@ -87,11 +87,7 @@ def fit_bridge(
         raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
     source = _embedder(source)
     target = source if kind == "words" else _embedder(target, source)
-    if kind == "identity" and source.space != target.space:
-        raise SpaceMismatch(
-            f"{source.space!r} and {target.space!r} are two spaces; "
-            "the identity bridge joins only a space with itself; choose vocabulary or linear"
-        )
+    _check_identity(kind, source.space, target.space)
     if kind == "identity" and vocabulary is None:
         return IdentityBridge(source.space)
     words = default_vocabulary() if vocabulary is None else list(vocabulary)
@@ -145,10 +141,7 @@ def choose_bridge(
         if kind == "identity" and same and not need_words:
             return IdentityBridge(space)
         if kind == "words" and space != READING:
-            raise SpaceMismatch(
-                "the words bridge is for target models that read text; choose vocabulary, linear "
-                "or crops"
-            )
+            raise SpaceMismatch(READS_NO_TEXT)
         chosen = _fit(kind, embedding, target, vocabulary)
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
@@ -205,31 +198,29 @@ def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], n
     return bridge.words, bridge.to_words
 
 
-def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
-    """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
-    own = target.word_rows is not None and vocabulary is None and kind in ("identity", DEFAULT)
-    # The linear map is no choice among words, so all of them are data for it.
-    heard = embedding.modality if kind != "linear" else None
-    if own:
-        chosen = _own_words(target, heard)
-        words = [target.words[i] for i in chosen]
-    else:
-        words = list(default_vocabulary(heard) if vocabulary is None else vocabulary)
-    source = _source(embedding, target)
-    if kind == "identity" and embedding.space != target.space:
+def _check_identity(kind: str, source: str, target: str) -> None:
+    if kind == "identity" and source != target:
         raise SpaceMismatch(
-            f"{embedding.space!r} and {target.space!r} are two spaces; "
+            f"{source!r} and {target!r} are two spaces; "
             "the identity bridge joins only a space with itself; choose vocabulary or linear"
         )
-    if own:
-        rows = np.asarray(target.word_rows)[chosen]
-        if kind == "identity":
-            return IdentityBridge(target.space, words, rows)
-        return VocabularyBridge(
-            source.space, target.space, words, word_vectors(source, words), rows
-        )
-    other = source if kind == "words" else _target_embedder(target, source)
-    return _kept(kind, source, other, words, target.templates)
+
+
+def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
+    """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
+    _check_identity(kind, embedding.space, target.space)
+    source = _source(embedding, target)
+    # The linear map is no choice among words, so all of them are data for it.
+    heard = embedding.modality if kind != "linear" else None
+    if target.word_rows is None or vocabulary is not None or kind not in ("identity", DEFAULT):
+        words = default_vocabulary(heard) if vocabulary is None else vocabulary
+        other = source if kind == "words" else _target_embedder(target, source)
+        return _kept(kind, source, other, words, target.templates)
+    chosen = _own_words(target, heard)
+    words, rows = [target.words[i] for i in chosen], np.asarray(target.word_rows)[chosen]
+    if kind == "identity":
+        return IdentityBridge(target.space, words, rows)
+    return VocabularyBridge(source.space, target.space, words, word_vectors(source, words), rows)
 
 
 def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[str]) -> Bridge:
@@ -239,21 +230,20 @@ def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[s
     if not (source.fingerprint and target.fingerprint):
         return fit_bridge(kind, source, target, words, templates)
     with _lock:
-        if key not in _fitted:
-            _fitted[key] = fit_bridge(kind, source, target, words, templates)
-            while len(_fitted) > KEPT:
-                _fitted.popitem(last=False)
-        _fitted.move_to_end(key)
-        return _fitted[key]
+        bridge = _fitted.pop(key, None) or fit_bridge(kind, source, target, words, templates)
+        _fitted[key] = bridge
+        if len(_fitted) > KEPT:
+            del _fitted[next(iter(_fitted))]
+        return bridge
 
 
 def _own_words(target: Target, modality: str | None) -> list[int]:
     """Which of a target's own words a prompt is put into: of a sound, those that sound."""
+    everything = list(range(len(target.words)))
     if modality != "audio":
-        return list(range(len(target.words)))
+        return everything
     sounding = set(default_vocabulary("audio"))
-    chosen = [i for i, word in enumerate(target.words) if word in sounding]
-    return chosen or list(range(len(target.words)))
+    return [i for i in everything if target.words[i] in sounding] or everything
 
 
 def _source(embedding: Embedding, target: Target):
