@@ -75,10 +75,8 @@ class Bridge:
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """The embedding in the target space; a sum is mapped part by part and summed there.
-
-        Raises:
-            SpaceMismatch: the embedding is not of the source space, or the target has no vectors.
-        """
+        Raises SpaceMismatch: the embedding is not of the source space, or the target has no
+        vectors."""
         self._check(embedding)
 
         def carry(e: Embedding) -> Embedding:
@@ -96,11 +94,7 @@ class Bridge:
 
     def word_probabilities(self, embedding: Embedding) -> np.ndarray:
         """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
-
-        Raises:
-            SpaceMismatch: as in `__call__`.
-            BindplugError: a bridge without words.
-        """
+        Raises SpaceMismatch: as in `__call__`; BindplugError: a bridge without words."""
         self._check(embedding)
         if not self.words:
             raise BindplugError(f"the {self.kind} bridge was fitted on no words")

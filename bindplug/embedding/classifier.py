@@ -20,10 +20,7 @@ def clip_templates() -> tuple[str, ...]:
     """CLIP's 80 ImageNet templates with "{}" for the name, as open_clip ships them.
 
     ImageBind classifies every modality by them, sounds and depth too (paper, section B.3).
-
-    Raises:
-        MissingDependency: open_clip is not installed.
-    """
+    Raises MissingDependency: open_clip is not installed."""
     of = run_path(str(open_clip_file("zero_shot_metadata.py")))  # the package would take seconds
     return tuple(template("{}") for template in of["OPENAI_IMAGENET_TEMPLATES"])
 
@@ -33,10 +30,7 @@ def read_labels(text: str) -> dict[str, list[str]]:
 
     A line is a name, or "name: one | another" with several names of which the nearest counts (as
     the paper takes "other" of NYU-D, or "person" of LLVIP).
-
-    Raises:
-        BindplugError: a file that is no text, no label, one without a name or one twice.
-    """
+    Raises BindplugError: a file that is no text, no label, one without a name or one twice."""
     try:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long for a path, or none at all

@@ -42,10 +42,7 @@ class Index:
 
     def search(self, query: Embedding, top_k: int = 10) -> list[list[tuple[str, float]]]:
         """For each row of a query its nearest files and cosines, best first; exact.
-
-        Raises:
-            SpaceMismatch: a query of another space.
-        """
+        Raises SpaceMismatch: a query of another space."""
         if query.space != self.space:
             raise SpaceMismatch(f"the index is of {self.space!r}, the query of {query.space!r}")
         out = []
@@ -61,11 +58,8 @@ def index_folder(embedder, folder: str | Path, modality: str = "image", progress
 
     The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning. Of two
     processes that index one folder the second waits.
-
-    Raises:
-        BindplugError: no such folder, no file of this modality that can be read, or a cache folder
-            that cannot be written.
-    """
+    Raises BindplugError: no such folder, no file of this modality that can be read, or a cache
+    folder that cannot be written."""
     folder = Path(folder)
     if not folder.is_dir():
         raise BindplugError(f"{folder}: is no folder; give the one to search in")

@@ -33,10 +33,7 @@ def expand(modality: str, value: str) -> list[str]:
 
     In a folder, hidden files and folders (`._x.png`, `.trash/`) are skipped and links to folders
     are not entered, so that a loop of links ends; links to files are taken.
-
-    Raises:
-        BindplugError: a folder or pattern without a file of this modality.
-    """
+    Raises BindplugError: a folder or pattern without a file of this modality."""
     if modality == "text" or os.path.isfile(value):
         return [value]
     endings, what = MODALITIES[modality].endings, "is a folder"

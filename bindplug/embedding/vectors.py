@@ -92,11 +92,7 @@ class Embedding:
 
 def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
     """All rows in order; several modalities become "mixed".
-
-    Raises:
-        SpaceMismatch: rows of two spaces.
-        BindplugError: no embedding.
-    """
+    Raises SpaceMismatch: rows of two spaces; BindplugError: no embedding."""
     if not embeddings:
         raise BindplugError("concatenate needs at least one embedding")
     _one_space(embeddings)
@@ -181,11 +177,8 @@ def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> E
 
 def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
     """The row at t in [0, 1] on the shortest arc from a row to another (Shoemake, 1985).
-
-    Raises:
-        SpaceMismatch: rows of two spaces.
-        BindplugError: not one row each, or opposite rows, between which no arc is the shortest.
-    """
+    Raises SpaceMismatch: rows of two spaces; BindplugError: not one row each, or opposite rows,
+    between which no arc is the shortest."""
     _one_space([a, b])
     if len(a) != 1 or len(b) != 1:
         raise BindplugError(f"slerp between {len(a)} and {len(b)} rows; give one each")

@@ -83,10 +83,7 @@ def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] |
 
 def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:
     """The network's sizes and everything else in a folder's `config.json`.
-
-    Raises:
-        BindplugError: the file is absent or no such configuration.
-    """
+    Raises BindplugError: the file is absent or no such configuration."""
     path = folder / CONFIG
     try:
         metadata = json.loads(path.read_text())

@@ -94,10 +94,7 @@ class ImageBindConfig:
     @classmethod
     def from_dict(cls, data: dict) -> ImageBindConfig:
         """The inverse of `to_dict`; a modality that is absent has no trunk.
-
-        Raises:
-            ValueError: a name that the configuration does not have.
-        """
+        Raises ValueError: a name that the configuration does not have."""
         sizes = {f.name: type(f.default) for f in fields(cls)[1:]}
         try:
             given = {m: sizes[m](**data[m]) for m in data if m != "embed_dim"}

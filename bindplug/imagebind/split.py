@@ -89,10 +89,7 @@ def _check_room(folder: Path, modality: str, size: int) -> None:
 
 def verify_parts(path: Path) -> list[str]:
     """The trunks whose parts are here; damaged ones are deleted, to be written again on use.
-
-    Raises:
-        BindplugError: a part was damaged.
-    """
+    Raises BindplugError: a part was damaged."""
     folder = derived_folder(path)
     index = _index(folder)
     for modality, known in index.items():

@@ -43,11 +43,8 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
 @lru_cache(maxsize=4)
 def embedder_of(space: str, device: str = "auto") -> Embedder:
     """An installed embedder of a space; the last four are kept.
-
-    Raises:
-        SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
-            downloaded for a bridge that nobody may have meant.
-    """
+    Raises SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are
+    not downloaded for a bridge that nobody may have meant."""
     known = []
     for name, found in plugins_of("bindplug.embedders"):
         if found.space == space:

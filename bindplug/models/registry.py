@@ -31,11 +31,8 @@ def kind_of(group: str) -> str:
 
 def plugin(group: str, name: str) -> Plugin:
     """Load one plugin's description.
-
-    Raises:
-        BindplugError: no plugin of that name.
-        MissingDependency: it is there and cannot be imported.
-    """
+    Raises BindplugError: no plugin of that name; MissingDependency: it is there and cannot be
+    imported."""
     found, kind = discover(group), kind_of(group)
     if name not in found:
         known = ", ".join(found) or "none is installed"

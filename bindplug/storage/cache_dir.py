@@ -47,10 +47,7 @@ def hub_access() -> Iterator[None]:
 
     For libraries that take no `local_files_only`: the hub reads HF_HUB_OFFLINE once, when it is
     imported, so its constant is set for the block. Applies to the whole process.
-
-    Raises:
-        BindplugError: offline, and a file is not in the hub's cache.
-    """
+    Raises BindplugError: offline, and a file is not in the hub's cache."""
     if not is_offline():
         yield
         return

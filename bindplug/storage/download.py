@@ -29,10 +29,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     An interrupted download goes on where it stopped. Several processes may ask at once: one
     fetches, the others wait. The file appears under its name only when size and sha256 are right;
     where no sha256 is published, that of the first download on this machine counts.
-
-    Raises:
-        BindplugError: offline, too little disk, no connection, or not the file it should be.
-    """
+    Raises BindplugError: offline, too little disk, no connection, or not the file it should be."""
     path = checkpoint.path
     if is_whole(checkpoint):
         return path

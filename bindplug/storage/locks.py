@@ -22,10 +22,7 @@ def locked(path: str | Path) -> Iterator[None]:
 
     The lock itself lies in the system's folder for temporary files and goes with its process, so
     nothing is left beside the file and no dead process holds it. It is not reentrant.
-
-    Raises:
-        BindplugError: no lock can be had.
-    """
+    Raises BindplugError: no lock can be had."""
     from filelock import FileLock, Timeout
 
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:24]

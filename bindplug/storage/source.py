@@ -48,10 +48,7 @@ def open_source(source, name: str, what: str) -> Iterator[BinaryIO]:
     """A seekable binary file at its start, of a path or of a binary file object.
 
     Pipes and streams that cannot seek are read into memory. A file object stays open.
-
-    Raises:
-        BindplugError: absent, a folder, empty, unreadable, closed, in text mode, or no file.
-    """
+    Raises BindplugError: absent, a folder, empty, unreadable, closed, in text mode, or no file."""
     if isinstance(source, (str, os.PathLike)):
         check_file(source, name, what)
         try:

@@ -27,10 +27,7 @@ def check_state(path: Path, state: dict, expected: dict[str, torch.Tensor]) -> N
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.safetensors` or `torch.save` file, memory-mapped; nothing is unpickled.
-
-    Raises:
-        BindplugError: the file is absent, cut short, or holds more than tensors.
-    """
+    Raises BindplugError: the file is absent, cut short, or holds more than tensors."""
     path = Path(path)
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")

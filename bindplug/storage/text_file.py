@@ -13,10 +13,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 def read_text(path: str | Path) -> str:
     """A text file's content without a byte order mark; line ends as they are.
-
-    Raises:
-        BindplugError: a file that cannot be read, or that is no text.
-    """
+    Raises BindplugError: a file that cannot be read, or that is no text."""
     try:
         data = Path(path).read_bytes()
         text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")

@@ -86,10 +86,7 @@ def read_metadata(path: Path) -> dict:
     """What `write_vectors` was given as metadata, and `rows` and `width` of the vectors.
 
     `labels` (where kept) and `errors` are lists; other entries are strings.
-
-    Raises:
-        BindplugError: it is no .safetensors or .parquet file of vectors.
-    """
+    Raises BindplugError: it is no .safetensors or .parquet file of vectors."""
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -115,10 +112,7 @@ def read_metadata(path: Path) -> dict:
 
 def map_vectors(path: Path) -> np.ndarray:
     """(N, D) float32, the `vectors` of a .safetensors of any float dtype; float32 is memory-mapped.
-
-    Raises:
-        BindplugError: it is no file of embeddings.
-    """
+    Raises BindplugError: it is no file of embeddings."""
     from safetensors import safe_open
 
     try:

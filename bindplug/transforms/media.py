@@ -25,11 +25,8 @@ def open_media(source, name: str, kind: str):
 
     The origin is the time stamp, in seconds, at which the earliest stream starts: recordings of
     broadcasts and cuts seldom start at 0.
-
-    Raises:
-        BindplugError: absent, no media file, without such a stream, or damaged, also while it is
-            being read inside the block.
-    """
+    Raises BindplugError: absent, no media file, without such a stream, or damaged, also while it is
+    being read inside the block."""
     import av
 
     with open_source(source, name, "media file") as file, ExitStack() as stack:
@@ -71,10 +68,7 @@ def frame_rate(source) -> Fraction:
 
 def count_frames(source, name: str) -> tuple[int, float]:
     """Frames, by the packets that are shown, since headers often lie; and the average rate in Hz.
-
-    Raises:
-        BindplugError: as in `open_media`, or no frames.
-    """
+    Raises BindplugError: as in `open_media`, or no frames."""
     with open_media(source, name, "video") as (container, stream, _):
         count = sum(
             1 for p in container.demux(stream) if p.size and not (p.is_corrupt or p.is_discard)
@@ -168,10 +162,7 @@ def sound_windows(source, name: str, seconds: float) -> Iterator[tuple[np.ndarra
 
 def decode_soundtrack(source, name: str) -> tuple[np.ndarray, int]:
     """The first audio stream: ((C, n) float32, rate in Hz).
-
-    Raises:
-        BindplugError: as in `open_media`, or no samples.
-    """
+    Raises BindplugError: as in `open_media`, or no samples."""
     blocks = list(sound_blocks(source, name))
     if not blocks:
         raise BindplugError(f"{name}: its sound holds no samples")

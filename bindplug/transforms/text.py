@@ -22,10 +22,7 @@ PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{
 
 def open_clip_file(name: str) -> Path:
     """A file of the open_clip package, found without importing the package (which is slow).
-
-    Raises:
-        MissingDependency: open_clip is not installed.
-    """
+    Raises MissingDependency: open_clip is not installed."""
     spec = find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependency("open_clip is not installed; run: pip install open_clip_torch")

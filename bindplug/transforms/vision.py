@@ -67,10 +67,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
 
 def open_image(source, name: str) -> Image.Image:
     """A decoded PIL image of a path or file object.
-
-    Raises:
-        BindplugError: absent, not an image, damaged, or of more than about 179 Mpx.
-    """
+    Raises BindplugError: absent, not an image, damaged, or of more than about 179 Mpx."""
     problem = "cannot be read as an image; it may be cut short or not an image"
     with open_source(source, name, "image") as file, decoding(name, problem):
         try:
