@@ -62,8 +62,7 @@ class Cache:
                 try:
                     return self._connection().execute(sql, values).fetchone()
                 except sqlite3.DatabaseError as err:
-                    code = getattr(err, "sqlite_errorcode", 0) & 0xFF
-                    if code not in DAMAGED or not self._is_ours():
+                    if getattr(err, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
                         raise
                     self._renew(err)
                     return self._connection().execute(sql, values).fetchone()
@@ -72,15 +71,14 @@ class Cache:
                 f"{self.path}: cannot be used as an embedding cache ({err}); choose another"
             ) from err
 
-    def _is_ours(self) -> bool:
-        with self.path.open("rb") as file:
-            return file.read(72)[68:] == APPLICATION.to_bytes(4, "big")
-
     def _renew(self, err: Exception) -> None:
+        with self.path.open("rb") as file:
+            if file.read(72)[68:] != APPLICATION.to_bytes(4, "big"):  # not ours to replace
+                raise err
         log.warning("%s: is damaged (%s); it is made anew", self.path, err)
         for ending in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-        os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        os.replace(self.path, f"{self.path}.damaged")
         self._db = None
 
     def key(self, modality: str, item, settings: str) -> str | None:

@@ -203,7 +203,4 @@ def top_words(
     words: Sequence[str], probabilities: np.ndarray, top: int
 ) -> list[list[tuple[str, float]]]:
     """For each row of (N, W) probabilities its `top` words, most probable first."""
-    order = np.argsort(-probabilities, axis=1)[:, :top]
-    return [
-        [(words[i], float(p[i])) for i in row] for row, p in zip(order, probabilities, strict=True)
-    ]
+    return [[(words[i], float(row[i])) for i in np.argsort(-row)[:top]] for row in probabilities]

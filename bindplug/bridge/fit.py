@@ -174,9 +174,9 @@ def to_words(
     """
     if embedding.modality == "text" and not any(embedding.parts):
         return [[(label, 1.0)] for label in embedding.labels]
-    rows = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
+    chosen = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
     out = []
-    for i, row in enumerate(rows.explain(embedding, MAX_WORDS)):
+    for i, row in enumerate(chosen.explain(embedding, MAX_WORDS)):
         if embedding.modality == "text" and not embedding.parts[i]:
             out.append([(embedding.labels[i], 1.0)])
             continue

@@ -101,13 +101,10 @@ def read_metadata(path: Path) -> dict:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
                 rows, width = file.get_slice("vectors").get_shape()
-        metadata = {**metadata, "rows": rows, "width": width}
-        for key in ("labels", "errors"):
-            if key in metadata:
-                metadata[key] = json.loads(metadata[key])
+        lists = {key: json.loads(metadata[key]) for key in ("labels", "errors") if key in metadata}
+        return {**metadata, **lists, "rows": rows, "width": width}
     except Exception as err:  # safetensors and pyarrow raise many kinds for a foreign file
         raise BindplugError(f"{path}: is no file of embeddings ({reason(err)})") from err
-    return metadata
 
 
 def map_vectors(path: Path) -> np.ndarray:

@@ -10,7 +10,6 @@ import logging
 import math
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,13 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import AudioConfig
 from ..storage.source import decoding, open_source, reopenable, source_name, to_array
 from .clips import CLIP_SECONDS, clip_count, spread
 from .media import decode_soundtrack
 from .resampling import RATE, resample
-
-if TYPE_CHECKING:
-    from ..imagebind.config import AudioConfig
 
 log = logging.getLogger("bindplug")
 

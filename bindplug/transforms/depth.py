@@ -10,18 +10,14 @@ them and stay below it on NYU-D.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import DepthConfig
 from .gray import load_gray
-
-if TYPE_CHECKING:
-    from ..imagebind.config import DepthConfig
 
 UNITS = ("metres", "millimetres", "sunrgbd")
 NEAR, FAR = 0.01, 50.0  # metres

@@ -11,18 +11,15 @@ import csv
 import io
 import math
 import os
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import IMUConfig
 from ..storage.source import decoding, open_source, source_name, to_array
 from .clips import clip_count, spread
-
-if TYPE_CHECKING:
-    from ..imagebind.config import IMUConfig
 
 RATE = 400  # Hz
 ACCELERATION = {"m/s2": 1.0, "g": 9.80665}

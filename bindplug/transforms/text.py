@@ -7,15 +7,12 @@ import html
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError, MissingDependency
-
-if TYPE_CHECKING:
-    from ..imagebind.config import TextConfig
+from ..imagebind.config import TextConfig
 
 PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 

@@ -6,19 +6,15 @@ gray values in [0, 1] and no normalisation, 55.2 % with one (ImageBind PR 73); s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import ThermalConfig
 from .gray import load_gray
 from .vision import resize_and_crop
-
-if TYPE_CHECKING:
-    from ..imagebind.config import ThermalConfig
 
 
 def transform_thermal(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
 from ..storage.source import reopenable, source_name, to_array
 from .clips import CLIP_SECONDS, clip_count, spread
 from .media import count_frames, pick_frames
 from .vision import normalise
-
-if TYPE_CHECKING:
-    from ..imagebind.config import VisionConfig
 
 CLIPS = 5
 

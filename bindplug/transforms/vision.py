@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +10,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
 from ..storage.source import decoding, open_source, source_name, to_array
-
-if TYPE_CHECKING:
-    from ..imagebind.config import VisionConfig
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
