@@ -88,62 +88,53 @@ def _open_stream(path: Path) -> IO[bytes]:
             time.sleep(0.05)
 
 
-class PendingFile:
-    """A binary file beside its target, renamed over it by `commit` and deleted by `discard`.
-
-    A link is followed, a stream (`is_stream`) is written into directly. New files have the mode
-    that the umask gives, replaced ones keep theirs.
-
-    Attributes:
-        file: open for writing; `file.name` is its path, for libraries that open files themselves.
-    """
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.scratch = None
-        with explain(self.path):
-            if is_stream(self.path):
-                self.file: IO[bytes] = _open_stream(self.path)
-                return
-            self.target = Path(os.path.realpath(self.path))
-            self.scratch = self.target.with_name(f".{secrets.token_hex(8)}.part")
-            self.file = self.scratch.open("xb")
-            with suppress(FileNotFoundError):
-                self.scratch.chmod(stat.S_IMODE(self.target.stat().st_mode))
-
-    def commit(self) -> None:
-        """BindplugError where it cannot be written, and then nothing is left."""
-        try:
-            with explain(self.path):
-                self.file.flush()
-                if self.scratch:
-                    os.fsync(self.file.fileno())
-                self.file.close()
-                if self.scratch:
-                    os.replace(self.scratch, self.target)
-        except BaseException:
-            self.discard()
-            raise
-
-    def discard(self) -> None:
-        with suppress(OSError):  # a full disk refuses what is still in the buffer
-            self.file.close()
-        if self.scratch:
-            self.scratch.unlink(missing_ok=True)
-
-
 @contextmanager
 def writing(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that is there under its name when the block ends well, and not otherwise;
-    BindplugError where it cannot be written."""
-    pending = PendingFile(path)
-    try:
-        with explain(pending.path):
-            yield pending.file
-    except BaseException:
-        pending.discard()
-        raise
-    pending.commit()
+    `file.name` is a path, for libraries that open files themselves.
+
+    A link is followed, a stream (`is_stream`) is written into directly. New files have the mode
+    that the umask gives, replaced ones keep theirs. Raises BindplugError: it cannot be written.
+    """
+    path = Path(path)
+    with explain(path):
+        if is_stream(path):
+            with _open_stream(path) as file:
+                yield file
+            return
+        target = Path(os.path.realpath(path))
+        scratch = target.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with scratch.open("xb") as file:
+                with suppress(FileNotFoundError):
+                    scratch.chmod(stat.S_IMODE(target.stat().st_mode))
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+class PendingFile:
+    """`writing` for a file that is not finished in one block.
+
+    Attributes:
+        file: open for writing.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path, self._block = Path(path), writing(path)
+        self.file = self._block.__enter__()
+
+    def commit(self) -> None:
+        self._block.__exit__(None, None, None)
+
+    def discard(self) -> None:
+        """Leave nothing, also after an error; does nothing after `commit`."""
+        with suppress(BindplugError):  # a full disk refuses what is still in the buffer
+            self._block.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
