@@ -189,11 +189,10 @@ def to_words(
 def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], np.ndarray]:
     """All words that a region can be named with by default, and their rows in the target space.
 
-    The target's own vocabulary where it has one, else the shipped one.
-    """
+    The target's own vocabulary where it has one, else the shipped one."""
     if target.word_rows is not None:
         return target.words, unit(target.word_rows)
-    embedder = _target_embedder(target, _source(embedding, target))
+    embedder = target.embedder or _embedder(target.space, _source(embedding, target))
     bridge = _kept("identity", embedder, embedder, default_vocabulary(), target.templates)
     return bridge.words, bridge.to_words
 
@@ -214,9 +213,12 @@ def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
     heard = embedding.modality if kind != "linear" else None
     if target.word_rows is None or vocabulary is not None or kind not in ("identity", DEFAULT):
         words = default_vocabulary(heard) if vocabulary is None else vocabulary
-        other = source if kind == "words" else _target_embedder(target, source)
+        other = source if kind == "words" else target.embedder or _embedder(target.space, source)
         return _kept(kind, source, other, words, target.templates)
-    chosen = _own_words(target, heard)
+    # Of the target's own words, a sound is put into those that sound.
+    sounding = set(default_vocabulary("audio") if heard == "audio" else target.words)
+    chosen = [i for i, word in enumerate(target.words) if word in sounding]
+    chosen = chosen or list(range(len(target.words)))
     words, rows = [target.words[i] for i in chosen], np.asarray(target.word_rows)[chosen]
     if kind == "identity":
         return IdentityBridge(target.space, words, rows)
@@ -237,34 +239,18 @@ def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[s
         return bridge
 
 
-def _own_words(target: Target, modality: str | None) -> list[int]:
-    """Which of a target's own words a prompt is put into: of a sound, those that sound."""
-    everything = list(range(len(target.words)))
-    if modality != "audio":
-        return everything
-    sounding = set(default_vocabulary("audio"))
-    return [i for i in everything if target.words[i] in sounding] or everything
-
-
 def _source(embedding: Embedding, target: Target):
     """The embedder of an embedding's space."""
-    if embedding.embedder is not None:
-        return embedding.embedder
-    if target.embedder is not None and target.embedder.space == embedding.space:
-        return target.embedder
-    return _embedder(embedding.space, target.embedder)
-
-
-def _target_embedder(target: Target, source):
-    if target.embedder is not None:
-        return target.embedder
-    return source if source.space == target.space else _embedder(target.space, source)
+    return embedding.embedder or _embedder(embedding.space, target.embedder)
 
 
 def _embedder(space, beside=None):
-    """An embedder as it is, or one of that space, on the device of the one beside it."""
+    """An embedder as it is; of a space's name, the one beside it where it has that space, else an
+    installed one, on the same device."""
     if not isinstance(space, str):
         return space
+    if beside is not None and beside.space == space:
+        return beside
     from ..models.load import embedder_of
 
     return embedder_of(space, getattr(beside, "device", "auto"))

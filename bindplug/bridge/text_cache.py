@@ -29,8 +29,7 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
     """(N, D) unit vectors of texts; looked up where the same network has encoded the same texts.
 
     An interrupted encoding goes on. An embedder without a `fingerprint`, or a cache that cannot be
-    written, only means that nothing is kept.
-    """
+    written, only means that nothing is kept."""
     try:
         folder = embedder.fingerprint and cache_folder("words")
     except BindplugError:

@@ -113,8 +113,7 @@ class ZeroShot:
         """(N, C) float64, rows sum to 1: softmax(s_text * s_modality * cosine).
 
         s are the network's own logit scales: the product of scaled outputs, as the reference's
-        example computes it.
-        """
+        example computes it."""
         scale = self.embedder.logit_scale("text")
         if embedding.modality in self.embedder.modalities:
             scale *= self.embedder.logit_scale(embedding.modality)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Report:
 def part_size(embedder) -> int:
     """Inputs a part: whole batches of the embedder, at least CHUNK inputs."""
     batch = getattr(embedder, "batch_size", CHUNK)
-    return -(-CHUNK // batch) * batch
+    return math.ceil(CHUNK / batch) * batch
 
 
 def shard_of(items: list, shard: tuple[int, int], unit: int = CHUNK) -> list:

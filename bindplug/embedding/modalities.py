@@ -92,8 +92,7 @@ def as_items(modality: str, value) -> Iterable:
     """One input or several as an iterable of inputs.
 
     A list, a generator or another iterator holds several inputs, a tuple too, unless it is
-    (array, rate in Hz).
-    """
+    (array, rate in Hz)."""
     if isinstance(value, tuple):
         second = value[-1] if len(value) == 2 and modality in ("audio", "imu", "video") else ""
         several = isinstance(second, (str, os.PathLike, tuple)) or hasattr(second, "read")

@@ -162,8 +162,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
 
 def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
     """`carry`, a map of one space to another, of every row; of a sum, sum_i w_i carry(x_i). A
-    softmax over words of the sum itself would find the word that lies between its parts.
-    """
+    softmax over words of the sum itself would find the word that lies between its parts."""
     out = carry(embedding)
     if not any(embedding.parts):
         return out

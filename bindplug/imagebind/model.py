@@ -42,8 +42,7 @@ class SelectToken(nn.Module):
 class TextHead(nn.Module):
     """(B, L, W) tokens and (B, L) int64 ids to (B, embed_dim): the projected end-of-text token.
 
-    It is the first token with the largest id.
-    """
+    It is the first token with the largest id."""
 
     def __init__(self, width: int, embed_dim: int):
         super().__init__()

@@ -56,8 +56,7 @@ class PositionTable(nn.Module):
         """(1, 1 + count, width) positions of the class token and `count` patches of a square image.
 
         Another count than the table's is interpolated (bicubic), as the reference does; ValueError
-        where one of the two is no square.
-        """
+        where one of the two is no square."""
         table = self.pos_embed
         known = table.shape[1] - 1
         if count == known:
@@ -152,8 +151,7 @@ class IMUStem(nn.Module):
 class TextStem(nn.Module):
     """(B, context_length) int64 token ids to (B, context_length, width); no class token.
 
-    `mask` is the causal attention mask, (context_length, context_length), 0 and -inf.
-    """
+    `mask` is the causal attention mask, (context_length, context_length), 0 and -inf."""
 
     def __init__(self, c: TextConfig):
         super().__init__()

@@ -18,8 +18,7 @@ class Attention(nn.MultiheadAttention):
     """Multi-head self-attention, (B, L, W) to (B, L, W).
 
     `bias_kv` appends one learnt key and value to every sequence. `mask` is added to the (L, L)
-    logits.
-    """
+    logits."""
 
     def __init__(self, width: int, heads: int, bias_kv: bool = False):
         super().__init__(width, heads, batch_first=True)

@@ -94,8 +94,7 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
     `file.name` is a path, for libraries that open files themselves.
 
     A link is followed, a stream (`is_stream`) is written into directly. New files have the mode
-    that the umask gives, replaced ones keep theirs. Raises BindplugError: it cannot be written.
-    """
+    that the umask gives, replaced ones keep theirs. Raises BindplugError: it cannot be written."""
     path = Path(path)
     with explain(path):
         if is_stream(path):

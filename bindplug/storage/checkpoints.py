@@ -54,7 +54,7 @@ def is_whole(checkpoint: Checkpoint) -> bool:
 
 
 def hash_record(checkpoint: Checkpoint) -> Path:
-    """Where the sha256 of the first download is kept, where none is published."""
+    """Where the sha256 of a first download is kept, where none is published; outlives `remove`."""
     return cache_dir() / "hashes" / f"{checkpoint.name}.sha256"
 
 
@@ -70,9 +70,10 @@ def known_hash(checkpoint: Checkpoint) -> str:
 
 
 def record_hash(checkpoint: Checkpoint, digest: str) -> None:
-    """Keep the sha256 of a first download; it outlives `remove`."""
-    hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
-    write_file(hash_record(checkpoint), lambda f: f.write(digest.encode()))
+    """Keep the sha256 of a first download."""
+    record = hash_record(checkpoint)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_file(record, lambda f: f.write(digest.encode()))
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:

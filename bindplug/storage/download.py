@@ -145,8 +145,7 @@ class _Download:
         """One request for the bytes from `have` on.
 
         Of all bytes, where the server has another release by now, or where nothing could tell:
-        neither its ETag or date was kept, nor is a sha256 published.
-        """
+        neither its ETag or date was kept, nor is a sha256 published."""
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import Request, urlopen

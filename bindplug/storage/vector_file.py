@@ -19,8 +19,7 @@ FORMATS = (".safetensors", ".npy", ".parquet")
 def header_bytes(header: dict) -> bytes:
     """The head of a .safetensors file, for writing one tensor after another, which the safetensors
     library cannot: the length in 8 little-endian bytes, then JSON, padded so that tensors lie at
-    multiples of 8.
-    """
+    multiples of 8."""
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text

@@ -37,8 +37,7 @@ FULL_SCALE = 8.0  # beyond it, floating-point samples are no sound in [-1, 1]
 def transform_audio(source, config: AudioConfig) -> Tensor:
     """One sound to (3, 1, mel_bins, frames) float32, clips spread evenly over its length.
 
-    Arguments and errors as in `distinct_clips`, which is what embedders use.
-    """
+    Arguments and errors as in `distinct_clips`, which is what embedders use."""
     name = source_name(source, "audio array")
     return log_mel_clips(pick_channel(*load_audio(source), "first", name), config, CLIPS, name)
 
@@ -86,8 +85,7 @@ def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
     """(C, n) at `rate` Hz to 16 kHz: (C, n) whose first channel is the one to use.
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
-    first is silent and another is not. "loudest" and "mix" give (1, n).
-    """
+    first is silent and another is not. "loudest" and "mix" give (1, n)."""
     if channel not in ("first", "loudest", "mix"):
         raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
     if channel == "mix":
@@ -212,8 +210,7 @@ def _full_scale(data: np.ndarray) -> np.ndarray:
 def clip_bounds(samples: int, clips: int) -> list[tuple[int, int]]:
     """Sample ranges at 16 kHz of clips of 2 s, the first at the start, the last at the end.
 
-    Starts are cut, not rounded, to samples; a sound under 2 s gives equal clips from 0.
-    """
+    Starts are cut, not rounded, to samples; a sound under 2 s gives equal clips from 0."""
     starts = spread(samples / RATE - CLIP_SECONDS, clips)
     return [(int(s * RATE), int((s + CLIP_SECONDS) * RATE)) for s in starts]
 
@@ -258,8 +255,7 @@ def fbank(wave: Tensor, bins: int) -> Tensor:
     """(n,) at 16 kHz to natural-log mel energies (frames, bins), as Kaldi's fbank.
 
     25 ms frames each 10 ms, whole frames only, mean removed, pre-emphasis 0.97, symmetric Hann
-    window (the paper says Hamming, the released code uses Hann), power spectrum, no dither.
-    """
+    window (the paper says Hamming, the released code uses Hann), power spectrum, no dither."""
     frames = wave.unfold(0, FRAME, HOP)
     frames = frames - frames.mean(dim=1, keepdim=True)
     previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)

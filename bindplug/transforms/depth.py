@@ -97,9 +97,7 @@ def fill_holes(depth: Tensor, name: str = "depth") -> Tensor:
 
 def resize_square(x: Tensor, size: int) -> Tensor:
     """(H, W) to (1, size, size): short side to `size`, bilinear as a tensor, central square."""
-    height, width = x.shape
-    short = min(height, width)
-    shape = tuple(size if n == short else int(size * n / short) for n in (height, width))
+    shape = [int(size * n / min(x.shape)) if n > min(x.shape) else size for n in x.shape]
     x = F.interpolate(x[None, None], shape, mode="bilinear", align_corners=False)[0]
     top, left = (round((n - size) / 2) for n in shape)
     return x[:, top : top + size, left : left + size]

@@ -46,8 +46,7 @@ def frames(source, name: str) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds, (H, W, 3) uint8 RGB) of each frame, upright; errors as in `open_media`.
 
     Seconds count from the start of the file's earliest stream and never go back: where a joined
-    file starts anew, they go on. H and W may change on the way.
-    """
+    file starts anew, they go on. H and W may change on the way."""
     with open_media(source, name, "video") as (container, stream, origin):
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         shift, last = -origin, 0.0
@@ -83,8 +82,7 @@ def pick_frames(source, name: str, wanted: set[int]) -> tuple[dict[int, np.ndarr
     """Some frames by number, each (H, W, 3) uint8 RGB as stored, and how many were decoded.
 
     Fewer are given where fewer decode: a stream that starts between key frames has packets that
-    give none. Errors as in `open_media`.
-    """
+    give none. Errors as in `open_media`."""
     found, count = {}, 0
     with open_media(source, name, "video") as (container, stream, _):
         for frame in container.decode(stream):

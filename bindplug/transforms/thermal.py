@@ -34,14 +34,12 @@ def transform_thermal(
     data, name = load_gray(source)
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
-    if data.dtype == np.uint8 and span is None:
-        gray = data
-    else:
+    gray = data
+    if data.dtype != np.uint8 or span is not None:
         low, high = np.percentile(data, (1, 99)) if span is None else span
-        if not low < high:
-            if span is not None:
-                raise BindplugError(f"span {span!r}; the first number has to be the smaller")
-            high = low + 1  # an image of one temperature is black
-        gray = (255 * ((data.astype(np.float64) - low) / (high - low)).clip(0, 1)).round()
+        if not low < high and span is not None:
+            raise BindplugError(f"span {span!r}; the first number has to be the smaller")
+        width = high - low or 1  # an image of one temperature is black
+        gray = (255 * ((data.astype(np.float64) - low) / width).clip(0, 1)).round()
     image = resize_and_crop(Image.fromarray(np.asarray(gray, dtype=np.uint8)), config.image_size)
     return torch.from_numpy(np.array(image)).float()[None] / 255
