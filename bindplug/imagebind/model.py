@@ -28,15 +28,11 @@ STEMS = {
 }
 
 
-class SelectToken(nn.Module):
-    """(B, L, W) tokens to (B, W): the token at `index`."""
-
-    def __init__(self, index: int):
-        super().__init__()
-        self.index = index
+class ClassToken(nn.Module):
+    """(B, L, W) tokens to (B, W): the first one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, self.index]
+        return x[:, 0]
 
 
 class TextHead(nn.Module):
@@ -89,7 +85,7 @@ def _trunk(modality: str, c) -> Transformer:
 def _head(modality: str, width: int, embed_dim: int) -> nn.Module:
     if modality == "text":
         return TextHead(width, embed_dim)
-    layers = [nn.LayerNorm(width, eps=1e-6), SelectToken(0)]
+    layers = [nn.LayerNorm(width, eps=1e-6), ClassToken()]
     if modality == "imu":
         layers.append(nn.Dropout(0.5))
     return nn.Sequential(*layers, nn.Linear(width, embed_dim, bias=False))

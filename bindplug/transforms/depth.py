@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import DepthConfig
-from .gray import load_gray
+from .vision import load_gray
 
 UNITS = ("metres", "millimetres", "sunrgbd")
 NEAR, FAR = 0.01, 50.0  # metres

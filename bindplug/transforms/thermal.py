@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import ThermalConfig
-from .gray import load_gray
-from .vision import resize_and_crop
+from .vision import load_gray, resize_and_crop
 
 
 def transform_thermal(
