@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Crossing:
     word_rows: np.ndarray | None = None
 
 
+@dataclass(eq=False, repr=False)
 class Bridge:
     """A map from the space `source` into the space `target`. Subclasses define `_map`, `_cosines`.
 
@@ -57,21 +59,18 @@ class Bridge:
         temperature: of the softmax over words.
     """
 
-    kind = ""
+    source: str
+    target: str
+    words: Sequence[str] = ()
+    from_words: np.ndarray | None = None
+    to_words: np.ndarray | None = None
+    temperature: float = TEMPERATURE
+    kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        source: str,
-        target: str,
-        words: Sequence[str] = (),
-        from_words: np.ndarray | None = None,
-        to_words: np.ndarray | None = None,
-        temperature: float = TEMPERATURE,
-    ):
-        self.source, self.target, self.words = source, target, tuple(words)
-        self.from_words = None if from_words is None else unit(from_words)
-        self.to_words = None if to_words is None else unit(to_words)
-        self.temperature = temperature
+    def __post_init__(self):
+        self.words = tuple(self.words)
+        self.from_words = None if self.from_words is None else unit(self.from_words)
+        self.to_words = None if self.to_words is None else unit(self.to_words)
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """The embedding in the target space; a sum is mapped part by part and summed there.

@@ -120,11 +120,10 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     repo, _, revision = name.partition("@")
     try:
         with hub_access():
+            wanted = revision or recorded_commit(repo)
+            patterns = ["config.json", "model.safetensors", "imagebind_huge.pth"]
             folder = snapshot_download(
-                repo,
-                revision=revision or recorded_commit(repo),
-                allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
-                local_files_only=is_offline(),
+                repo, revision=wanted, allow_patterns=patterns, local_files_only=is_offline()
             )
     except Exception as err:  # the hub raises many kinds
         raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
