@@ -32,40 +32,27 @@ READS_NO_TEXT = (
 
 @dataclass(frozen=True)
 class Crossing:
-    """What N rows become on the other side of a bridge.
+    """What N rows become on the other side of a bridge."""
 
-    Attributes:
-        rows: the embedding in the target space; None for the words bridge.
-        words: the vocabulary, W words or none.
-        word_probabilities: (N, W) float32, rows sum to 1; None without words.
-        word_rows: (W, E) the words' unit vectors in the target space, or None.
-    """
-
-    rows: Embedding | None
-    words: tuple[str, ...] = ()
-    word_probabilities: np.ndarray | None = None
-    word_rows: np.ndarray | None = None
+    rows: Embedding | None  # in the target space; None for the words bridge
+    words: tuple[str, ...] = ()  # the vocabulary, W words or none
+    word_probabilities: np.ndarray | None = (
+        None  # (N, W) float32, rows sum to 1; None without words
+    )
+    word_rows: np.ndarray | None = None  # (W, E) the words' unit vectors in the target space
 
 
 @dataclass(eq=False, repr=False)
 class Bridge:
-    """A map from the space `source` into the space `target`. Subclasses define `_map`, `_cosines`.
-
-    Attributes:
-        kind: one of KINDS.
-        words: the vocabulary, W words or none.
-        from_words: (W, D) their unit vectors in the source space, or None.
-        to_words: (W, E) their unit vectors in the target space, or None.
-        temperature: of the softmax over words.
-    """
+    """A map from the space `source` into `target`; subclasses define `_map` and `_cosines`."""
 
     source: str
     target: str
-    words: Sequence[str] = ()
-    from_words: np.ndarray | None = None
-    to_words: np.ndarray | None = None
-    temperature: float = TEMPERATURE
-    kind: ClassVar[str] = ""
+    words: Sequence[str] = ()  # the vocabulary, W words or none
+    from_words: np.ndarray | None = None  # (W, D) their unit vectors in the source space
+    to_words: np.ndarray | None = None  # (W, E) their unit vectors in the target space
+    temperature: float = TEMPERATURE  # of the softmax over words
+    kind: ClassVar[str] = ""  # one of KINDS
 
     def __post_init__(self):
         self.words = tuple(self.words)

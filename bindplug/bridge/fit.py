@@ -33,19 +33,13 @@ _lock = Lock()
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Where an embedding is to go: the side of a target model.
+    """Where an embedding is to go: the side of a target model."""
 
-    Attributes:
-        space: of its rows; READING for a model that reads text.
-        templates: wordings of a name in its space, "{}" for the name.
-        embedder: its text encoder; None looks one up by the space.
-        words, word_rows: a vocabulary (V words) whose rows (V, E) in the space came with the
-            model, so that no text encoder is needed; () and None without.
-    """
-
-    space: str
-    templates: tuple[str, ...] = TEMPLATES
-    embedder: object = None
+    space: str  # of its rows; READING for a model that reads text
+    templates: tuple[str, ...] = TEMPLATES  # wordings of a name in its space, "{}" for the name
+    embedder: object = None  # its text encoder; None looks one up by the space
+    # A vocabulary (V words) whose rows (V, E) in the space came with the model, so that no text
+    # encoder is needed; () and None without.
     words: tuple[str, ...] = ()
     word_rows: np.ndarray | None = None
 

@@ -18,22 +18,15 @@ from .vectors import Embedding, unit
 
 @dataclass
 class Row:
-    """One input on its way: its clips, then its vectors.
+    """One input on its way: its clips, then its vectors."""
 
-    Attributes:
-        index, label: its place and its name.
-        times: (start, end) seconds of each clip; () for stills and texts.
-        vectors: (1, D) its embedding, or (clips, D) where clips are not averaged.
-        error: why it could not be read, and then there are no vectors.
-    """
-
-    index: int
-    label: str
-    clips: object = None
-    times: tuple = ()
-    vectors: np.ndarray | None = None
-    key: str | None = None
-    error: BindplugError | None = None
+    index: int  # its place
+    label: str  # its name
+    clips: object = None  # (n, ...) tensor
+    times: tuple = ()  # (start, end) seconds of each clip; () for stills and texts
+    vectors: np.ndarray | None = None  # (1, D), or (clips, D) where clips are not averaged
+    key: str | None = None  # in the cache
+    error: BindplugError | None = None  # why it could not be read: then there are no vectors
 
 
 class Embedder:

@@ -23,19 +23,12 @@ log = logging.getLogger("bindplug")
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Files and their vectors.
-
-    Attributes:
-        paths: of the files.
-        vectors: (N, D) float32 unit rows, memory-mapped.
-        space: of the vectors.
-        errors: why files were left out.
-    """
+    """Files and their vectors."""
 
     paths: list[str]
-    vectors: np.ndarray
-    space: str
-    errors: tuple[str, ...] = ()
+    vectors: np.ndarray  # (N, D) float32 unit rows, memory-mapped
+    space: str  # of the vectors
+    errors: tuple[str, ...] = ()  # why files were left out
 
     def __len__(self) -> int:
         return len(self.paths)

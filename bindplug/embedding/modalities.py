@@ -15,19 +15,14 @@ from ..errors import BindplugError
 class Modality:
     """One kind of input.
 
-    Attributes:
-        trunk: the ImageBind trunk that encodes it.
-        function: "module:name" below `bindplug.transforms` of its transform,
-            `f(source, config, **options)`, which returns one tensor, or a tensor of clips with the
-            (start, end) seconds of each.
-        endings: of the files that hold it, in lower case.
-        help: for the command line.
+    Its transform, `f(source, config, **options)`, returns one tensor, or a tensor of clips with the
+    (start, end) seconds of each.
     """
 
-    trunk: str
-    function: str
-    endings: tuple[str, ...]
-    help: str
+    trunk: str  # the ImageBind trunk that encodes it
+    function: str  # "module:name" of its transform, below `bindplug.transforms`
+    endings: tuple[str, ...]  # of the files that hold it, in lower case
+    help: str  # for the command line
 
     @property
     def transform(self) -> Callable:

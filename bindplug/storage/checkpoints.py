@@ -16,25 +16,15 @@ from .hashing import hash_file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file of a catalogue.
+    """One file of a catalogue."""
 
-    Attributes:
-        name: as `bindplug models pull` takes it.
-        url: where it is fetched from.
-        file: its name on disk.
-        bytes: exact size; None where nobody has published it, then the server's word counts.
-        sha256: hex digest; "" where nobody has published one.
-        licence: its makers' terms.
-        gives: what it is for.
-    """
-
-    name: str
-    url: str
-    file: str
-    bytes: int | None
-    sha256: str
-    licence: str
-    gives: str
+    name: str  # as `bindplug models pull` takes it
+    url: str  # where it is fetched from
+    file: str  # its name on disk
+    bytes: int | None  # exact size; None where nobody has published it: the server's word counts
+    sha256: str  # hex digest; "" where nobody has published one
+    licence: str  # its makers' terms
+    gives: str  # what it is for
 
     @property
     def path(self) -> Path:

@@ -99,16 +99,12 @@ def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
 
 
 class _Download:
-    """Appends to `part` until it is whole, over as many connections as that takes.
-
-    Attributes:
-        total: bytes; None until the server says it, where nobody has published it.
-        validator: keeps the ETag or date of the release that `part` is the beginning of.
-    """
+    """Appends to `part` until it is whole, over as many connections as that takes."""
 
     def __init__(self, checkpoint: Checkpoint, part: Path, bar):
         self.checkpoint, self.part, self.bar = checkpoint, part, bar
-        self.total = checkpoint.bytes
+        self.total = checkpoint.bytes  # or what the server says, where nobody has published it
+        # Of the release that `part` is the beginning of: its ETag or date.
         self.validator = part.with_name(part.name + ".etag")
 
     def run(self) -> None:
