@@ -36,9 +36,7 @@ class Crossing:
 
     rows: Embedding | None  # in the target space; None for the words bridge
     words: tuple[str, ...] = ()  # the vocabulary, W words or none
-    word_probabilities: np.ndarray | None = (
-        None  # (N, W) float32, rows sum to 1; None without words
-    )
+    word_probabilities: np.ndarray | None = None  # (N, W) float32, rows sum to 1; None: no words
     word_rows: np.ndarray | None = None  # (W, E) the words' unit vectors in the target space
 
 
