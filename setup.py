@@ -41,6 +41,7 @@ setup(
         "timm>=1.0",
         "open_clip_torch",
         "diffusers>=0.38,<1",
+        "tokenizers",
         "transformers>=4.50",
         "accelerate",
         "huggingface_hub",

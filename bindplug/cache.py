@@ -34,15 +34,15 @@ class Cache:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        self._local = threading.local()  # SQLite's connections belong to one thread
-        self._lock, self._generation = threading.Lock(), 0
+        self._lock, self._db = threading.Lock(), None
         self._run("SELECT 1")
 
     def _connection(self) -> sqlite3.Connection:
-        if getattr(self._local, "generation", None) != self._generation:
+        if self._db is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            generation = self._generation
-            db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            db = sqlite3.connect(
+                self.path, timeout=60, isolation_level=None, check_same_thread=False
+            )
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
             if tables and "embeddings" not in tables:
                 raise sqlite3.Error("it is a database of something else")
@@ -52,37 +52,34 @@ class Cache:
                 "CREATE TABLE IF NOT EXISTS embeddings "
                 "(key TEXT PRIMARY KEY, width INTEGER, vectors BLOB, times TEXT)"
             )
-            self._local.db, self._local.generation = db, generation
-        return self._local.db
+            self._db = db
+        return self._db
 
     def _run(self, sql: str, values: tuple = ()) -> tuple | None:
         """The first row that a statement gives."""
-        generation = self._generation
         try:
-            try:
-                return self._connection().execute(sql, values).fetchone()
-            except sqlite3.DatabaseError as err:
-                if getattr(err, "sqlite_errorcode", 0) & 0xFF not in DAMAGED or not self._is_ours():
-                    raise
-                self._renew(generation, err)
-                return self._connection().execute(sql, values).fetchone()
+            with self._lock:
+                try:
+                    return self._connection().execute(sql, values).fetchone()
+                except sqlite3.DatabaseError as err:
+                    if getattr(err, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
+                        raise
+                    self._renew(err)
+                    return self._connection().execute(sql, values).fetchone()
         except (OSError, sqlite3.Error) as err:
             raise BindplugError(
                 f"{self.path}: cannot be used as an embedding cache ({err}); choose another"
             ) from err
 
-    def _is_ours(self) -> bool:
+    def _renew(self, err: Exception) -> None:
         with self.path.open("rb") as file:
-            return file.read(72)[68:] == APPLICATION.to_bytes(4, "big")
-
-    def _renew(self, generation: int, err: Exception) -> None:
-        with self._lock:
-            if self._generation == generation:
-                log.warning("%s: is damaged (%s); it is made anew", self.path, err)
-                for ending in ("-wal", "-shm"):
-                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-                os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
-                self._generation += 1
+            if file.read(72)[68:] != APPLICATION.to_bytes(4, "big"):  # not ours to replace
+                raise err
+        log.warning("%s: is damaged (%s); it is made anew", self.path, err)
+        for ending in ("-wal", "-shm"):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        os.replace(self.path, f"{self.path}.damaged")
+        self._db = None
 
     def key(self, modality: str, item, settings: str) -> str | None:
         """sha256 of an input's content and the settings; None for what cannot be known without
@@ -108,16 +105,9 @@ class Cache:
             return None, ()
 
     def put(self, key: str, vectors: np.ndarray, times: tuple) -> None:
-        """Keep (n, D) vectors.
-
-        Raises:
-            BindplugError: it cannot be written.
-        """
-        data = vectors.astype("<f4").tobytes()
-        self._run(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (key, vectors.shape[1], data, json.dumps(times)),
-        )
+        """Keep (n, D) vectors; BindplugError where they cannot be written."""
+        row = (key, vectors.shape[1], vectors.astype("<f4").tobytes(), json.dumps(times))
+        self._run("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", row)
 
 
 def _text(text: str) -> bytes:
@@ -125,20 +115,18 @@ def _text(text: str) -> bytes:
 
 
 def _hash(item) -> bytes:
-    """sha256 of what an input is: its kind, then its content.
-
-    Raises:
-        Exception: of any kind, where that cannot be known.
-    """
+    """sha256 of what an input is: its kind, then its content; any Exception where that cannot be
+    known."""
     if isinstance(item, (str, os.PathLike)):
         if not os.path.isfile(item):
             raise ValueError("no regular file")
         with open(item, "rb") as file:
-            head, data = f"file {Path(item).suffix.lower()}", _hash_stream(file)
+            head = f"file {Path(item).suffix.lower()}"
+            data = hashlib.file_digest(file, "sha256").digest()
     elif isinstance(item, dict):
         head, data = "dict", b"".join(_text(str(k)) + _hash(v) for k, v in sorted(item.items()))
     elif isinstance(item, (tuple, list)):
-        head, data = type(item).__name__, b"".join(_hash(part) for part in item)
+        head, data = type(item).__name__, b"".join(map(_hash, item))
     elif item is None or isinstance(item, (bool, int, float)):
         head, data = type(item).__name__, repr(item).encode()
     elif hasattr(item, "getexif"):  # PIL
@@ -151,20 +139,11 @@ def _hash(item) -> bytes:
         head = f"{item.dtype} {tuple(item.shape)}"
     elif hasattr(item, "read"):
         item.seek(0)
-        head, data = "file", _hash_stream(item)
+        head, data = "file", hashlib.file_digest(item, "sha256").digest()
         item.seek(0)
-    elif hasattr(item, "__array__") or hasattr(item, "__array_interface__"):
+    else:
         array = np.asarray(item)
         if array.dtype.hasobject:
-            raise ValueError("an array of objects")
+            raise ValueError(f"a {type(item).__name__}")
         head, data = f"{array.dtype.str} {array.shape}", np.ascontiguousarray(array).tobytes()
-    else:
-        raise ValueError(f"a {type(item).__name__}")
     return hashlib.sha256(hashlib.sha256(head.encode()).digest() + data).digest()
-
-
-def _hash_stream(file) -> bytes:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.digest()

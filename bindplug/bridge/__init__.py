@@ -14,20 +14,7 @@ from .fit import TEMPLATES, Target, choose_bridge, cross, fit_bridge, to_words, 
 from .vocabulary import default_vocabulary
 
 __all__ = [
-    "KINDS",
-    "READING",
-    "TEMPLATES",
-    "Bridge",
-    "Crossing",
-    "IdentityBridge",
-    "LinearBridge",
-    "Target",
-    "VocabularyBridge",
-    "WordsBridge",
-    "choose_bridge",
-    "cross",
-    "default_vocabulary",
-    "fit_bridge",
-    "to_words",
-    "word_vectors",
-]
+    "KINDS", "READING", "TEMPLATES", "Bridge", "Crossing", "IdentityBridge", "LinearBridge",
+    "Target", "VocabularyBridge", "WordsBridge", "choose_bridge", "cross", "default_vocabulary",
+    "fit_bridge", "to_words", "word_vectors",
+]  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,58 +25,42 @@ KINDS = ("identity", "vocabulary", "linear", "words")
 READING = ""  # stands for the space of target models that read text: they have none
 TEMPERATURE = 0.05
 RIDGE = 0.1
+READS_NO_TEXT = (
+    "the words bridge is for target models that read text; choose vocabulary, linear or crops"
+)
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """What N rows become on the other side of a bridge.
+    """What N rows become on the other side of a bridge."""
 
-    Attributes:
-        rows: the embedding in the target space; None for the words bridge.
-        words: the vocabulary, W words or none.
-        word_probabilities: (N, W) float32, rows sum to 1; None without words.
-        word_rows: (W, E) the words' unit vectors in the target space, or None.
-    """
-
-    rows: Embedding | None
-    words: tuple[str, ...] = ()
-    word_probabilities: np.ndarray | None = None
-    word_rows: np.ndarray | None = None
+    rows: Embedding | None  # in the target space; None for the words bridge
+    words: tuple[str, ...] = ()  # the vocabulary, W words or none
+    word_probabilities: np.ndarray | None = None  # (N, W) float32, rows sum to 1; None: no words
+    word_rows: np.ndarray | None = None  # (W, E) the words' unit vectors in the target space
 
 
+@dataclass(eq=False, repr=False)
 class Bridge:
-    """A map from the space `source` into the space `target`. Subclasses define `_map`, `_cosines`.
+    """A map from the space `source` into `target`; subclasses define `_map` and `_cosines`."""
 
-    Attributes:
-        kind: one of KINDS.
-        words: the vocabulary, W words or none.
-        from_words: (W, D) their unit vectors in the source space, or None.
-        to_words: (W, E) their unit vectors in the target space, or None.
-        temperature: of the softmax over words.
-    """
+    source: str
+    target: str
+    words: Sequence[str] = ()  # the vocabulary, W words or none
+    from_words: np.ndarray | None = None  # (W, D) their unit vectors in the source space
+    to_words: np.ndarray | None = None  # (W, E) their unit vectors in the target space
+    temperature: float = TEMPERATURE  # of the softmax over words
+    kind: ClassVar[str] = ""  # one of KINDS
 
-    kind = ""
-
-    def __init__(
-        self,
-        source: str,
-        target: str,
-        words: Sequence[str] = (),
-        from_words: np.ndarray | None = None,
-        to_words: np.ndarray | None = None,
-        temperature: float = TEMPERATURE,
-    ):
-        self.source, self.target, self.words = source, target, tuple(words)
-        self.from_words = None if from_words is None else unit(from_words)
-        self.to_words = None if to_words is None else unit(to_words)
-        self.temperature = temperature
+    def __post_init__(self):
+        self.words = tuple(self.words)
+        self.from_words = None if self.from_words is None else unit(self.from_words)
+        self.to_words = None if self.to_words is None else unit(self.to_words)
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """The embedding in the target space; a sum is mapped part by part and summed there.
-
-        Raises:
-            SpaceMismatch: the embedding is not of the source space, or the target has no vectors.
-        """
+        Raises SpaceMismatch: the embedding is not of the source space, or the target has no
+        vectors."""
         self._check(embedding)
 
         def carry(e: Embedding) -> Embedding:
@@ -86,22 +71,14 @@ class Bridge:
         return by_parts(embedding, carry)
 
     def cross(self, embedding: Embedding) -> Crossing:
-        """Rows, word probabilities and vocabulary rows in one call.
-
-        Raises:
-            SpaceMismatch: the embedding is not of the source space.
-        """
+        """Rows, word probabilities and vocabulary rows in one call; errors as in `__call__`."""
         rows = None if self.kind == "words" else self(embedding)
         probabilities = self.word_probabilities(embedding) if self.words else None
         return Crossing(rows, self.words, probabilities, self.to_words)
 
     def word_probabilities(self, embedding: Embedding) -> np.ndarray:
         """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
-
-        Raises:
-            SpaceMismatch: the embedding is not of the source space.
-            BindplugError: a bridge without words.
-        """
+        Raises SpaceMismatch: as in `__call__`; BindplugError: a bridge without words."""
         self._check(embedding)
         if not self.words:
             raise BindplugError(f"the {self.kind} bridge was fitted on no words")
@@ -139,12 +116,7 @@ class Bridge:
 
 
 class IdentityBridge(Bridge):
-    """Rows stay as they are; with words, they are compared in the one space there is.
-
-    Args:
-        space: of both sides.
-        words, to_words: as in Bridge.
-    """
+    """Rows stay as they are; with words, they are compared in the one space there is."""
 
     kind = "identity"
 
@@ -200,11 +172,7 @@ class LinearBridge(Bridge):
 
 
 class WordsBridge(Bridge):
-    """The words alone, for target models that read text.
-
-    Args:
-        words, from_words: as in Bridge.
-    """
+    """The words alone, for target models that read text."""
 
     kind = "words"
 
@@ -212,17 +180,11 @@ class WordsBridge(Bridge):
         super().__init__(source, READING, words, from_words, None, temperature)
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:
-        raise SpaceMismatch(
-            "the words bridge is for target models that read text; choose vocabulary, linear or "
-            "crops"
-        )
+        raise SpaceMismatch(READS_NO_TEXT)
 
 
 def top_words(
     words: Sequence[str], probabilities: np.ndarray, top: int
 ) -> list[list[tuple[str, float]]]:
     """For each row of (N, W) probabilities its `top` words, most probable first."""
-    order = np.argsort(-probabilities, axis=1)[:, :top]
-    return [
-        [(words[i], float(p[i])) for i in row] for row, p in zip(order, probabilities, strict=True)
-    ]
+    return [[(words[i], float(row[i])) for i in np.argsort(-row)[:top]] for row in probabilities]

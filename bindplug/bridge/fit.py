@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -14,6 +13,7 @@ from ..errors import BindplugError, SpaceMismatch
 from .bridge import (
     KINDS,
     READING,
+    READS_NO_TEXT,
     Bridge,
     IdentityBridge,
     LinearBridge,
@@ -27,25 +27,19 @@ DEFAULT = "vocabulary"
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
 KEPT = 32  # fitted bridges
 MAX_WORDS = 3  # that a row is put into, for target models that read
-_fitted: OrderedDict[tuple, Bridge] = OrderedDict()
+_fitted: dict[tuple, Bridge] = {}  # in the order of use
 _lock = Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Where an embedding is to go: the side of a target model.
+    """Where an embedding is to go: the side of a target model."""
 
-    Attributes:
-        space: of its rows; READING for a model that reads text.
-        templates: wordings of a name in its space, "{}" for the name.
-        embedder: its text encoder; None looks one up by the space.
-        words, word_rows: a vocabulary (V words) whose rows (V, E) in the space came with the
-            model, so that no text encoder is needed; () and None without.
-    """
-
-    space: str
-    templates: tuple[str, ...] = TEMPLATES
-    embedder: object = None
+    space: str  # of its rows; READING for a model that reads text
+    templates: tuple[str, ...] = TEMPLATES  # wordings of a name in its space, "{}" for the name
+    embedder: object = None  # its text encoder; None looks one up by the space
+    # A vocabulary (V words) whose rows (V, E) in the space came with the model, so that no text
+    # encoder is needed; () and None without.
     words: tuple[str, ...] = ()
     word_rows: np.ndarray | None = None
 
@@ -87,11 +81,7 @@ def fit_bridge(
         raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
     source = _embedder(source)
     target = source if kind == "words" else _embedder(target, source)
-    if kind == "identity" and source.space != target.space:
-        raise SpaceMismatch(
-            f"{source.space!r} and {target.space!r} are two spaces; "
-            "the identity bridge joins only a space with itself; choose vocabulary or linear"
-        )
+    _check_identity(kind, source.space, target.space)
     if kind == "identity" and vocabulary is None:
         return IdentityBridge(source.space)
     words = default_vocabulary() if vocabulary is None else list(vocabulary)
@@ -145,10 +135,7 @@ def choose_bridge(
         if kind == "identity" and same and not need_words:
             return IdentityBridge(space)
         if kind == "words" and space != READING:
-            raise SpaceMismatch(
-                "the words bridge is for target models that read text; choose vocabulary, linear "
-                "or crops"
-            )
+            raise SpaceMismatch(READS_NO_TEXT)
         chosen = _fit(kind, embedding, target, vocabulary)
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
@@ -181,9 +168,9 @@ def to_words(
     """
     if embedding.modality == "text" and not any(embedding.parts):
         return [[(label, 1.0)] for label in embedding.labels]
-    rows = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
+    chosen = choose_bridge(embedding, Target(READING), bridge or "words", vocabulary)
     out = []
-    for i, row in enumerate(rows.explain(embedding, MAX_WORDS)):
+    for i, row in enumerate(chosen.explain(embedding, MAX_WORDS)):
         if embedding.modality == "text" and not embedding.parts[i]:
             out.append([(embedding.labels[i], 1.0)])
             continue
@@ -196,40 +183,40 @@ def to_words(
 def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], np.ndarray]:
     """All words that a region can be named with by default, and their rows in the target space.
 
-    The target's own vocabulary where it has one, else the shipped one.
-    """
+    The target's own vocabulary where it has one, else the shipped one."""
     if target.word_rows is not None:
         return target.words, unit(target.word_rows)
-    embedder = _target_embedder(target, _source(embedding, target))
+    embedder = target.embedder or _embedder(target.space, _source(embedding, target))
     bridge = _kept("identity", embedder, embedder, default_vocabulary(), target.templates)
     return bridge.words, bridge.to_words
 
 
-def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
-    """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
-    own = target.word_rows is not None and vocabulary is None and kind in ("identity", DEFAULT)
-    # The linear map is no choice among words, so all of them are data for it.
-    heard = embedding.modality if kind != "linear" else None
-    if own:
-        chosen = _own_words(target, heard)
-        words = [target.words[i] for i in chosen]
-    else:
-        words = list(default_vocabulary(heard) if vocabulary is None else vocabulary)
-    source = _source(embedding, target)
-    if kind == "identity" and embedding.space != target.space:
+def _check_identity(kind: str, source: str, target: str) -> None:
+    if kind == "identity" and source != target:
         raise SpaceMismatch(
-            f"{embedding.space!r} and {target.space!r} are two spaces; "
+            f"{source!r} and {target!r} are two spaces; "
             "the identity bridge joins only a space with itself; choose vocabulary or linear"
         )
-    if own:
-        rows = np.asarray(target.word_rows)[chosen]
-        if kind == "identity":
-            return IdentityBridge(target.space, words, rows)
-        return VocabularyBridge(
-            source.space, target.space, words, word_vectors(source, words), rows
-        )
-    other = source if kind == "words" else _target_embedder(target, source)
-    return _kept(kind, source, other, words, target.templates)
+
+
+def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
+    """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
+    _check_identity(kind, embedding.space, target.space)
+    source = _source(embedding, target)
+    # The linear map is no choice among words, so all of them are data for it.
+    heard = embedding.modality if kind != "linear" else None
+    if target.word_rows is None or vocabulary is not None or kind not in ("identity", DEFAULT):
+        words = default_vocabulary(heard) if vocabulary is None else vocabulary
+        other = source if kind == "words" else target.embedder or _embedder(target.space, source)
+        return _kept(kind, source, other, words, target.templates)
+    # Of the target's own words, a sound is put into those that sound.
+    sounding = set(default_vocabulary("audio") if heard == "audio" else target.words)
+    chosen = [i for i, word in enumerate(target.words) if word in sounding]
+    chosen = chosen or list(range(len(target.words)))
+    words, rows = [target.words[i] for i in chosen], np.asarray(target.word_rows)[chosen]
+    if kind == "identity":
+        return IdentityBridge(target.space, words, rows)
+    return VocabularyBridge(source.space, target.space, words, word_vectors(source, words), rows)
 
 
 def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[str]) -> Bridge:
@@ -239,42 +226,25 @@ def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[s
     if not (source.fingerprint and target.fingerprint):
         return fit_bridge(kind, source, target, words, templates)
     with _lock:
-        if key not in _fitted:
-            _fitted[key] = fit_bridge(kind, source, target, words, templates)
-            while len(_fitted) > KEPT:
-                _fitted.popitem(last=False)
-        _fitted.move_to_end(key)
-        return _fitted[key]
-
-
-def _own_words(target: Target, modality: str | None) -> list[int]:
-    """Which of a target's own words a prompt is put into: of a sound, those that sound."""
-    if modality != "audio":
-        return list(range(len(target.words)))
-    sounding = set(default_vocabulary("audio"))
-    chosen = [i for i, word in enumerate(target.words) if word in sounding]
-    return chosen or list(range(len(target.words)))
+        bridge = _fitted.pop(key, None) or fit_bridge(kind, source, target, words, templates)
+        _fitted[key] = bridge
+        if len(_fitted) > KEPT:
+            del _fitted[next(iter(_fitted))]
+        return bridge
 
 
 def _source(embedding: Embedding, target: Target):
     """The embedder of an embedding's space."""
-    if embedding.embedder is not None:
-        return embedding.embedder
-    if target.embedder is not None and target.embedder.space == embedding.space:
-        return target.embedder
-    return _embedder(embedding.space, target.embedder)
-
-
-def _target_embedder(target: Target, source):
-    if target.embedder is not None:
-        return target.embedder
-    return source if source.space == target.space else _embedder(target.space, source)
+    return embedding.embedder or _embedder(embedding.space, target.embedder)
 
 
 def _embedder(space, beside=None):
-    """An embedder as it is, or one of that space, on the device of the one beside it."""
+    """An embedder as it is; of a space's name, the one beside it where it has that space, else an
+    installed one, on the same device."""
     if not isinstance(space, str):
         return space
+    if beside is not None and beside.space == space:
+        return beside
     from ..models.load import embedder_of
 
     return embedder_of(space, getattr(beside, "device", "auto"))

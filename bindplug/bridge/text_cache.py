@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..embedding.jobs import embed_files
 from ..errors import BindplugError
-from ..storage.cache_dir import cache_dir
+from ..storage.cache_dir import cache_dir, cache_folder
 from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata
 
@@ -30,49 +29,37 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
     """(N, D) unit vectors of texts; looked up where the same network has encoded the same texts.
 
     An interrupted encoding goes on. An embedder without a `fingerprint`, or a cache that cannot be
-    written, only means that nothing is kept.
-    """
-    fingerprint = embedder.fingerprint
-    if not fingerprint:
-        return embedder.embed(text=texts).vectors
-    key = json.dumps([embedder.space, fingerprint, *texts])
-    path = words_folder() / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".safetensors")
+    written, only means that nothing is kept."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError:
+        folder = embedder.fingerprint and cache_folder("words")
+    except BindplugError:
+        folder = None
+    if not folder:
         return embedder.embed(text=texts).vectors
+    key = json.dumps([embedder.space, embedder.fingerprint, *texts])
+    path = folder / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".safetensors")
     with locked(path.with_suffix(".words")):
         vectors = _read(path, len(texts))
         if vectors is None:
             items = [("text", text) for text in texts]
             embed_files(embedder, items, path, overwrite=True, progress=progress)
             vectors = _read(path, len(texts))
-    _make_room(path)
+    with suppress(OSError):  # another process may be making room
+        files = sorted(folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+        for old in files[:-KEPT]:
+            old.unlink(missing_ok=True)
     return vectors
 
 
 def _read(path: Path, rows: int) -> np.ndarray | None:
     """A kept file's (rows, D) vectors; None where there is none, or a damaged one."""
-    if not path.exists():
-        return None
-    try:
-        vectors = np.array(map_vectors(path))
-        if len(vectors) == rows:
-            return vectors
-    except BindplugError:
-        pass
-    log.warning("%s: is damaged; making it anew", path)
+    if path.exists():
+        with suppress(BindplugError):
+            vectors = np.array(map_vectors(path))
+            if len(vectors) == rows:
+                return vectors
+        log.warning("%s: is damaged; making it anew", path)
     return None
-
-
-def _make_room(newest: Path) -> None:
-    """Delete the oldest files beyond KEPT."""
-    with suppress(OSError):  # another process may be making room
-        files = sorted(newest.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
-        for path in files[:-KEPT]:
-            path.unlink(missing_ok=True)
 
 
 def kept() -> list[dict]:
@@ -80,13 +67,6 @@ def kept() -> list[dict]:
     out = []
     for path in sorted(words_folder().glob("*.safetensors")):
         metadata = read_metadata(path)
-        labels = metadata["labels"]
-        out.append(
-            {
-                "file": str(path),
-                "space": metadata["space"],
-                "texts": len(labels),
-                "first": labels[:4],
-            }
-        )
+        space, texts = metadata["space"], metadata["labels"]
+        out.append({"file": str(path), "space": space, "texts": len(texts), "first": texts[:4]})
     return out

@@ -8,6 +8,9 @@ from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
 from ..storage.text_file import read_text
 
+SHIPPED = ("default", "sounding", "lvis")
+IMAGENET = ("imagenet-1k", "imagenet-21k")
+
 
 def default_vocabulary(modality: str | None = None) -> list[str]:
     """1,003 names of everyday things, shipped with bindplug.
@@ -22,17 +25,7 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
     """
     if modality not in (None, "mixed", *MODALITIES):
         raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
-    return read_shipped("sounding" if modality == "audio" else "default")
-
-
-def read_shipped(name: str) -> list[str]:
-    """The words of "default", "sounding" or "lvis", in the order of the file."""
-    text = files("bindplug.bridge").joinpath("vocabularies", f"{name}.txt").read_text("utf-8")
-    return text.split("\n")[:-1]
-
-
-SHIPPED = ("default", "sounding", "lvis")
-IMAGENET = ("imagenet-1k", "imagenet-21k")
+    return read_vocabulary("sounding" if modality == "audio" else "default")
 
 
 def read_vocabulary(name: str) -> list[str]:
@@ -48,9 +41,12 @@ def read_vocabulary(name: str) -> list[str]:
         BindplugError: no such vocabulary, a file that is no text, or an empty one.
     """
     if name in SHIPPED:
-        return read_shipped(name)
+        file = files("bindplug.bridge").joinpath("vocabularies", f"{name}.txt")
+        return file.read_text("utf-8").split("\n")[:-1]
     if name in IMAGENET:
-        words = _imagenet(name)
+        from timm.data import ImageNetInfo
+
+        words = [d.split(",")[0].strip() for d in ImageNetInfo(name).label_descriptions()]
     else:
         try:
             words = [line.strip() for line in read_text(name).splitlines()]
@@ -63,10 +59,3 @@ def read_vocabulary(name: str) -> list[str]:
     if not words:
         raise BindplugError(f"{name}: holds no words")
     return words
-
-
-def _imagenet(name: str) -> list[str]:
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo(name)
-    return [d.split(",")[0].strip() for d in info.label_descriptions()]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 
-from ..errors import BindplugError, MissingDependency, SpaceMismatch
+from ..errors import BindplugError, SpaceMismatch
 from ..storage.text_file import read_text
+from ..transforms.text import open_clip_file
 from .vectors import Embedding, softmax, unit
 
 
@@ -19,18 +20,9 @@ def clip_templates() -> tuple[str, ...]:
     """CLIP's 80 ImageNet templates with "{}" for the name, as open_clip ships them.
 
     ImageBind classifies every modality by them, sounds and depth too (paper, section B.3).
-
-    Raises:
-        MissingDependency: open_clip is not installed.
-    """
-    spec = find_spec("open_clip")  # importing the package itself would take seconds
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependency("open_clip is not installed; run: pip install open_clip_torch")
-    path = Path(spec.submodule_search_locations[0], "zero_shot_metadata.py")
-    file_spec = spec_from_file_location("bindplug_clip_templates", path)
-    module = module_from_spec(file_spec)
-    file_spec.loader.exec_module(module)
-    return tuple(template("{}") for template in module.OPENAI_IMAGENET_TEMPLATES)
+    Raises MissingDependency: open_clip is not installed."""
+    of = run_path(str(open_clip_file("zero_shot_metadata.py")))  # the package would take seconds
+    return tuple(template("{}") for template in of["OPENAI_IMAGENET_TEMPLATES"])
 
 
 def read_labels(text: str) -> dict[str, list[str]]:
@@ -38,19 +30,14 @@ def read_labels(text: str) -> dict[str, list[str]]:
 
     A line is a name, or "name: one | another" with several names of which the nearest counts (as
     the paper takes "other" of NYU-D, or "person" of LLVIP).
-
-    Raises:
-        BindplugError: a file that is no text, no label, one without a name or one twice.
-    """
+    Raises BindplugError: a file that is no text, no label, one without a name or one twice."""
     try:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long for a path, or none at all
         is_file = False
     lines = read_text(text).splitlines() if is_file else text.split(",")
     out: dict[str, list[str]] = {}
-    for line in (line.strip() for line in lines):
-        if not line:
-            continue
+    for line in filter(None, map(str.strip, lines)):
         label, _, others = line.partition(":")
         label = label.strip()
         if not label:
@@ -83,6 +70,7 @@ class ZeroShot:
     Raises:
         BindplugError: an embedder without text, no label, an empty name, or a template without
             "{}".
+        SpaceMismatch: in the methods, an embedding of another space.
     """
 
     def __init__(
@@ -114,11 +102,7 @@ class ZeroShot:
         self.label_of = np.array([i for i, _ in names])
 
     def scores(self, embedding: Embedding) -> np.ndarray:
-        """(N, C) cosines of an (N, D) embedding: of each class the nearest name's.
-
-        Raises:
-            SpaceMismatch: an embedding of another space.
-        """
+        """(N, C) cosines of an (N, D) embedding: of each class the nearest name's."""
         _check_space(embedding, self.embedder.space)
         cosines = embedding.vectors @ self.vectors.T
         return np.stack(
@@ -129,11 +113,7 @@ class ZeroShot:
         """(N, C) float64, rows sum to 1: softmax(s_text * s_modality * cosine).
 
         s are the network's own logit scales: the product of scaled outputs, as the reference's
-        example computes it.
-
-        Raises:
-            SpaceMismatch: an embedding of another space.
-        """
+        example computes it."""
         scale = self.embedder.logit_scale("text")
         if embedding.modality in self.embedder.modalities:
             scale *= self.embedder.logit_scale(embedding.modality)
@@ -156,6 +136,7 @@ class LinearProbe:
 
     Raises:
         BindplugError: examples of fewer than two classes, or not a label for each example.
+        SpaceMismatch: in the methods, an embedding of another space.
     """
 
     def __init__(self, examples: Embedding, labels: Sequence[str], decay: float = 1e-3):
@@ -186,21 +167,13 @@ class LinearProbe:
         self.weight, self.bias = weight.detach().numpy(), bias.detach().numpy()
 
     def scores(self, embedding: Embedding) -> np.ndarray:
-        """(N, C) logits x W + b.
-
-        Raises:
-            SpaceMismatch: an embedding of another space.
-        """
+        """(N, C) logits x W + b."""
         _check_space(embedding, self.space)
         x = (embedding.vectors - self.mean.numpy()) / float(self.scale)
         return x @ self.weight + self.bias
 
     def probabilities(self, embedding: Embedding) -> np.ndarray:
-        """(N, C) float64: softmax of `scores`; rows sum to 1.
-
-        Raises:
-            SpaceMismatch: an embedding of another space.
-        """
+        """(N, C) float64: softmax of `scores`; rows sum to 1."""
         return softmax(self.scores(embedding).astype(np.float64))
 
 

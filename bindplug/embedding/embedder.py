@@ -18,22 +18,15 @@ from .vectors import Embedding, unit
 
 @dataclass
 class Row:
-    """One input on its way: its clips, then its vectors.
+    """One input on its way: its clips, then its vectors."""
 
-    Attributes:
-        index, label: its place and its name.
-        times: (start, end) seconds of each clip; () for stills and texts.
-        vectors: (1, D) its embedding, or (clips, D) where clips are not averaged.
-        error: why it could not be read, and then there are no vectors.
-    """
-
-    index: int
-    label: str
-    clips: object = None
-    times: tuple = ()
-    vectors: np.ndarray | None = None
-    key: str | None = None
-    error: BindplugError | None = None
+    index: int  # its place
+    label: str  # its name
+    clips: object = None  # (n, ...) tensor
+    times: tuple = ()  # (start, end) seconds of each clip; () for stills and texts
+    vectors: np.ndarray | None = None  # (1, D), or (clips, D) where clips are not averaged
+    key: str | None = None  # in the cache
+    error: BindplugError | None = None  # why it could not be read: then there are no vectors
 
 
 class Embedder:
@@ -107,33 +100,27 @@ class Embedder:
                 support, an unknown option, no input, or an input that cannot be read (it is named).
         """
         given = {k: v for k, v in inputs.items() if k in MODALITIES and v is not None}
-        unknown = [k for k in inputs if k not in MODALITIES]
-        if not given and len(unknown) == 1:
-            raise self._not_supported(unknown[0])
+        options = {k: v for k, v in inputs.items() if k not in MODALITIES}
+        if not given and len(options) == 1:
+            raise self._not_supported(*options)
         if len(given) != 1:
             raise BindplugError(
-                f"embed takes one modality a call, got {', '.join(given or unknown) or 'none'}; "
+                f"embed takes one modality a call, got {', '.join(given or options) or 'none'}; "
                 "mix embeddings with bindplug.compose"
             )
         modality, value = given.popitem()
-        options = {k: inputs[k] for k in unknown}
         vectors, labels, times = [], [], []
         for row in self.stream(modality, as_items(modality, value), average, **options):
             if row.error:
                 raise row.error
-            vectors.append(row.vectors)
             count = len(row.vectors)
+            vectors.append(row.vectors)
             labels += [row.label] * count
             times += [row.times] if average else ([(t,) for t in row.times] or [()] * count)
         if not vectors:
             raise BindplugError(f"no {modality} to embed")
         return Embedding(
-            np.concatenate(vectors),
-            self.space,
-            modality,
-            tuple(labels),
-            tuple(times),
-            embedder=self,
+            np.concatenate(vectors), self.space, modality, labels, times, embedder=self
         )
 
     def stream(
@@ -160,9 +147,8 @@ class Embedder:
             index, item = numbered
             row = Row(index, label(modality, item, index))
             try:
-                if cache is not None:
-                    row.key = cache.key(modality, item, settings)
-                if row.key is not None:
+                row.key = cache and cache.key(modality, item, settings)
+                if row.key:
                     row.vectors, row.times = cache.get(row.key)
                 if row.vectors is None:
                     row.clips, row.times = self.network.transform(modality, item, **options)
@@ -208,6 +194,6 @@ class Embedder:
                 if not average and row.times:  # a video's crops share their clip's time
                     vectors = vectors.unflatten(0, (len(row.times), -1)).mean(dim=1)
                 row.vectors, row.clips = unit(vectors.numpy()), None
-                if row.key is not None:
+                if row.key:
                     self.cache.put(row.key, row.vectors, row.times)
         return batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,60 +19,31 @@ from .jobs import embed_files, file_state
 from .vectors import Embedding
 
 log = logging.getLogger("bindplug")
-BLOCK = 65_536  # rows scored at once
 
 
+@dataclass(frozen=True, eq=False)
 class Index:
-    """Files and their vectors.
+    """Files and their vectors."""
 
-    Attributes:
-        paths: of the files.
-        vectors: (N, D) float32 unit rows, memory-mapped.
-        space: of the vectors.
-        errors: why files were left out.
-    """
-
-    def __init__(self, paths: list[str], vectors: np.ndarray, space: str, errors=()):
-        self.paths, self.vectors, self.space, self.errors = paths, vectors, space, tuple(errors)
+    paths: list[str]
+    vectors: np.ndarray  # (N, D) float32 unit rows, memory-mapped
+    space: str  # of the vectors
+    errors: tuple[str, ...] = ()  # why files were left out
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def search(self, query: Embedding, top_k: int = 10) -> list[list[tuple[str, float]]]:
         """For each row of a query its nearest files and cosines, best first; exact.
-
-        Raises:
-            SpaceMismatch: a query of another space.
-        """
+        Raises SpaceMismatch: a query of another space."""
         if query.space != self.space:
             raise SpaceMismatch(f"the index is of {self.space!r}, the query of {query.space!r}")
-        ids, scores = nearest(query.vectors, self.vectors, min(top_k, len(self)))
-        return [
-            [(self.paths[i], float(s)) for i, s in zip(*row, strict=True)]
-            for row in zip(ids, scores, strict=True)
-        ]
-
-
-def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(Q, k) row numbers and cosines, best first; by faiss where it is installed."""
-    try:
-        import faiss
-
-        scores, ids = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-        return ids, scores
-    except ImportError:
-        pass
-    best_ids = np.zeros((len(queries), 0), np.int64)
-    best = np.zeros((len(queries), 0), np.float32)
-    for start in range(0, len(vectors), BLOCK):
-        scores = queries @ np.asarray(vectors[start : start + BLOCK]).T
-        ids = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-        best = np.concatenate([best, scores], axis=1)
-        best_ids = np.concatenate([best_ids, ids], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
-        best = np.take_along_axis(best, order, 1)
-        best_ids = np.take_along_axis(best_ids, order, 1)
-    return best_ids, best
+        out = []
+        for row in query.vectors:
+            cosines = self.vectors @ row
+            nearest = np.argsort(-cosines, kind="stable")[:top_k]
+            out.append([(self.paths[i], float(cosines[i])) for i in nearest])
+        return out
 
 
 def index_folder(embedder, folder: str | Path, modality: str = "image", progress=False) -> Index:
@@ -79,11 +51,8 @@ def index_folder(embedder, folder: str | Path, modality: str = "image", progress
 
     The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning. Of two
     processes that index one folder the second waits.
-
-    Raises:
-        BindplugError: no such folder, no file of this modality that can be read, or a cache folder
-            that cannot be written.
-    """
+    Raises BindplugError: no such folder, no file of this modality that can be read, or a cache
+    folder that cannot be written."""
     folder = Path(folder)
     if not folder.is_dir():
         raise BindplugError(f"{folder}: is no folder; give the one to search in")
@@ -98,24 +67,32 @@ def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -
     files = {p: file_state(p) for p in expand(modality, str(folder.resolve()))}
     old_paths, old_vectors, old_errors, states = _read(path)
     if states == files and old_paths:
-        return Index(old_paths, old_vectors, embedder.space, old_errors.values())
+        return Index(old_paths, old_vectors, embedder.space, tuple(old_errors.values()))
     known = {p for p, s in states.items() if files.get(p) == s}
     kept = {p: old_vectors[i] for i, p in enumerate(old_paths) if p in known}
     unread = {p: e for p, e in old_errors.items() if p in known}
     new = [p for p in files if p not in known]
+    part = path.with_suffix(".new.safetensors")
     if new:
-        part = path.with_suffix(".new.safetensors")
-        if embed_new(embedder, modality, new, part, progress, unread):
+        items = [(modality, p) for p in new]
+        try:
+            errors = embed_files(embedder, items, part, overwrite=True, progress=progress).errors
             kept.update(zip(read_metadata(part)["labels"], map_vectors(part), strict=True))
+        except BindplugError as err:  # none can be read
+            errors = (str(err),)
+            if len(new) > 1 and not str(err).startswith(tuple(new)):
+                raise
+        for p in new:
+            if p not in kept:
+                unread[p] = next((e for e in errors if e.startswith(p)), f"{p}: cannot be read")
     if not kept:
         raise BindplugError(next(iter(unread.values())))
     paths = [p for p in files if p in kept]
     rows = [kept[p][None] for p in paths]
     metadata = {"space": embedder.space, "labels": paths, "states": files, "unread": unread}
     write_vectors(path, len(rows), rows[0].shape[1], iter(rows), metadata)
-    if new:
-        part.unlink(missing_ok=True)
-    return Index(paths, map_vectors(path), embedder.space, unread.values())
+    part.unlink(missing_ok=True)
+    return Index(paths, map_vectors(path), embedder.space, tuple(unread.values()))
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray | None, dict, dict]:
@@ -128,25 +105,3 @@ def _read(path: Path) -> tuple[list[str], np.ndarray | None, dict, dict]:
         except (BindplugError, KeyError, ValueError, TypeError) as err:
             log.warning("%s: is a damaged index (%s); it is made anew", path, err)
     return [], None, {}, {}
-
-
-def embed_new(embedder, modality, new, part: Path, progress: bool, unread: dict) -> bool:
-    """Embed files into `part` and note those that cannot be read; False if none can."""
-    try:
-        report = embed_files(
-            embedder, [(modality, p) for p in new], part, overwrite=True, progress=progress
-        )
-        errors = report.errors
-    except BindplugError as err:
-        errors = (str(err),)
-        if len(new) > 1 and not any(str(err).startswith(p) for p in new):
-            raise
-        report = None
-    done = set() if report is None else set(read_metadata(part)["labels"])
-    for p in new:
-        if p not in done:
-            unread[p] = next((e for e in errors if e.startswith(p)), f"{p}: cannot be read")
-    return report is not None
-
-
-__all__ = ["Index", "index_folder", "nearest"]

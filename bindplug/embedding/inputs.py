@@ -20,11 +20,7 @@ def caption(label: str) -> str:
 
 
 def modality_by_ending(path: str | Path) -> str:
-    """audio, image or video, by a file's ending.
-
-    Raises:
-        BindplugError: an ending that says nothing.
-    """
+    """audio, image or video, by a file's ending; BindplugError for one that says nothing."""
     ending = Path(path).suffix.lower()
     for modality in ("audio", "image", "video"):
         if ending and ending in MODALITIES[modality].endings:
@@ -37,23 +33,21 @@ def expand(modality: str, value: str) -> list[str]:
 
     In a folder, hidden files and folders (`._x.png`, `.trash/`) are skipped and links to folders
     are not entered, so that a loop of links ends; links to files are taken.
-
-    Raises:
-        BindplugError: a folder or pattern without a file of this modality.
-    """
+    Raises BindplugError: a folder or pattern without a file of this modality."""
     if modality == "text" or os.path.isfile(value):
         return [value]
-    endings = MODALITIES[modality].endings
+    endings, what = MODALITIES[modality].endings, "is a folder"
     if os.path.isdir(value):
         found = [p for p in _visible(value) if p.suffix.lower() in endings and p.is_file()]
     elif glob.has_magic(value):
+        what = "is a pattern"
         found = [Path(p) for p in glob.glob(value, recursive=True) if os.path.isfile(p)]
     else:
         return [value]  # reported when it is read
+    found = sorted(map(str, found))
     if not found:
-        what = "is a folder" if os.path.isdir(value) else "is a pattern"
         raise BindplugError(f"{value}: {what} without {modality} files ({', '.join(endings)})")
-    return sorted(map(str, found))
+    return found
 
 
 def _visible(folder: str) -> Iterator[Path]:

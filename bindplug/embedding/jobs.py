@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import BindplugError
-from ..storage.atomic import make_folder, refuse_existing, write_file, write_json
+from ..storage.atomic import make_folder, refuse_existing, write_json
 from ..storage.locks import locked
-from ..storage.vector_file import check_format, read_metadata, write_vectors
+from ..storage.vector_file import check_format, map_vectors, read_metadata, write_vectors
+from .modalities import options_of
 
 CHUNK = 32  # least inputs a part
 
@@ -38,7 +38,7 @@ class Report:
 def part_size(embedder) -> int:
     """Inputs a part: whole batches of the embedder, at least CHUNK inputs."""
     batch = getattr(embedder, "batch_size", CHUNK)
-    return -(-CHUNK // batch) * batch
+    return math.ceil(CHUNK / batch) * batch
 
 
 def shard_of(items: list, shard: tuple[int, int], unit: int = CHUNK) -> list:
@@ -81,39 +81,45 @@ def embed_files(
 
 def _embed_files(embedder, items, output: Path, options, overwrite: bool, progress: bool) -> Report:
     job = {"id": _fingerprint(embedder, items, options), "chunk": part_size(embedder)}
-    parts = output.with_name(output.name + ".parts")
-    claim = _read_claim(parts, job)
+    folder = output.with_name(output.name + ".parts")
+    claim = _read_claim(folder, job)
     if output.exists() and not overwrite:
         done = _finished(output, claim, job)
         if done:
-            shutil.rmtree(parts, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             return done
         if not claim.get("overwrite"):  # else the call that was interrupted had leave to replace it
             refuse_existing([output], overwrite)
-    if not claim:
-        claim = _claim(parts, {**job, "overwrite": overwrite}, overwrite)
-    elif overwrite and not claim.get("overwrite"):
-        claim["overwrite"] = True
-        write_json(parts / "job.json", claim)
+    if not claim and folder.exists():
+        if (folder / "job.json").exists() and not overwrite:
+            raise BindplugError(
+                f"{folder}: is the unfinished work of another call (other inputs or settings); "
+                "repeat that one, add --overwrite, or delete the folder"
+            )
+        shutil.rmtree(folder)
+    claim = {**job, **claim, "overwrite": overwrite or claim.get("overwrite", False)}
+    write_json(make_folder(folder) / "job.json", claim)
     size = claim["chunk"]
-    chunks = [items[i : i + size] for i in range(0, len(items), size)]
-    _fill(embedder, parts, chunks, options, progress)
-    tables = [_read_part(parts / f"{i:08d}.npz") for i in range(len(chunks))]
+    parts = {
+        folder / f"{i:08d}.safetensors": items[start : start + size]
+        for i, start in enumerate(range(0, len(items), size))
+    }
+    _fill(embedder, parts, options, progress)
+    tables = [read_metadata(part) for part in parts]
     rows = sum(t["rows"] for t in tables)
     errors = tuple(e for t in tables for e in t["errors"])
     if not rows:
-        shutil.rmtree(parts)
+        shutil.rmtree(folder)
         raise BindplugError(errors[0] if errors else "no input to embed")
     labels = [label for t in tables for label in t["labels"]]
     width = next(t["width"] for t in tables if t["rows"])
     metadata = {"space": embedder.space, "labels": labels, "job": job["id"], "errors": errors}
-    blocks = (_vectors(parts / f"{i:08d}.npz") for i in range(len(chunks)))
-    joined = parts / f"joined{output.suffix}"
-    write_vectors(joined, rows, width, blocks, metadata)
+    joined = folder / f"joined{output.suffix}"
+    write_vectors(joined, rows, width, map(map_vectors, parts), metadata)
     done = {"rows": rows, "width": width, "errors": errors, "file": file_state(joined)}
-    write_json(parts / "job.json", {**claim, "done": done})
+    write_json(folder / "job.json", {**claim, "done": done})
     os.replace(joined, output)
-    shutil.rmtree(parts)
+    shutil.rmtree(folder)
     return Report(rows, width, errors)
 
 
@@ -158,54 +164,26 @@ def _read_claim(parts: Path, job: dict) -> dict:
         return {}
 
 
-def _claim(parts: Path, job: dict, overwrite: bool) -> dict:
-    if parts.exists():
-        if (parts / "job.json").exists() and not overwrite:
-            raise BindplugError(
-                f"{parts}: is the unfinished work of another call (other inputs or settings); "
-                "repeat that one, add --overwrite, or delete the folder"
-            )
-        shutil.rmtree(parts)
-    make_folder(parts)
-    write_json(parts / "job.json", job)
-    return job
-
-
-def _fill(embedder, parts: Path, chunks: list, options: dict, progress: bool) -> None:
-    """Write the parts that are not there."""
+def _fill(embedder, parts: dict[Path, list], options: dict, progress: bool) -> None:
+    """Write the parts, each with its share of the items, that are not there."""
     from tqdm import tqdm
 
-    from .modalities import options_of
-
-    missing = [i for i in range(len(chunks)) if not (parts / f"{i:08d}.npz").exists()]
-    total = sum(map(len, chunks))
-    done = total - sum(len(chunks[i]) for i in missing)
+    missing = {part: share for part, share in parts.items() if not part.exists()}
+    total = sum(map(len, parts.values()))
+    done = total - sum(map(len, missing.values()))
     hidden = None if progress else True
     with tqdm(total=total, initial=done, desc="embed", unit="input", disable=hidden) as bar:
-        for i in missing:
-            vectors, labels, errors = [], [], []
-            for modality, run in groupby(chunks[i], key=lambda item: item[0]):
+        for part, share in missing.items():
+            blocks, labels, errors = [], [], []
+            for modality, run in groupby(share, key=lambda item: item[0]):
                 values = [value for _, value in run]
                 for row in embedder.stream(modality, values, **options_of(modality, options)):
                     if row.error:
                         errors.append(str(row.error))
                     else:
-                        vectors.append(row.vectors)
+                        blocks.append(row.vectors)
                         labels.append(row.label)
                     bar.update()
-            table = np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
-            metadata = np.frombuffer(json.dumps([labels, errors]).encode(), np.uint8)
-            path = parts / f"{i:08d}.npz"
-            write_file(path, lambda f, t=table, a=metadata: np.savez(f, vectors=t, metadata=a))
-
-
-def _vectors(path: Path) -> np.ndarray:
-    with np.load(path) as part:
-        return part["vectors"]
-
-
-def _read_part(path: Path) -> dict:
-    with np.load(path) as part:
-        rows, width = part["vectors"].shape
-        labels, errors = json.loads(part["metadata"].tobytes())
-    return {"rows": rows, "width": width, "labels": labels, "errors": errors}
+            width = blocks[0].shape[1] if blocks else 0
+            metadata = {"labels": labels, "errors": errors}
+            write_vectors(part, len(blocks), width, blocks, metadata)

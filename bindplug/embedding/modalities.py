@@ -15,19 +15,14 @@ from ..errors import BindplugError
 class Modality:
     """One kind of input.
 
-    Attributes:
-        trunk: the ImageBind trunk that encodes it.
-        function: "module:name" below `bindplug.transforms` of its transform,
-            `f(source, config, **options)`, which returns one tensor, or a tensor of clips with the
-            (start, end) seconds of each.
-        endings: of the files that hold it, in lower case.
-        help: for the command line.
+    Its transform, `f(source, config, **options)`, returns one tensor, or a tensor of clips with the
+    (start, end) seconds of each.
     """
 
-    trunk: str
-    function: str
-    endings: tuple[str, ...]
-    help: str
+    trunk: str  # the ImageBind trunk that encodes it
+    function: str  # "module:name" of its transform, below `bindplug.transforms`
+    endings: tuple[str, ...]  # of the files that hold it, in lower case
+    help: str  # for the command line
 
     @property
     def transform(self) -> Callable:
@@ -40,26 +35,22 @@ class Modality:
         return tuple(inspect.signature(self.transform).parameters)[2:]
 
 
-AUDIO_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".m4a", ".opus")
-IMAGE_FILES = (
-    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff",
-)  # fmt: skip
+# fmt: off
+_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".m4a", ".opus")
+_IMAGE = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
+_VIDEO = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+_DEPTH = (".png", ".tif", ".tiff", ".npy")
 MODALITIES = {
-    "audio": Modality("audio", "audio:distinct_clips", AUDIO_FILES, "Sound, or a video's."),
+    "audio": Modality("audio", "audio:distinct_clips", _AUDIO, "Sound, or a video's."),
     "text": Modality("text", "text:transform_one_text", (), "Text."),
-    "image": Modality("vision", "vision:transform_image", IMAGE_FILES, "Image."),
-    "video": Modality(
-        "vision", "video:transform_video", (".mp4", ".mkv", ".webm", ".avi", ".mov"), "Video."
-    ),
-    "depth": Modality(
-        "depth", "depth:transform_depth", (".png", ".tif", ".tiff", ".npy"), "Depth image or .npy."
-    ),
-    "thermal": Modality(
-        "thermal", "thermal:transform_thermal",
-        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"), "Thermal image or .npy.",
-    ),
+    "image": Modality("vision", "vision:transform_image", _IMAGE, "Image."),
+    "video": Modality("vision", "video:transform_video", _VIDEO, "Video."),
+    "depth": Modality("depth", "depth:transform_depth", _DEPTH, "Depth image or .npy."),
+    "thermal": Modality("thermal", "thermal:transform_thermal", (*_DEPTH, ".jpg", ".jpeg"),
+                        "Thermal image or .npy."),
     "imu": Modality("imu", "imu:transform_imu", (".csv",), "IMU recording, CSV."),
-}  # fmt: skip
+}
+# fmt: on
 
 
 def modalities_of(trunks: Iterable[str]) -> tuple[str, ...]:
@@ -78,10 +69,7 @@ def prepare(modality: str, item, config, options: dict):
 
 
 def check_options(modality: str, options: Iterable[str], known: tuple[str, ...]) -> None:
-    """
-    Raises:
-        BindplugError: an option that is not among the known ones of this modality.
-    """
+    """BindplugError for an option that is not among the known ones of this modality."""
     for name in options:
         if name not in known:
             raise BindplugError(
@@ -104,18 +92,14 @@ def as_items(modality: str, value) -> Iterable:
     """One input or several as an iterable of inputs.
 
     A list, a generator or another iterator holds several inputs, a tuple too, unless it is
-    (array, rate in Hz).
-    """
+    (array, rate in Hz)."""
     if isinstance(value, tuple):
-        one = modality in ("audio", "imu", "video") and len(value) == 2 and not _is_source(value[1])
-        return [value] if one else value
-    if isinstance(value, list) or (hasattr(value, "__next__") and not hasattr(value, "read")):
-        return value
-    return [value]
-
-
-def _is_source(value) -> bool:
-    return isinstance(value, (str, os.PathLike, tuple)) or hasattr(value, "read")
+        second = value[-1] if len(value) == 2 and modality in ("audio", "imu", "video") else ""
+        several = isinstance(second, (str, os.PathLike, tuple)) or hasattr(second, "read")
+    else:
+        several = isinstance(value, list) or hasattr(value, "__next__")
+        several = several and not hasattr(value, "read")  # a file is an iterator too
+    return value if several else [value]
 
 
 def label(modality: str, item, index: int) -> str:

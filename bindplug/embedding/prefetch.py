@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 def prefetch(work: Callable, items: Iterable, workers: int, depth: int) -> Iterator:
     """`work(item)` for each item, in order; at most `depth` wait, done or not.
 
-    What is still waiting when the caller stops early is not begun.
-    """
+    What is still waiting when the caller stops early is not begun."""
     source, waiting = iter(items), deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -72,10 +73,8 @@ class Embedding:
     def __eq__(self, other) -> bool:
         if not isinstance(other, Embedding):
             return NotImplemented
-        names = ("space", "modality", "labels", "times", "parts")
-        return np.array_equal(self.vectors, other.vectors) and all(
-            getattr(self, name) == getattr(other, name) for name in names
-        )
+        of = attrgetter("space", "modality", "labels", "times", "parts")
+        return np.array_equal(self.vectors, other.vectors) and of(self) == of(other)
 
     def __hash__(self) -> int:
         first = (self.vectors[:1] + 0.0).tobytes()  # -0.0 equals 0.0
@@ -87,19 +86,13 @@ class Embedding:
             index = [range(len(self))[rows]]
         else:
             index = np.atleast_1d(np.arange(len(self))[rows])
-        labels, times, parts = (
-            tuple(each[i] for i in index) for each in (self.labels, self.times, self.parts)
-        )
-        return replace(self, vectors=self.vectors[index], labels=labels, times=times, parts=parts)
+        each = {n: tuple(getattr(self, n)[i] for i in index) for n in ("labels", "times", "parts")}
+        return replace(self, vectors=self.vectors[index], **each)
 
 
 def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
     """All rows in order; several modalities become "mixed".
-
-    Raises:
-        SpaceMismatch: rows of two spaces.
-        BindplugError: no embedding.
-    """
+    Raises SpaceMismatch: rows of two spaces; BindplugError: no embedding."""
     if not embeddings:
         raise BindplugError("concatenate needs at least one embedding")
     _one_space(embeddings)
@@ -136,7 +129,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
         raise BindplugError("compose needs at least one (embedding, weight) pair")
     embeddings = [e for e, _ in parts]
     _one_space(embeddings)
-    count = max(len(e) for e in embeddings)
+    count = max(map(len, embeddings))
     if any(len(e) not in (1, count) for e in embeddings):
         sizes = ", ".join(str(len(e)) for e in embeddings)
         raise BindplugError(f"compose of {sizes} rows; give equal numbers, or one row")
@@ -145,8 +138,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
         raise BindplugError(f"compose with the weights {weights.tolist()}; give finite numbers")
     largest = np.abs(weights).max()
     if largest and not 1e-6 < largest < 1e6:  # float32 and `unit` hold any ratio, not any size
-        weights = weights / largest
-        largest = 1.0
+        weights, largest = weights / largest, 1.0
     parts = list(zip(embeddings, weights.tolist(), strict=True))
     total = sum(np.float32(w) * e.vectors for e, w in parts)
     if not largest or (np.linalg.norm(total, axis=1) < 1e-6 * largest).any():
@@ -155,16 +147,15 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if len(parts) == 1 and is_sum:
         return embeddings[0]
     modality = _modality(embeddings)
+    if modality == "text" and not is_sum:
+        modality = "mixed"
     labels = [e.labels * count if len(e) == 1 else e.labels for e in embeddings]
-    own = ()
-    if is_sum:
-        own = [tuple((e[i % len(e)], w) for e, w in parts) for i in range(count)]
     return Embedding(
         total,
         embeddings[0].space,
-        modality if is_sum or modality != "text" else "mixed",
+        modality,
         tuple(" + ".join(row) for row in zip(*labels, strict=True)),
-        parts=own,
+        parts=[tuple((e[i % len(e)], w) for e, w in parts) for i in range(count) if is_sum],
         embedder=_embedder(embeddings),
     )
 
@@ -182,8 +173,7 @@ def mixed(parts: Sequence[Embedding], weights: Sequence[float] = ()) -> Embeddin
 
 def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> Embedding:
     """`carry`, a map of one space to another, of every row; of a sum, sum_i w_i carry(x_i). A
-    softmax over words of the sum itself would find the word that lies between its parts.
-    """
+    softmax over words of the sum itself would find the word that lies between its parts."""
     out = carry(embedding)
     if not any(embedding.parts):
         return out
@@ -197,16 +187,12 @@ def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> E
 
 def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
     """The row at t in [0, 1] on the shortest arc from a row to another (Shoemake, 1985).
-
-    Raises:
-        SpaceMismatch: rows of two spaces.
-        BindplugError: not one row each, or opposite rows, between which no arc is the shortest.
-    """
+    Raises SpaceMismatch: rows of two spaces; BindplugError: not one row each, or opposite rows,
+    between which no arc is the shortest."""
     _one_space([a, b])
     if len(a) != 1 or len(b) != 1:
         raise BindplugError(f"slerp between {len(a)} and {len(b)} rows; give one each")
-    cosine = float(np.clip(a.vectors[0] @ b.vectors[0], -1, 1))
-    angle = np.arccos(cosine)
+    angle = np.arccos(np.clip(float(a.vectors[0] @ b.vectors[0]), -1, 1))
     if angle > np.pi - 1e-3:
         raise BindplugError("the two point opposite ways; no arc between them is the shortest")
     if angle < 1e-4:
@@ -218,11 +204,7 @@ def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
 
 
 def similarity(a: Embedding, b: Embedding) -> np.ndarray:
-    """(len(a), len(b)) cosines.
-
-    Raises:
-        SpaceMismatch: two spaces.
-    """
+    """(len(a), len(b)) cosines; SpaceMismatch between two spaces."""
     _one_space([a, b])
     return a.vectors @ b.vectors.T
 

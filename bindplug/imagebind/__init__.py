@@ -14,15 +14,6 @@ from .config import (
 from .model import ImageBind
 
 __all__ = [
-    "AudioConfig",
-    "DepthConfig",
-    "IMUConfig",
-    "ImageBind",
-    "ImageBindConfig",
-    "TextConfig",
-    "ThermalConfig",
-    "VisionConfig",
-    "imagebind_huge",
-    "load_imagebind",
-    "save_imagebind",
-]
+    "AudioConfig", "DepthConfig", "IMUConfig", "ImageBind", "ImageBindConfig", "TextConfig",
+    "ThermalConfig", "VisionConfig", "imagebind_huge", "load_imagebind", "save_imagebind",
+]  # fmt: skip

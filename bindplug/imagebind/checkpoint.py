@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import BindplugError
+from ..storage.atomic import reason, write_json, writing
 from ..storage.cache_dir import cache_dir
 from ..storage.state_dict import check_state, read_state
-from . import split as splitting
+from . import split as parts
 from .config import ImageBindConfig, imagebind_huge
 from .model import ImageBind
-from .split import modality_of_key, ready
 
 log = logging.getLogger("bindplug")
 
@@ -42,8 +40,7 @@ def load_imagebind(
     """
     path = Path(path)
     if path.is_dir():
-        config = read_config(path)[0]
-        state = read_state(path / WEIGHTS)
+        config, state = read_config(path)[0], read_state(path / WEIGHTS)
     else:
         config = imagebind_huge()
         state = _released_state(path, config, modalities, split)
@@ -51,62 +48,49 @@ def load_imagebind(
         model = ImageBind(config, modalities)
     if modalities is not None:  # the trunks that were not asked for are no error
         others = set(config.modalities) - set(modalities)
-        state = {k: v for k, v in state.items() if modality_of_key(k) not in others}
-    check_state(path, state, {k: v.shape for k, v in model.state_dict().items()})
+        state = {k: v for k, v in state.items() if parts.modality_of_key(k) not in others}
+    check_state(path, state, model.state_dict())
     model.load_state_dict({k: v.float() for k, v in state.items()}, strict=True, assign=True)
     return model.eval()
 
 
-def _released_state(
-    path: Path, config: ImageBindConfig, modalities: list[str] | None, may_split: bool
-) -> dict:
+def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] | None, split: bool):
     """The tensors of a file of the released model; on its first use it is split by trunk."""
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")
     modalities = list(config.modalities) if modalities is None else modalities
-    files = ready(path, modalities) if may_split else None
+    files = parts.ready(path, modalities) if split else None
     if files is None:
         state = read_state(path)
         with torch.device("meta"):
-            shapes = {k: v.shape for k, v in ImageBind(config).state_dict().items()}
-        check_state(path, state, shapes)
-        if not may_split:
+            check_state(path, state, ImageBind(config).state_dict())
+        if not split:
             return state
-        _announce(path)
+        folder = next(f for f in (cache_dir(), *cache_dir().parents) if f.exists())
+        log.warning(
+            "%s: its first use writes a copy of %.1f GB, split by modality, to %s (%.1f GB free); "
+            "split=False, or --no-split, reads the file as it is",
+            path, path.stat().st_size / 1e9, cache_dir(), shutil.disk_usage(folder).free / 1e9,
+        )  # fmt: skip
         try:
-            splitting.split(path, state)
+            parts.split(path, state)
         except BindplugError as err:  # a full disk is no reason not to answer
             log.warning("%s; reading the whole file instead", err)
             return state
-        files = ready(path, modalities)
+        files = parts.ready(path, modalities)
     return {k: v for f in files for k, v in read_state(f).items()}
-
-
-def _announce(path: Path) -> None:
-    """Say, before it is written, how large the copy is and how much room there is."""
-    folder = cache_dir()
-    while not folder.exists():
-        folder = folder.parent
-    log.warning(
-        "%s: its first use writes a copy of %.1f GB, split by modality, to %s (%.1f GB free); "
-        "split=False, or --no-split, reads the file as it is",
-        path, path.stat().st_size / 1e9, cache_dir(), shutil.disk_usage(folder).free / 1e9,
-    )  # fmt: skip
 
 
 def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:
     """The network's sizes and everything else in a folder's `config.json`.
-
-    Raises:
-        BindplugError: the file is absent or no such configuration.
-    """
+    Raises BindplugError: the file is absent or no such configuration."""
     path = folder / CONFIG
     try:
         metadata = json.loads(path.read_text())
         return ImageBindConfig.from_dict(metadata.pop("model")), metadata
     except OSError as err:
         raise BindplugError(
-            f"{path}: cannot be read ({err.strerror}); is the folder whole?"
+            f"{path}: cannot be read ({reason(err)}); is the folder whole?"
         ) from err
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise BindplugError(f"{path}: not a bindplug configuration: {err}") from err
@@ -123,9 +107,6 @@ def save_imagebind(model: ImageBind, folder: str | Path, extra: dict | None = No
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
-    text = json.dumps({"model": model.config.to_dict(), **(extra or {})}, indent=1) + "\n"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        save_file(state, Path(scratch, WEIGHTS))
-        Path(scratch, CONFIG).write_text(text)
-        for name in (WEIGHTS, CONFIG):
-            os.replace(Path(scratch, name), folder / name)
+    with writing(folder / WEIGHTS) as file:
+        save_file(state, file.name)
+    write_json(folder / CONFIG, {"model": model.config.to_dict(), **(extra or {})})

@@ -84,36 +84,23 @@ class ImageBindConfig:
     @property
     def modalities(self) -> dict[str, object]:
         """The modalities of this network and their sizes, in the order of the state dict."""
-        names = ("vision", "text", "audio", "depth", "thermal", "imu")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        found = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
+        return {name: sizes for name, sizes in found.items() if sizes is not None}
 
     def to_dict(self) -> dict:
         """Plain numbers, for JSON."""
-        return {"embed_dim": self.embed_dim, **{m: asdict(c) for m, c in self.modalities.items()}}
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: dict) -> ImageBindConfig:
         """The inverse of `to_dict`; a modality that is absent has no trunk.
-
-        Raises:
-            ValueError: a name that the configuration does not have.
-        """
-        classes = {
-            "vision": VisionConfig,
-            "text": TextConfig,
-            "audio": AudioConfig,
-            "depth": DepthConfig,
-            "thermal": ThermalConfig,
-            "imu": IMUConfig,
-        }
-        unknown = set(data) - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown key in an ImageBind config: {sorted(unknown)[0]!r}")
+        Raises ValueError: a name that the configuration does not have."""
+        sizes = {f.name: type(f.default) for f in fields(cls)[1:]}
         try:
-            modalities = {m: make(**data[m]) if m in data else None for m, make in classes.items()}
-        except TypeError as err:
+            given = {m: sizes[m](**data[m]) for m in data if m != "embed_dim"}
+        except (KeyError, TypeError) as err:
             raise ValueError(f"unknown key in an ImageBind config: {err}") from err
-        return cls(embed_dim=data["embed_dim"], **modalities)
+        return cls(data["embed_dim"], **{**dict.fromkeys(sizes), **given})
 
 
 def imagebind_huge() -> ImageBindConfig:

@@ -6,6 +6,7 @@ Parameter names and shapes are those of the released state dict.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,28 +22,23 @@ STEMS = {
     "vision": stems.vision_stem,
     "text": stems.TextStem,
     "audio": stems.audio_stem,
-    "depth": stems.depth_stem,
-    "thermal": stems.thermal_stem,
+    "depth": partial(stems.gray_stem, "depth_stem"),
+    "thermal": partial(stems.gray_stem, "rgbt_stem"),
     "imu": stems.IMUStem,
 }
 
 
-class SelectToken(nn.Module):
-    """(B, L, W) tokens to (B, W): the token at `index`."""
-
-    def __init__(self, index: int):
-        super().__init__()
-        self.index = index
+class ClassToken(nn.Module):
+    """(B, L, W) tokens to (B, W): the first one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, self.index]
+        return x[:, 0]
 
 
 class TextHead(nn.Module):
     """(B, L, W) tokens and (B, L) int64 ids to (B, embed_dim): the projected end-of-text token.
 
-    It is the first token with the largest id.
-    """
+    It is the first token with the largest id."""
 
     def __init__(self, width: int, embed_dim: int):
         super().__init__()
@@ -79,10 +75,17 @@ class Normalize(nn.Module):
         return F.normalize(x, dim=-1)
 
 
+def _trunk(modality: str, c) -> Transformer:
+    bias_kv, pre_norm = modality not in ("vision", "text"), modality == "vision"
+    return Transformer(
+        c.width, c.depth, c.heads, bias_kv=bias_kv, pre_norm=pre_norm, drop_path=c.drop_path
+    )
+
+
 def _head(modality: str, width: int, embed_dim: int) -> nn.Module:
     if modality == "text":
         return TextHead(width, embed_dim)
-    layers = [nn.LayerNorm(width, eps=1e-6), SelectToken(0)]
+    layers = [nn.LayerNorm(width, eps=1e-6), ClassToken()]
     if modality == "imu":
         layers.append(nn.Dropout(0.5))
     return nn.Sequential(*layers, nn.Linear(width, embed_dim, bias=False))
@@ -91,9 +94,7 @@ def _head(modality: str, width: int, embed_dim: int) -> nn.Module:
 def _postprocessor(modality: str) -> nn.Sequential:
     if modality == "vision":
         return nn.Sequential(Normalize())
-    return nn.Sequential(
-        Normalize(), LogitScale(LOGIT_SCALES[modality], learnable=modality == "text")
-    )
+    return nn.Sequential(Normalize(), LogitScale(LOGIT_SCALES[modality], modality == "text"))
 
 
 class ImageBind(nn.Module):
@@ -111,19 +112,7 @@ class ImageBind(nn.Module):
             m: c for m, c in config.modalities.items() if modalities is None or m in modalities
         }
         self.modality_preprocessors = nn.ModuleDict({m: STEMS[m](c) for m, c in chosen.items()})
-        self.modality_trunks = nn.ModuleDict(
-            {
-                m: Transformer(
-                    c.width,
-                    c.depth,
-                    c.heads,
-                    bias_kv=m not in ("vision", "text"),
-                    pre_norm=m == "vision",
-                    drop_path=c.drop_path,
-                )
-                for m, c in chosen.items()
-            }
-        )
+        self.modality_trunks = nn.ModuleDict({m: _trunk(m, c) for m, c in chosen.items()})
         self.modality_heads = nn.ModuleDict(
             {m: _head(m, c.width, config.embed_dim) for m, c in chosen.items()}
         )
@@ -173,11 +162,7 @@ class ImageBind(nn.Module):
         return self
 
     def features(self, modality: str, x: Tensor) -> Tensor:
-        """(B, embed_dim) head output before normalisation, of an input without a clip axis.
-
-        Raises:
-            ValueError: a modality that this network does not have.
-        """
+        """(B, embed_dim) head output before normalisation, of an input without a clip axis."""
         if modality not in self.modality_trunks:
             raise ValueError(
                 f"this model has no {modality!r} trunk; it has {', '.join(self.modality_trunks)}"
@@ -185,8 +170,5 @@ class ImageBind(nn.Module):
         stem = self.modality_preprocessors[modality]
         if x.is_floating_point():
             x = x.to(next(stem.parameters()).dtype)
-        if modality == "text":
-            return self.modality_heads[modality](
-                self.modality_trunks[modality](stem(x), stem.mask), x
-            )
-        return self.modality_heads[modality](self.modality_trunks[modality](stem(x)))
+        trunk, head = self.modality_trunks[modality], self.modality_heads[modality]
+        return head(trunk(stem(x), stem.mask), x) if modality == "text" else head(trunk(stem(x)))

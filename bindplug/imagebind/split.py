@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..storage.atomic import write_json, writing
+from ..storage.atomic import reason, write_json, writing
 from ..storage.cache_dir import derived_folder
 from ..storage.hashing import hash_file
-from ..storage.safetensors_header import header_bytes
+from ..storage.vector_file import header_bytes
 
 INDEX = "index.json"
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -22,19 +21,27 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 def modality_of_key(key: str) -> str:
     """`modality_trunks.audio.blocks.0...` to `audio`."""
-    return key.partition(".")[2].split(".")[0]
+    return key.split(".")[1] if "." in key else ""
+
+
+def _index(folder: Path) -> dict[str, dict]:
+    """`bytes` and `sha256` of each part that was written; {} without an index, or a damaged one."""
+    try:
+        return dict(json.loads((folder / INDEX).read_text())["parts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _is_whole(part: Path, index: dict[str, dict]) -> bool:
+    size = index.get(part.stem, {}).get("bytes")
+    return part.exists() and part.stat().st_size == size
 
 
 def ready(path: Path, modalities: list[str]) -> list[Path] | None:
     """The parts of a checkpoint for some trunks, None where one is absent or of a wrong size."""
     folder = derived_folder(path)
-    try:
-        parts = json.loads((folder / INDEX).read_text())["parts"]
-        files = [folder / f"{modality}.safetensors" for modality in modalities]
-        whole = all(f.stat().st_size == parts[f.stem]["bytes"] for f in files)
-    except (OSError, ValueError, KeyError):
-        return None
-    return files if whole else None
+    index, files = _index(folder), [folder / f"{name}.safetensors" for name in modalities]
+    return files if all(_is_whole(file, index) for file in files) else None
 
 
 def split(path: Path, state: dict[str, Tensor]) -> None:
@@ -56,75 +63,53 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
-            _write_parts(path, folder, groups)
+            index = _index(folder)
+            for modality, tensors in groups.items():
+                part = folder / f"{modality}.safetensors"
+                if not _is_whole(part, index):
+                    _check_room(folder, modality, sum(t.nbytes for t in tensors.values()))
+                    digest = write_safetensors(part, tensors)
+                    index[modality] = {"bytes": part.stat().st_size, "sha256": digest}
+                    write_json(folder / INDEX, {"source": str(path.resolve()), "parts": index})
     except OSError as err:
         raise BindplugError(
-            f"{folder}: cannot be written ({err.strerror or err}); free some room, or set "
+            f"{folder}: cannot be written ({reason(err)}); free some room, or set "
             "BINDPLUG_HOME to another folder"
         ) from err
 
 
-def _write_parts(path: Path, folder: Path, groups: dict[str, dict[str, Tensor]]) -> None:
-    index = folder / INDEX
-    try:
-        parts = dict(json.loads(index.read_text())["parts"])
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or a damaged one
-        parts = {}
-    for modality, tensors in groups.items():
-        target = folder / f"{modality}.safetensors"
-        if (
-            modality in parts
-            and target.exists()
-            and target.stat().st_size == parts[modality]["bytes"]
-        ):
-            continue
-        size = sum(t.numel() * t.element_size() for t in tensors.values())
-        free = shutil.disk_usage(folder).free
-        if free < size + (1 << 20):
-            raise BindplugError(
-                f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk, "
-                f"{free / 1e9:.2f} GB are free; free some, or set BINDPLUG_HOME to another disk"
-            )
-        digest = write_safetensors(target, tensors)
-        parts[modality] = {"bytes": target.stat().st_size, "sha256": digest}
-        write_json(index, {"source": str(path.resolve()), "parts": parts})
+def _check_room(folder: Path, modality: str, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size + (1 << 20):
+        raise BindplugError(
+            f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk, "
+            f"{free / 1e9:.2f} GB are free; free some, or set BINDPLUG_HOME to another disk"
+        )
 
 
 def verify_parts(path: Path) -> list[str]:
     """The trunks whose parts are here; damaged ones are deleted, to be written again on use.
-
-    Raises:
-        BindplugError: a part was damaged.
-    """
+    Raises BindplugError: a part was damaged."""
     folder = derived_folder(path)
-    if not (folder / INDEX).exists():
-        return []
-    parts = json.loads((folder / INDEX).read_text())["parts"]
-    for modality, metadata in parts.items():
+    index = _index(folder)
+    for modality, known in index.items():
         file = folder / f"{modality}.safetensors"
-        if file.exists() and hash_file(file) != metadata["sha256"]:
+        if file.exists() and hash_file(file) != known["sha256"]:
             file.unlink()
             raise BindplugError(f"{file}: was damaged and is deleted; the next use writes it again")
-    return list(parts)
+    return list(index)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> str:
     """Write tensors one after another, never holding more than one; returns the sha256."""
     header, offset = {}, 0
     for key, tensor in tensors.items():
-        end = offset + tensor.numel() * tensor.element_size()
+        span = [offset, offset := offset + tensor.nbytes]
         header[key] = {
-            "dtype": NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, end],
-        }
-        offset = end
-    start = header_bytes(header)
-    digest = hashlib.sha256(start)
+            "dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": span
+        }  # fmt: skip
     with writing(path) as file:
-        file.write(start)
+        file.write(header_bytes(header))
         for tensor in tensors.values():
-            block = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-            file.write(block)
-            digest.update(block)
-    return digest.hexdigest()
+            file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return hash_file(path)

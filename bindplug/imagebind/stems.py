@@ -41,23 +41,22 @@ class PatchEmbed(nn.Module):
         return self.norm_layer(self.proj(x).flatten(2).transpose(1, 2))
 
 
+def _learnt(*shape: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.zeros(shape), std=0.02))
+
+
 class PositionTable(nn.Module):
     """Learnt positions: (1, tokens, width), the class token's first."""
 
     def __init__(self, tokens: int, width: int):
         super().__init__()
-        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.pos_embed = _learnt(1, tokens, width)
 
     def for_tokens(self, count: int) -> Tensor:
         """(1, 1 + count, width) positions of the class token and `count` patches of a square image.
 
-        Another count than the table's is interpolated (bicubic), as the reference does.
-
-        Raises:
-            ValueError: neither the table nor `count` patches form a square, so nothing can be
-                interpolated.
-        """
+        Another count than the table's is interpolated (bicubic), as the reference does; ValueError
+        where one of the two is no square."""
         table = self.pos_embed
         known = table.shape[1] - 1
         if count == known:
@@ -85,23 +84,24 @@ class PatchStem(nn.Module):
         ValueError: in `forward`, an input of a size that is not taken.
     """
 
-    def __init__(self, name: str, embed: PatchEmbed, tokens: int, width: int, resizable: bool):
+    def __init__(
+        self, name: str, embed: PatchEmbed, tokens: int, width: int, resizable: bool = True
+    ):
         super().__init__()
-        self.stem_name, self.resizable = name, resizable
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        self.stem_name, self.tokens, self.resizable = name, tokens, resizable
+        self.cls_token = _learnt(1, 1, width)
         setattr(self, name, embed)
         self.pos_embedding_helper = PositionTable(tokens + 1, width)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = getattr(self, self.stem_name)(x)  # (B, N, W)
-        known = self.pos_embedding_helper.pos_embed.shape[1] - 1
-        if not self.resizable and tokens.shape[1] != known:
+        count = tokens.shape[1]
+        if not self.resizable and count != self.tokens:
             raise ValueError(
-                f"input of shape {tuple(x.shape)} gives {tokens.shape[1]} tokens, not {known}"
+                f"input of shape {tuple(x.shape)} gives {count} tokens, not {self.tokens}"
             )
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
-        return tokens + self.pos_embedding_helper.for_tokens(tokens.shape[1] - 1)
+        return tokens + self.pos_embedding_helper.for_tokens(count)
 
 
 def vision_stem(c: VisionConfig) -> PatchStem:
@@ -109,7 +109,7 @@ def vision_stem(c: VisionConfig) -> PatchStem:
     kernel = (c.frames, c.patch_size, c.patch_size)
     conv = nn.Conv3d(3, c.width, kernel, stride=kernel, bias=False)
     embed = PatchEmbed(nn.Sequential(RepeatFrame(c.frames), conv))
-    return PatchStem("rgbt_stem", embed, (c.image_size // c.patch_size) ** 2, c.width, True)
+    return PatchStem("rgbt_stem", embed, (c.image_size // c.patch_size) ** 2, c.width)
 
 
 def audio_stem(c: AudioConfig) -> PatchStem:
@@ -119,48 +119,31 @@ def audio_stem(c: AudioConfig) -> PatchStem:
     return PatchStem("rgbt_stem", PatchEmbed(conv, c.width), rows * columns, c.width, False)
 
 
-def _gray_stem(name: str, c: DepthConfig | ThermalConfig) -> PatchStem:
+def gray_stem(name: str, c: DepthConfig | ThermalConfig) -> PatchStem:
+    """(B, 1, H, W) disparity or thermal image to (B, 1 + N, width)."""
     conv = nn.Conv2d(1, c.width, c.patch_size, stride=c.patch_size, bias=False)
     patches = (c.image_size // c.patch_size) ** 2
-    return PatchStem(name, PatchEmbed(conv, c.width), patches, c.width, True)
-
-
-def depth_stem(c: DepthConfig) -> PatchStem:
-    """(B, 1, H, W) disparity to (B, 1 + N, width)."""
-    return _gray_stem("depth_stem", c)
-
-
-def thermal_stem(c: ThermalConfig) -> PatchStem:
-    """(B, 1, H, W) to (B, 1 + N, width)."""
-    return _gray_stem("rgbt_stem", c)
+    return PatchStem(name, PatchEmbed(conv, c.width), patches, c.width)
 
 
 class IMUStem(nn.Module):
-    """(B, channels, steps) to (B, 1 + steps // window, width).
-
-    Raises:
-        ValueError: in `forward`, another number of steps than the configuration's.
-    """
+    """(B, channels, steps) to (B, 1 + steps // window, width); ValueError for other `steps`."""
 
     def __init__(self, c: IMUConfig):
         super().__init__()
-        self.window, tokens = c.window, c.steps // c.window
-        self.pos_embed = nn.Parameter(torch.zeros(1, tokens + 1, c.width))
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, c.width))
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        nn.init.trunc_normal_(self.cls_token, std=0.02)
-        self.imu_stem = PatchEmbed(nn.Linear(c.channels * c.window, c.width, bias=False))
-        self.imu_stem.norm_layer = nn.LayerNorm(c.width)
+        self.window, self.tokens = c.window, c.steps // c.window
+        self.pos_embed = _learnt(1, self.tokens + 1, c.width)
+        self.cls_token = _learnt(1, 1, c.width)
+        self.imu_stem = PatchEmbed(nn.Linear(c.channels * c.window, c.width, bias=False), c.width)
 
     def forward(self, x: Tensor) -> Tensor:
         windows = x.unfold(-1, self.window, self.window)  # (B, C, N, window)
         windows = windows.transpose(1, 2).flatten(2)  # channel-major inside a window
-        tokens = self.imu_stem.norm_layer(self.imu_stem.proj(windows))
-        if tokens.shape[1] != self.pos_embed.shape[1] - 1:
+        if windows.shape[1] != self.tokens:
             raise ValueError(
-                f"IMU input of {x.shape[-1]} steps; "
-                f"{(self.pos_embed.shape[1] - 1) * self.window} are needed"
+                f"IMU input of {x.shape[-1]} steps; {self.tokens * self.window} are needed"
             )
+        tokens = self.imu_stem.norm_layer(self.imu_stem.proj(windows))
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
         return tokens + self.pos_embed
 
@@ -168,15 +151,14 @@ class IMUStem(nn.Module):
 class TextStem(nn.Module):
     """(B, context_length) int64 token ids to (B, context_length, width); no class token.
 
-    `mask` is the causal attention mask, (context_length, context_length), 0 and -inf.
-    """
+    `mask` is the causal attention mask, (context_length, context_length), 0 and -inf."""
 
     def __init__(self, c: TextConfig):
         super().__init__()
         self.pos_embed = nn.Parameter(torch.empty(1, c.context_length, c.width))
         normal_(self.pos_embed, 0.01)
-        future = torch.ones(c.context_length, c.context_length, dtype=torch.bool).triu(1)
-        self.register_buffer("mask", torch.zeros(future.shape).masked_fill(future, -torch.inf))
+        mask = torch.full((c.context_length, c.context_length), -torch.inf).triu(1)
+        self.register_buffer("mask", mask)
         table = torch.empty(c.vocab_size, c.width)
         normal_(table, 0.02)
         self.token_embedding = nn.Embedding.from_pretrained(table, freeze=False)

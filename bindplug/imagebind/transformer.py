@@ -14,42 +14,23 @@ def normal_(tensor: Tensor, std: float) -> None:
         nn.init.normal_(tensor, std=std)
 
 
-class Attention(nn.Module):
+class Attention(nn.MultiheadAttention):
     """Multi-head self-attention, (B, L, W) to (B, L, W).
 
     `bias_kv` appends one learnt key and value to every sequence. `mask` is added to the (L, L)
-    logits.
-    """
+    logits."""
 
     def __init__(self, width: int, heads: int, bias_kv: bool = False):
-        super().__init__()
-        self.heads = heads
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # query, key, value
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        if bias_kv:
-            self.bias_k = nn.Parameter(torch.empty(1, 1, width))
-            self.bias_v = nn.Parameter(torch.empty(1, 1, width))
-            normal_(self.bias_k, width**-0.5)
-            normal_(self.bias_v, width**-0.5)
-        else:
-            self.bias_k = self.bias_v = None
-        self.out_proj = nn.Linear(width, width)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-        nn.init.zeros_(self.out_proj.bias)
+        super().__init__(width, heads, batch_first=True)
+        if bias_kv:  # by `normal_`: torch's own initialisation is as slow on the meta device
+            for name in ("bias_k", "bias_v"):
+                setattr(self, name, nn.Parameter(torch.empty(1, 1, width)))
+                normal_(getattr(self, name), width**-0.5)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # (B, L, W)
-        q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
-        if self.bias_k is not None:  # after the projection, as torch does
-            k = torch.cat([k, self.bias_k.to(k).expand(len(x), 1, -1)], dim=1)
-            v = torch.cat([v, self.bias_v.to(v).expand(len(x), 1, -1)], dim=1)
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
-        if self.training:
-            # The backward pass of torch's fused CPU kernel costs more than these two products.
-            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-            out = (scores if mask is None else scores + mask).softmax(dim=-1) @ v
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out_proj(out.transpose(1, 2).flatten(2))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        # Weights take the unfused path: the backward pass of the fused CPU kernel costs more.
+        options = {"need_weights": self.training, "average_attn_weights": False}
+        return super().forward(x, x, x, attn_mask=mask, **options)[0]
 
 
 class MLP(nn.Module):

@@ -27,14 +27,13 @@ def recorded_commit(repo: str) -> str | None:
 def record_commit(repo: str, commit: str | None) -> None:
     """Keep it, so that later calls use the same; a cache folder that cannot be written keeps
     nothing."""
+    record = _commit_record(repo)
     if commit and recorded_commit(repo) is None:
         with suppress(OSError, BindplugError):
-            _commit_record(repo).parent.mkdir(parents=True, exist_ok=True)
-            write_file(_commit_record(repo), lambda f: f.write(commit.encode()))
-            log.warning(
-                "%s: commit %s is used from now on; delete %s for a newer one",
-                repo, commit, _commit_record(repo),
-            )  # fmt: skip
+            record.parent.mkdir(parents=True, exist_ok=True)
+            write_file(record, lambda f: f.write(commit.encode()))
+            log.warning("%s: commit %s is used from now on; delete %s for a newer one",
+                        repo, commit, record)  # fmt: skip
 
 
 def open_pretrained(

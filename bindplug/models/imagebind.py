@@ -28,7 +28,7 @@ class ImageBindNetwork(Network):
     def __init__(self, config, open_trunk: Callable):
         self.config, self.open_trunk = config, open_trunk
         self.modalities = modalities_of(config.modalities)
-        self._trunks, self._device, self._dtype, self._compile = {}, "cpu", None, False
+        self._trunks, self._changes = {}, []
 
     def options(self, modality: str) -> tuple[str, ...]:
         return MODALITIES[modality].options
@@ -46,31 +46,27 @@ class ImageBindNetwork(Network):
         return self._trunk(trunk).logit_scale(trunk)
 
     def to(self, device: str) -> ImageBindNetwork:
-        self._device = device
-        for model in self._trunks.values():
-            model.to(device)
-        return self
+        return self._change(lambda model, trunk: model.to(device))
 
     def cast(self, dtype) -> ImageBindNetwork:
-        self._dtype = dtype
-        for model in self._trunks.values():
-            model.cast(dtype)
-        return self
+        return self._change(lambda model, trunk: model.cast(dtype))
 
     def compile(self) -> ImageBindNetwork:
-        self._compile = True
+        return self._change(lambda model, trunk: model.modality_trunks[trunk].compile())
+
+    def _change(self, change: Callable) -> ImageBindNetwork:
+        """Of the trunks that are loaded, and of each that will be."""
+        self._changes.append(change)
         for trunk, model in self._trunks.items():
-            model.modality_trunks[trunk].compile()
+            change(model, trunk)
         return self
 
     def _trunk(self, name: str):
         if name not in self._trunks:
             model = self.open_trunk(name)
-            if self._dtype is not None:
-                model.cast(self._dtype)
-            if self._compile:
-                model.modality_trunks[name].compile()
-            self._trunks[name] = model.to(self._device)
+            for change in self._changes:
+                change(model, name)
+            self._trunks[name] = model
         return self._trunks[name]
 
 
@@ -92,19 +88,16 @@ def open_local(path: str | Path, device: str = "cpu", split: bool = True, **sett
         raise BindplugError(f"{path}: no such checkpoint")
     if path.is_dir():
         config, metadata = read_config(path)
-        space, weights = metadata.get("space", str(path.resolve())), path / WEIGHTS
-        templates = tuple(metadata["templates"]) if "templates" in metadata else None
+        files = [path / WEIGHTS, path / CONFIG]  # sizes and templates decide what a text becomes
     else:
-        config, space, weights, templates = imagebind_huge(), HUGE_SPACE, path, None
-    fingerprint = file_fingerprint(weights) if weights.exists() else ""
-    if fingerprint and path.is_dir():  # sizes and templates decide what a text becomes, too
-        fingerprint += f" {file_fingerprint(path / CONFIG)}"
+        config, metadata, files = imagebind_huge(), {"space": HUGE_SPACE}, [path]
+    templates = metadata.get("templates")
     return Embedder(
         ImageBindNetwork(config, lambda trunk: load_imagebind(path, [trunk], split)),
-        space,
+        metadata.get("space", str(path.resolve())),
         device,
-        fingerprint=fingerprint,
-        templates=templates,
+        fingerprint=" ".join(map(file_fingerprint, files)) if files[0].exists() else "",
+        templates=templates and tuple(templates),
         **settings,
     )
 
@@ -127,21 +120,21 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
     repo, _, revision = name.partition("@")
     try:
         with hub_access():
+            wanted = revision or recorded_commit(repo)
+            patterns = ["config.json", "model.safetensors", "imagebind_huge.pth"]
             folder = snapshot_download(
-                repo,
-                revision=revision or recorded_commit(repo),
-                allow_patterns=["config.json", "model.safetensors", "imagebind_huge.pth"],
-                local_files_only=is_offline(),
+                repo, revision=wanted, allow_patterns=patterns, local_files_only=is_offline()
             )
     except Exception as err:  # the hub raises many kinds
         raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
     folder = Path(folder)
     if not revision:
         record_commit(repo, folder.name)  # a snapshot's folder is named by its commit
-    released = folder / "imagebind_huge.pth"
+    released, config = folder / "imagebind_huge.pth", folder / "config.json"
     if released.exists():
-        return open_local(released, device, **settings)
-    config = folder / "config.json"
-    if config.exists() and "model" in json.loads(config.read_text()):
-        return open_local(folder, device, **settings)
-    return open_local(folder / "model.safetensors", device, **settings)
+        found = released
+    elif config.exists() and "model" in json.loads(config.read_text()):
+        found = folder
+    else:
+        found = folder / "model.safetensors"
+    return open_local(found, device, **settings)

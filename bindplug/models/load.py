@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import lru_cache
 
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
 from ..device import pick_device
 from ..errors import BindplugError, SpaceMismatch
-from ..plugins import (
-    Detector,
-    Embedder,
-    Generator,
-    Masker,
-)
+from ..plugins import Detector, Embedder, Generator, Masker
 from .registry import plugin, plugins_of
 
 log = logging.getLogger("bindplug")
@@ -34,14 +28,12 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
     Raises:
         BindplugError: an unknown name, or weights that cannot be had or read.
     """
+    from .imagebind import open_hub, open_local
+
     device = pick_device(device)
     if name.startswith("local:"):
-        from .imagebind import open_local
-
         return open_local(name.removeprefix("local:"), device, **settings)
     if name.startswith("hf:"):
-        from .imagebind import open_hub
-
         return open_hub(name.removeprefix("hf:"), device, **settings)
     if _looks_like_path(name):
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
@@ -49,12 +41,9 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
 
 
 def embedder_of(space: str, device: str = "auto") -> Embedder:
-    """An installed embedder of a space; the last four are kept.
-
-    Raises:
-        SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
-            downloaded for a bridge that nobody may have meant.
-    """
+    """An installed embedder of a space; the last four are kept. Raises
+    SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
+    downloaded for a bridge that nobody may have meant."""
     import torch
 
     device = str(torch.empty(0, device=pick_device(device)).device)  # "cuda" is "cuda:0"
@@ -99,40 +88,25 @@ def load_detector(
 
 
 def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Masker:
-    """A masker by name; give it to a detector as its `masker`.
-
-    Raises:
-        BindplugError: an unknown name or weights.
-    """
+    """A masker by name, to give to a detector as its `masker`; errors as in `load_detector`."""
     return _load("bindplug.maskers", name, weights, device, settings)
 
 
 def load_generator(
     name: str = GENERATOR[0], weights: str = GENERATOR[1], device: str = "auto", **settings
 ) -> Generator:
-    """A generator by name, with weights that it ships, fetches, or "local:PATH".
-
-    Raises:
-        BindplugError: an unknown name or weights.
-    """
+    """A generator by name; `weights` and errors as in `load_detector`."""
     return _load("bindplug.generators", name, weights, device, settings)
 
 
 def _load(group: str, name: str, weights: str, device: str, settings: dict):
     found = plugin(group, name)
     known = [*found.weights, *(c.name for c in found.checkpoints), *found.hub]
-    check_weights(name, weights, known)
+    if weights not in known and not weights.startswith("local:"):
+        there = f"there are: {', '.join([*known, 'local:PATH'])}"
+        hint = f"for a path write local:{weights}" if _looks_like_path(weights) else there
+        raise BindplugError(f"{name} has no weights {weights!r}; {hint}")
     return found.load(weights, pick_device(device), **settings)
-
-
-def check_weights(name: str, weights: str, known: Sequence[str]) -> None:
-    if weights in known or weights.startswith("local:"):
-        return
-    if _looks_like_path(weights):
-        raise BindplugError(f"{name} has no weights {weights!r}; for a path write local:{weights}")
-    raise BindplugError(
-        f"{name} has no weights {weights!r}; there are: {', '.join([*known, 'local:PATH'])}"
-    )
 
 
 def _looks_like_path(name: str) -> bool:

@@ -13,9 +13,7 @@ from ..storage.checkpoints import Checkpoint
 
 log = logging.getLogger("bindplug")
 
-GROUPS = (
-    "bindplug.embedders", "bindplug.detectors", "bindplug.maskers", "bindplug.generators"
-)  # fmt: skip
+GROUPS = tuple(f"bindplug.{kind}s" for kind in ("embedder", "detector", "masker", "generator"))
 
 
 def discover(group: str) -> dict[str, EntryPoint]:
@@ -33,13 +31,9 @@ def kind_of(group: str) -> str:
 
 def plugin(group: str, name: str) -> Plugin:
     """Load one plugin's description.
-
-    Raises:
-        BindplugError: no plugin of that name.
-        MissingDependency: it is there and cannot be imported.
-    """
-    found = discover(group)
-    kind = kind_of(group)
+    Raises BindplugError: no plugin of that name; MissingDependency: it is there and cannot be
+    imported."""
+    found, kind = discover(group), kind_of(group)
     if name not in found:
         known = ", ".join(found) or "none is installed"
         raise BindplugError(f"no {kind} {name!r}; there are: {known}")
@@ -60,16 +54,12 @@ def plugins_of(group: str) -> Iterator[tuple[str, Plugin]]:
 
 def catalogue() -> dict[str, Checkpoint]:
     """The checkpoints of all plugins, by name."""
-    entries = [entry for group in GROUPS for _, entry in plugins_of(group)]
-    return {c.name: c for entry in entries for c in entry.checkpoints}
+    found = [entry for group in GROUPS for _, entry in plugins_of(group)]
+    return {c.name: c for entry in found for c in entry.checkpoints}
 
 
 def find(name: str) -> Checkpoint:
-    """A checkpoint of the catalogue.
-
-    Raises:
-        BindplugError: there is none of that name.
-    """
+    """A checkpoint of the catalogue; BindplugError where there is none of that name."""
     known = catalogue()
     if name not in known:
         raise BindplugError(f"no checkpoint {name!r}; there are: {', '.join(known) or 'none'}")
@@ -81,38 +71,32 @@ def rows() -> list[dict]:
     out = []
     for group in GROUPS:
         for name, entry in discover(group).items():
-            row = {
-                "kind": kind_of(group),
-                "name": name,
-                "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
-                "about": "",
-                "error": None,
-            }
+            about, error = "", None
             try:
-                row["about"] = plugin(group, name).description
+                about = plugin(group, name).description
             except BindplugError as err:
-                row["error"] = str(err)
-            out.append(row)
+                error = str(err)
+            package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+            out.append({"kind": kind_of(group), "name": name, "package": package,
+                        "about": about, "error": error})  # fmt: skip
     return out
 
 
 def shipped() -> list[dict]:
     """Weights that come with the plugins, and those that a library downloads for them."""
-    rows = []
+    out = []
     for group in GROUPS:
         for name, entry in plugins_of(group):
             row = {"kind": kind_of(group), "name": name, "about": entry.description, "bytes": None}
             own = (name,) if entry.space and not (entry.checkpoints or entry.hub) else ()
             for weights in entry.weights or own:  # an embedder is its own weights
-                rows.append({**row, "weights": weights, "state": "shipped"})
-            for weights in entry.hub:
-                rows.append({**row, "weights": weights, "state": "hub"})
-    return rows
+                out.append({**row, "weights": weights, "state": "shipped"})
+            out += ({**row, "weights": weights, "state": "hub"} for weights in entry.hub)
+    return out
 
 
 def fetched() -> list[dict]:
     """Checkpoints of the catalogue, here or not."""
-
     return [
         {"kind": "checkpoint", "name": c.name, "weights": c.file, "bytes": c.bytes,
          "about": f"{c.gives}; licence: {c.licence}", "url": c.url, "sha256": c.sha256,

@@ -25,11 +25,7 @@ def reason(err: BaseException) -> str:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """A folder that can be written to, made if it is not there.
-
-    Raises:
-        BindplugError: it cannot be made or written.
-    """
+    """A folder, made if it is not there; BindplugError where it cannot be made or written to."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,27 +38,17 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def is_stream(path: str | Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether a path is written into and never replaced: a FIFO, a device, a process's own file
     descriptor such as /dev/stdout."""
-    path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    descriptor = path.is_symlink() and os.readlink(path).startswith("/proc/")
-    return (
-        descriptor
-        or os.path.realpath(path.parent).startswith("/proc/")
-        or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-    )
+    if os.path.isfile(path) or os.path.isdir(path):
+        links = (os.path.realpath(path.parent), os.readlink(path) if path.is_symlink() else "")
+        return any(link.startswith("/proc/") for link in links)
+    return os.path.exists(path)
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """
-    Raises:
-        FileExists: one of the files exists and `overwrite` is False.
-    """
+    """FileExists where one of the files exists and `overwrite` is False."""
     for path in paths:
         if path.exists() and not overwrite and not is_stream(path):
             raise FileExists(f"{path}: exists")
@@ -102,68 +88,52 @@ def _open_stream(path: Path) -> IO[bytes]:
             time.sleep(0.05)
 
 
-class PendingFile:
-    """A binary file beside its target, renamed over it by `commit` and deleted by `discard`.
+@contextmanager
+def writing(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that is there under its name when the block ends well, and not otherwise;
+    `file.name` is a path, for libraries that open files themselves.
 
     A link is followed, a stream (`is_stream`) is written into directly. New files have the mode
-    that the umask gives, replaced ones keep theirs.
+    that the umask gives, replaced ones keep theirs. Raises BindplugError: it cannot be written."""
+    path = Path(path)
+    with explain(path):
+        if is_stream(path):
+            with _open_stream(path) as file:
+                yield file
+            return
+        target = Path(os.path.realpath(path))
+        scratch = target.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with scratch.open("xb") as file:
+                with suppress(FileNotFoundError):
+                    scratch.chmod(stat.S_IMODE(target.stat().st_mode))
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+class PendingFile:
+    """`writing` for a file that is not finished in one block.
 
     Attributes:
-        file: open for writing; `file.name` is its path, for libraries that open files themselves.
+        file: open for writing.
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.target = self.scratch = None
-        with explain(self.path):
-            if is_stream(self.path):
-                self.file: IO[bytes] = _open_stream(self.path)
-                return
-            self.target = Path(os.path.realpath(self.path))
-            self.scratch = self.target.with_name(f".{secrets.token_hex(8)}.part")
-            self.file = self.scratch.open("xb")
-            with suppress(FileNotFoundError):
-                self.scratch.chmod(stat.S_IMODE(self.target.stat().st_mode))
+        self.path, self._block = Path(path), writing(path)
+        self.file = self._block.__enter__()
 
     def commit(self) -> None:
-        """
-        Raises:
-            BindplugError: it cannot be written; nothing is left.
-        """
-        try:
-            with explain(self.path):
-                self.file.flush()
-                if self.scratch is not None:
-                    os.fsync(self.file.fileno())
-                self.file.close()
-                if self.scratch is not None:
-                    os.replace(self.scratch, self.target)
-        except BaseException:
-            self.discard()
-            raise
+        self._block.__exit__(None, None, None)
 
     def discard(self) -> None:
-        with suppress(OSError):  # a full disk refuses what is still in the buffer
-            self.file.close()
-        if self.scratch is not None:
-            self.scratch.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that is there under its name when the block ends well, and not otherwise.
-
-    Raises:
-        BindplugError: it cannot be written.
-    """
-    pending = PendingFile(path)
-    try:
-        with explain(pending.path):
-            yield pending.file
-    except BaseException:
-        pending.discard()
-        raise
-    pending.commit()
+        """Leave nothing, also after an error; does nothing after `commit`."""
+        with suppress(BindplugError):  # a full disk refuses what is still in the buffer
+            self._block.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:

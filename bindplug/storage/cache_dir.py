@@ -15,19 +15,15 @@ from .hashing import file_fingerprint
 
 def cache_dir() -> Path:
     """BINDPLUG_HOME, else `bindplug` in the user's cache folder."""
-    if os.environ.get("BINDPLUG_HOME"):
-        return Path(os.environ["BINDPLUG_HOME"]).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "bindplug"
+    if home := os.environ.get("BINDPLUG_HOME"):
+        return Path(home).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "bindplug").expanduser()
 
 
-def cache_folder(*names: str) -> Path:
-    """A folder below `cache_dir`, made if it is not there.
-
-    Raises:
-        BindplugError: it cannot be made or written.
-    """
-    folder = cache_dir().joinpath(*names)
+def cache_folder(name: str) -> Path:
+    """A folder below `cache_dir`, made if it is not there; BindplugError where it cannot be made
+    or written to."""
+    folder = cache_dir() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -51,19 +47,19 @@ def hub_access() -> Iterator[None]:
 
     For libraries that take no `local_files_only`: the hub reads HF_HUB_OFFLINE once, when it is
     imported, so its constant is set for the block. Applies to the whole process.
-
-    Raises:
-        BindplugError: offline, and a file is not in the hub's cache.
-    """
+    Raises BindplugError: offline, and a file is not in the hub's cache."""
     if not is_offline():
         yield
         return
     from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
     before, root = constants.HF_HUB_OFFLINE, logging.getLogger()
     constants.HF_HUB_OFFLINE = True
-    root.addFilter(_nothing)  # open_clip logs there what it raises
+    root.addFilter(nothing)  # open_clip logs there what it raises
     try:
         yield
     except Exception as err:
@@ -78,11 +74,7 @@ def hub_access() -> Iterator[None]:
         ) from err
     finally:
         constants.HF_HUB_OFFLINE = before
-        root.removeFilter(_nothing)
-
-
-def _nothing(record: logging.LogRecord) -> bool:
-    return False
+        root.removeFilter(nothing)
 
 
 def derived_folder(path: Path) -> Path:

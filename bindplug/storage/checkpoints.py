@@ -16,25 +16,15 @@ from .hashing import hash_file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file of a catalogue.
+    """One file of a catalogue."""
 
-    Attributes:
-        name: as `bindplug models pull` takes it.
-        url: where it is fetched from.
-        file: its name on disk.
-        bytes: exact size; None where nobody has published it, then the server's word counts.
-        sha256: hex digest; "" where nobody has published one.
-        licence: its makers' terms.
-        gives: what it is for.
-    """
-
-    name: str
-    url: str
-    file: str
-    bytes: int | None
-    sha256: str
-    licence: str
-    gives: str
+    name: str  # as `bindplug models pull` takes it
+    url: str  # where it is fetched from
+    file: str  # its name on disk
+    bytes: int | None  # exact size; None where nobody has published it: the server's word counts
+    sha256: str  # hex digest; "" where nobody has published one
+    licence: str  # its makers' terms
+    gives: str  # what it is for
 
     @property
     def path(self) -> Path:
@@ -47,13 +37,14 @@ def read_catalogue(path: Path) -> tuple[Checkpoint, ...]:
     return tuple(Checkpoint(**row) for row in json.loads(path.read_text("utf-8")))
 
 
-def _is_whole(checkpoint: Checkpoint) -> bool:
+def is_whole(checkpoint: Checkpoint) -> bool:
+    """Whether it is here with its full size."""
     path = checkpoint.path
     return path.is_file() and checkpoint.bytes in (None, path.stat().st_size)
 
 
 def hash_record(checkpoint: Checkpoint) -> Path:
-    """Where the sha256 of the first download is kept, where none is published."""
+    """Where the sha256 of a first download is kept, where none is published; outlives `remove`."""
     return cache_dir() / "hashes" / f"{checkpoint.name}.sha256"
 
 
@@ -69,36 +60,30 @@ def known_hash(checkpoint: Checkpoint) -> str:
 
 
 def record_hash(checkpoint: Checkpoint, digest: str) -> None:
-    """Keep the sha256 of a first download; it outlives `remove`."""
-    hash_record(checkpoint).parent.mkdir(parents=True, exist_ok=True)
-    write_file(hash_record(checkpoint), lambda f: f.write(digest.encode()))
+    """Keep the sha256 of a first download."""
+    record = hash_record(checkpoint)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_file(record, lambda f: f.write(digest.encode()))
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
-    """Check size and sha256 of a checkpoint that is here.
-
-    Raises:
-        BindplugError: it is absent, or not what was published or first downloaded.
-    """
+    """Check size and sha256; BindplugError for a checkpoint that is absent, or not what was
+    published or first downloaded."""
     path = checkpoint.path
+    anew = f"run: bindplug models remove {checkpoint.name}, then pull it again"
     if not path.is_file():
         raise BindplugError(
             f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
         )
-    if not _is_whole(checkpoint):
-        raise BindplugError(
-            f"{path}: {path.stat().st_size} bytes, {checkpoint.bytes} expected; run: "
-            f"bindplug models remove {checkpoint.name}, then pull it again"
-        )
+    if not is_whole(checkpoint):
+        size = path.stat().st_size
+        raise BindplugError(f"{path}: {size} bytes, {checkpoint.bytes} expected; {anew}")
     known, digest = known_hash(checkpoint), hash_file(path, progress)
     if not known:  # of a bindplug that did not keep it yet
         record_hash(checkpoint, digest)
     elif digest != known:
         problem = "is damaged" if checkpoint.sha256 else "is another file than first downloaded"
-        raise BindplugError(
-            f"{path}: {problem} (sha256 differs); run: "
-            f"bindplug models remove {checkpoint.name}, then pull it again"
-        )
+        raise BindplugError(f"{path}: {problem} (sha256 differs); {anew}")
 
 
 def remove(checkpoint: Checkpoint) -> bool:

@@ -1,4 +1,4 @@
-"""Checkpoints that are not shipped: what there is, where it is kept, and fetching it safely."""
+"""Fetching checkpoints that are not shipped, safely."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import os
 import random
 import shutil
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ..errors import BindplugError
 from .atomic import reason
 from .cache_dir import is_offline
-from .checkpoints import Checkpoint, _is_whole, hash_record, known_hash, record_hash
-from .hashing import BLOCK, _bar, hash_file
+from .checkpoints import Checkpoint, hash_record, is_whole, known_hash, record_hash
+from .hashing import BLOCK, hash_file, progress_bar
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 TRIES = 5  # connections in a row that bring nothing
@@ -28,12 +29,9 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     An interrupted download goes on where it stopped. Several processes may ask at once: one
     fetches, the others wait. The file appears under its name only when size and sha256 are right;
     where no sha256 is published, that of the first download on this machine counts.
-
-    Raises:
-        BindplugError: offline, too little disk, no connection, or not the file it should be.
-    """
+    Raises BindplugError: offline, too little disk, no connection, or not the file it should be."""
     path = checkpoint.path
-    if _is_whole(checkpoint):
+    if is_whole(checkpoint):
         return path
     if is_offline():
         raise BindplugError(
@@ -45,7 +43,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
-            if not _is_whole(checkpoint):
+            if not is_whole(checkpoint):
                 _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
     except OSError as err:
         raise BindplugError(
@@ -56,19 +54,13 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
 
 
 def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
-    total, known = checkpoint.bytes, known_hash(checkpoint)
-    have = part.stat().st_size if part.exists() else 0
-    if total is not None and have > total:
-        part.unlink()
-        have = 0
-    if total is not None:
-        _need_room(checkpoint, total - have, part.parent)
-    with _bar(total, checkpoint.name, progress, have) as bar:
-        _Download(checkpoint, part, bar).run()
+    known = known_hash(checkpoint)
+    with progress_bar(checkpoint.bytes, checkpoint.name, progress) as bar:
+        download = _Download(checkpoint, part, bar)
+        download.run()
     digest = hash_file(part, progress)
     if known and digest != known:
-        part.unlink()
-        _validator(part).unlink(missing_ok=True)
+        download.start_anew()
         if not checkpoint.sha256:
             raise BindplugError(
                 f"{checkpoint.url}: is another file than first downloaded on this machine (sha256 "
@@ -82,32 +74,18 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
     if not known:
         record_hash(checkpoint, digest)
     os.replace(part, checkpoint.path)
-    _validator(part).unlink(missing_ok=True)
-
-
-def _validator(part: Path) -> Path:
-    """Where the ETag or date is kept of the release that a part is the beginning of."""
-    return part.with_name(part.name + ".etag")
-
-
-def _tag(headers) -> str | None:
-    """What If-Range may send for an answer: its strong ETag, else its Last-Modified (RFC 9110)."""
-    tag = headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+    download.validator.unlink(missing_ok=True)
 
 
 def _pause(tries: int, asked: str | None) -> float:
     """Seconds to wait before the next request: what Retry-After asks for (a number or a date), else
     2^tries with a jitter of a half, so that many clients do not come back together."""
     seconds = random.uniform(0.5, 1.5) * 2 ** (tries - 1) if tries else 0.0
-    if asked:
-        try:
-            wanted = float(asked) if asked.isdigit() else (
-                parsedate_to_datetime(asked).timestamp() - time.time()
-            )  # fmt: skip
-            seconds = max(seconds, wanted)
-        except (TypeError, ValueError):
-            pass
+    with suppress(TypeError, ValueError):
+        if asked and asked.isdigit():
+            seconds = max(seconds, float(asked))
+        elif asked:
+            seconds = max(seconds, parsedate_to_datetime(asked).timestamp() - time.time())
     return min(seconds, LONGEST)
 
 
@@ -115,8 +93,8 @@ def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < count:
         raise BindplugError(
-            f"{checkpoint.name} needs {_gb(count)} more in {folder}, {_gb(free)} are free; "
-            "free some, or set BINDPLUG_HOME to another disk"
+            f"{checkpoint.name} needs {count / 1e9:.2f} GB more in {folder}, {free / 1e9:.2f} GB "
+            "are free; free some, or set BINDPLUG_HOME to another disk"
         )
 
 
@@ -126,24 +104,34 @@ class _Download:
     def __init__(self, checkpoint: Checkpoint, part: Path, bar):
         self.checkpoint, self.part, self.bar = checkpoint, part, bar
         self.total = checkpoint.bytes  # or what the server says, where nobody has published it
+        # Of the release that `part` is the beginning of: its ETag or date.
+        self.validator = part.with_name(part.name + ".etag")
 
     def run(self) -> None:
+        have = self._size()
+        if self.total is not None:
+            if have > self.total:
+                self.part.unlink()
+                have = 0
+            _need_room(self.checkpoint, self.total - have, self.part.parent)
+        self.bar.initial = self.bar.n = have
         tries, why = 0, ""
-        while self._size() != self.total:
+        while have != self.total:
             if tries == TRIES:
                 raise BindplugError(
                     f"{self.checkpoint.url}: cannot be fetched ({why}); what came is kept, "
                     "run the same command again to go on"
                 )
-            before, asked = self._size(), None
+            asked = None
             try:
-                self.receive(before)
+                self.receive(have)
             except (OSError, ValueError, EOFError) as err:  # urllib's and http.client's kinds
                 if getattr(err, "errno", None) in DISK_ERRORS:
                     raise
                 why, asked = reason(err), getattr(err, "retry_after", None)
-            tries = 0 if self._size() > before else tries + 1
-            if self._size() != self.total and tries < TRIES:
+            before, have = have, self._size()
+            tries = 0 if have > before else tries + 1
+            if have != self.total and tries < TRIES:
                 sleep(_pause(tries, asked))
 
     def _size(self) -> int:
@@ -153,22 +141,24 @@ class _Download:
         """One request for the bytes from `have` on.
 
         Of all bytes, where the server has another release by now, or where nothing could tell:
-        neither its ETag or date was kept, nor is a sha256 published.
-        """
+        neither its ETag or date was kept, nor is a sha256 published."""
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import Request, urlopen
 
         url = self.checkpoint.url
         headers = {"User-Agent": "bindplug", "Accept-Encoding": "identity"}
-        kept = _validator(self.part).read_text() if _validator(self.part).exists() else None
+        kept = self.validator.read_text() if self.validator.exists() else None
         if have and (kept or self.checkpoint.sha256):
             headers["Range"] = f"bytes={have}-"
             if kept:  # a server with another release now sends all of it
                 headers["If-Range"] = kept
         try:
             with urlopen(Request(url, headers=headers), timeout=60) as answer:
-                tag = _tag(answer.headers)
+                # What If-Range may send: the strong ETag, else Last-Modified (RFC 9110).
+                tag = answer.headers.get("ETag")
+                if not tag or tag.startswith("W/"):
+                    tag = answer.headers.get("Last-Modified")
                 if answer.status != 206:  # ranges refused, or changed: from the start
                     have = 0
                     self.total = self.checkpoint.bytes
@@ -177,20 +167,19 @@ class _Download:
                     place = answer.headers.get("Content-Range", f"bytes {have}-")
                     other = kept and tag not in (None, kept)
                     if other or not place.startswith(f"bytes {have}-"):
-                        self._start_anew(None)
+                        self.start_anew()
                         raise ConnectionError("the server sent a part of another file")
                 self._check_length(answer.headers.get("Content-Length"), have)
                 if not have:
-                    self._start_anew(tag)
-                with self.part.open("r+b" if have else "wb") as file:
-                    file.seek(have)
+                    self.start_anew(tag)
+                with self.part.open("ab") as file:
                     while block := answer.read(min(BLOCK, self.total - have)):
                         file.write(block)
                         have += len(block)
                         self.bar.update(len(block))
         except HTTPError as err:
             if err.code == 416:  # nothing past here: what we have cannot be its beginning
-                self._start_anew(None)
+                self.start_anew()
             if err.code < 500 and err.code not in (408, 416, 429):
                 raise BindplugError(
                     f"{url}: answers {err.code} {err.reason}; "
@@ -202,12 +191,12 @@ class _Download:
         except HTTPException as err:
             raise ConnectionError(f"connection cut: {type(err).__name__}") from err
 
-    def _start_anew(self, tag: str | None) -> None:
+    def start_anew(self, tag: str | None = None) -> None:
         """Drop what came so far, and only then keep the tag of what will come."""
         self.part.unlink(missing_ok=True)
-        _validator(self.part).unlink(missing_ok=True)
+        self.validator.unlink(missing_ok=True)
         if tag:
-            _validator(self.part).write_text(tag)
+            self.validator.write_text(tag)
 
     def _check_length(self, length: str | None, have: int) -> None:
         """Compare the length that the server announces with the one published."""
@@ -224,7 +213,3 @@ class _Download:
                 f"{self.checkpoint.url}: offers {offered} bytes, {self.total} were published; "
                 "it is another file, get the right one and use local:PATH"
             )
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.2f} GB"

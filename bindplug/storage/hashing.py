@@ -11,10 +11,11 @@ BLOCK = 1 << 20  # bytes
 def hash_file(path: Path, progress: bool = False) -> str:
     """sha256 of a file, hex."""
     digest = hashlib.sha256()
-    with path.open("rb") as file, _bar(path.stat().st_size, f"checking {path.name}", progress) as b:
+    bar = progress_bar(path.stat().st_size, f"checking {path.name}", progress)
+    with path.open("rb") as file, bar:
         while block := file.read(BLOCK):
             digest.update(block)
-            b.update(len(block))
+            bar.update(len(block))
     return digest.hexdigest()
 
 
@@ -22,9 +23,8 @@ def content_hash(value: str, is_text: bool = False) -> str | None:
     """sha256, hex, of a text or of what a file holds; None where no such file can be read."""
     if is_text:
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-    path = Path(value)
     try:
-        return hash_file(path) if path.is_file() else None  # a pipe would be used up
+        return hash_file(Path(value)) if Path(value).is_file() else None  # not a pipe
     except OSError:
         return None
 
@@ -36,10 +36,9 @@ def file_fingerprint(path: Path) -> str:
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
 
 
-def _bar(total: int | None, label: str, progress: bool, initial: int = 0):
+def progress_bar(total: int | None, label: str, progress: bool):
+    """tqdm of bytes."""
     from tqdm import tqdm
 
-    return tqdm(
-        total=total, desc=label, initial=initial, unit="B", unit_scale=True, leave=False,
-        disable=None if progress else True,
-    )  # fmt: skip
+    hidden = None if progress else True  # None: where standard error is no terminal
+    return tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False, disable=hidden)

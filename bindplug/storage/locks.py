@@ -23,10 +23,7 @@ def locked(path: str | Path, tell: Callable[[str], object] = log.warning) -> Ite
 
     The lock itself lies in the system's folder for temporary files and goes with its process, so
     nothing is left beside the path and no dead process holds it. It is not reentrant.
-
-    Raises:
-        BindplugError: no lock can be had.
-    """
+    Raises BindplugError: no lock can be had."""
     from filelock import FileLock, Timeout
 
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:24]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -22,34 +21,20 @@ def source_name(source, otherwise: str) -> str:
     return name if isinstance(name, str) and name else otherwise
 
 
-def check_file(source, name: str, what: str) -> None:
-    """Let through what is no path, a pipe, and a path with a file of at least a byte.
-
-    Raises:
-        BindplugError: absent, a folder, or empty.
-    """
-    if not isinstance(source, (str, os.PathLike)):
-        return
-    if not os.path.exists(source):
+def check_file(path: str | os.PathLike, name: str, what: str) -> None:
+    """BindplugError for a path that is absent, a folder, or an empty file; a pipe passes."""
+    if not os.path.exists(path):
         raise BindplugError(f"{name}: no such file")
-    if os.path.isdir(source):
+    if os.path.isdir(path):
         raise BindplugError(f"{name}: is a folder, not a {what}")
-    if is_regular(source) and os.path.getsize(source) == 0:
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise BindplugError(f"{name}: is an empty file")
-
-
-def is_regular(path: str | os.PathLike) -> bool:
-    """Whether a path is an ordinary file, and no pipe or device, which can be read once only."""
-    return stat.S_ISREG(os.stat(path).st_mode)
 
 
 @contextmanager
 def decoding(name: str, problem: str) -> Iterator[None]:
-    """Any exception of a decoder (Pillow, PyAV, libsndfile) as one line "name: problem".
-
-    Raises:
-        BindplugError: in place of every other Exception; one that is raised inside passes.
-    """
+    """Any exception of a decoder (Pillow, PyAV, libsndfile) as a BindplugError "name: problem"; a
+    BindplugError passes."""
     try:
         yield
     except BindplugError:
@@ -63,10 +48,7 @@ def open_source(source, name: str, what: str) -> Iterator[BinaryIO]:
     """A seekable binary file at its start, of a path or of a binary file object.
 
     Pipes and streams that cannot seek are read into memory. A file object stays open.
-
-    Raises:
-        BindplugError: absent, a folder, empty, unreadable, closed, in text mode, or no file.
-    """
+    Raises BindplugError: absent, a folder, empty, unreadable, closed, in text mode, or no file."""
     if isinstance(source, (str, os.PathLike)):
         check_file(source, name, what)
         try:
@@ -104,7 +86,7 @@ def reopenable(source, name: str, what: str):
     """What can be opened several times over: a path of an ordinary file, else bytes in memory."""
     if isinstance(source, (str, os.PathLike)):
         check_file(source, name, what)
-        if is_regular(source):
+        if os.path.isfile(source):  # a pipe can be read once only
             return source
     elif not getattr(source, "closed", True) and source.seekable():
         return source
@@ -113,11 +95,8 @@ def reopenable(source, name: str, what: str):
 
 
 def to_array(source, name: str) -> np.ndarray:
-    """A NumPy array of an array, a tensor (any device, with a gradient, bfloat16) or lists.
-
-    Raises:
-        BindplugError: ragged lists, or nothing like an array.
-    """
+    """A NumPy array of an array, a tensor (any device, with a gradient, bfloat16) or lists;
+    BindplugError for ragged lists, or nothing like an array."""
     with decoding(name, "is no array of numbers; give rows of one length"):
         if hasattr(source, "detach"):
             source = source.detach().cpu()

@@ -9,28 +9,25 @@ import torch
 from ..errors import BindplugError, first_line
 
 
-def check_state(path: Path, state: dict, shapes: dict) -> None:
-    """Name the first key that is missing, not known, or of a wrong shape."""
-    for key, shape in shapes.items():
+def check_state(path: Path, state: dict, expected: dict[str, torch.Tensor]) -> None:
+    """BindplugError that names the first key that is missing, of another shape, or not known."""
+    for key in [*expected, *state]:
+        problem = ""
         if key not in state:
-            raise BindplugError(f"{path}: not this model's checkpoint: no tensor {key!r}")
-        found = tuple(getattr(state[key], "shape", ()))
-        if not isinstance(state[key], torch.Tensor) or found != tuple(shape):
-            raise BindplugError(
-                f"{path}: not this model's checkpoint: {key!r} has shape {found}, "
-                f"not {tuple(shape)}"
-            )
-    for key in state:
-        if key not in shapes:
-            raise BindplugError(f"{path}: not this model's checkpoint: unknown tensor {key!r}")
+            problem = f"no tensor {key!r}"
+        elif key not in expected:
+            problem = f"unknown tensor {key!r}"
+        else:
+            found, wanted = (tuple(getattr(of[key], "shape", ())) for of in (state, expected))
+            if not isinstance(state[key], torch.Tensor) or found != wanted:
+                problem = f"{key!r} has shape {found}, not {wanted}"
+        if problem:
+            raise BindplugError(f"{path}: not this model's checkpoint: {problem}")
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.safetensors` or `torch.save` file, memory-mapped; nothing is unpickled.
-
-    Raises:
-        BindplugError: the file is absent, cut short, or holds more than tensors.
-    """
+    Raises BindplugError: the file is absent, cut short, or holds more than tensors."""
     path = Path(path)
     if not path.is_file():
         raise BindplugError(f"{path}: no such checkpoint")

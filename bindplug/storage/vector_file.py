@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency
-from .atomic import reason, write_file
-from .safetensors_header import header_bytes
+from .atomic import reason, writing
 
 FORMATS = (".safetensors", ".npy", ".parquet")
 
 
+def header_bytes(header: dict) -> bytes:
+    """The head of a .safetensors file, for writing one tensor after another, which the safetensors
+    library cannot: the length in 8 little-endian bytes, then JSON, padded so that tensors lie at
+    multiples of 8."""
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
 def check_format(output: Path) -> None:
-    """
-    Raises:
-        BindplugError: an ending that cannot be written.
-    """
+    """BindplugError for an ending that cannot be written, or that needs what is not installed."""
     if output.suffix not in FORMATS:
         raise BindplugError(f"{output}: unknown ending; choose {', '.join(FORMATS)}")
-    if output.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as err:
-            raise MissingDependency(f"{output}: needs pyarrow; run: pip install pyarrow") from err
+    if output.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise MissingDependency(f"{output}: needs pyarrow; run: pip install pyarrow")
 
 
 def write_vectors(
-    path: Path, rows: int, width: int, blocks: Iterator[np.ndarray], metadata: dict
+    path: Path, rows: int, width: int, blocks: Iterable[np.ndarray], metadata: dict
 ) -> None:
     """Write blocks of rows to a file by its ending, holding one at a time.
 
@@ -42,66 +46,46 @@ def write_vectors(
     Raises:
         BindplugError: the file cannot be written.
     """
-    if path.suffix == ".parquet":
-        _write_parquet(path, width, blocks, dict(metadata))
-        return
-    if path.suffix == ".npy":
-
-        def head(file):
+    strings = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    with writing(path) as file:
+        if path.suffix == ".parquet":
+            strings.pop("labels")
+            _write_parquet(file, width, blocks, metadata["labels"], strings)
+            return
+        if path.suffix == ".npy":
             shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
             np.lib.format.write_array_header_1_0(file, shape)
-
-    else:
-        tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
-        start = header_bytes({"__metadata__": _as_strings(metadata), "vectors": tensor})
-
-        def head(file):
-            file.write(start)
-
-    def write(file):
-        head(file)
+        else:
+            tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
+            file.write(header_bytes({"__metadata__": strings, "vectors": tensor}))
         for block in blocks:
             file.write(np.ascontiguousarray(block, "<f4").tobytes())
 
-    write_file(path, write)
 
-
-def _as_strings(metadata: dict) -> dict[str, str]:
-    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-
-
-def _write_parquet(path: Path, width: int, blocks: Iterator[np.ndarray], metadata: dict) -> None:
+def _write_parquet(file, width: int, blocks, labels: list[str], metadata: dict[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels = [x.encode("utf-8", "backslashreplace").decode() for x in metadata.pop("labels")]
-    schema = pa.schema(
-        [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))],
-        metadata=_as_strings(metadata),
-    )
-
-    def write(file):
-        at = 0
-        with pq.ParquetWriter(file, schema) as writer:
-            for block in blocks:
-                if len(block):
-                    flat = pa.array(np.ascontiguousarray(block).reshape(-1))
-                    vectors = pa.FixedSizeListArray.from_arrays(flat, width)
-                    column = pa.array(labels[at : at + len(block)])
-                    writer.write_table(pa.table([column, vectors], schema=schema))
-                    at += len(block)
-
-    write_file(path, write)
+    columns = [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))]
+    schema, at = pa.schema(columns, metadata=metadata), 0
+    with pq.ParquetWriter(file, schema) as writer:
+        for block in blocks:
+            if len(block):
+                flat = pa.array(np.ascontiguousarray(block).reshape(-1))
+                names = [
+                    label.encode("utf-8", "backslashreplace").decode()
+                    for label in labels[at : at + len(block)]
+                ]
+                vectors = pa.FixedSizeListArray.from_arrays(flat, width)
+                writer.write_table(pa.table([pa.array(names), vectors], schema=schema))
+                at += len(block)
 
 
 def read_metadata(path: Path) -> dict:
     """What `write_vectors` was given as metadata, and `rows` and `width` of the vectors.
 
     `labels` (where kept) and `errors` are lists; other entries are strings.
-
-    Raises:
-        BindplugError: it is no .safetensors or .parquet file of vectors.
-    """
+    Raises BindplugError: it is no .safetensors or .parquet file of vectors."""
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -116,21 +100,15 @@ def read_metadata(path: Path) -> dict:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
                 rows, width = file.get_slice("vectors").get_shape()
-        metadata = {**metadata, "rows": rows, "width": width}
-        for key in ("labels", "errors"):
-            if key in metadata:
-                metadata[key] = json.loads(metadata[key])
+        lists = {key: json.loads(metadata[key]) for key in ("labels", "errors") if key in metadata}
+        return {**metadata, **lists, "rows": rows, "width": width}
     except Exception as err:  # safetensors and pyarrow raise many kinds for a foreign file
         raise BindplugError(f"{path}: is no file of embeddings ({reason(err)})") from err
-    return metadata
 
 
 def map_vectors(path: Path) -> np.ndarray:
     """(N, D) float32, the `vectors` of a .safetensors of any float dtype; float32 is memory-mapped.
-
-    Raises:
-        BindplugError: it is no file of embeddings.
-    """
+    Raises BindplugError: it is no file of embeddings."""
     from safetensors import safe_open
 
     try:

@@ -25,9 +25,9 @@ def mimetic_init(trunk: Transformer) -> None:
     for block in trunk.blocks:
         attn = block.attn
         width = attn.out_proj.weight.shape[0]
-        rank = width // attn.heads
+        rank = width // attn.num_heads
         q, k, v = attn.in_proj_weight.chunk(3)
-        for head in range(attn.heads):
+        for head in range(attn.num_heads):
             rows = slice(head * rank, (head + 1) * rank)
             left, right = _near_identity(width, 0.7, 0.7)
             q[rows], k[rows] = left[:, :rank].T, right[:, :rank].T

@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,16 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import AudioConfig
 from ..storage.source import decoding, open_source, reopenable, source_name, to_array
+from .clips import CLIP_SECONDS, clip_count, spread
+from .media import decode_soundtrack
 from .resampling import RATE, resample
-
-if TYPE_CHECKING:
-    from ..imagebind.config import AudioConfig
 
 log = logging.getLogger("bindplug")
 
 PEAK = 0.9  # of full scale
-CLIP_SECONDS = 2
 FRAME, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, next power of two
 MEL_LOW = 20.0  # Hz
 MEAN, STD = -4.268, 9.138  # of the log-mel features, as the released model was trained
@@ -37,19 +34,12 @@ QUIET = 1e-3  # -60 dB: a first channel so far below the loudest one is taken fo
 FULL_SCALE = 8.0  # beyond it, floating-point samples are no sound in [-1, 1]
 
 
-def transform_audio(source, config: AudioConfig, clips: int = CLIPS) -> Tensor:
-    """One sound to (clips, 1, mel_bins, frames) float32, clips spread evenly over its length.
+def transform_audio(source, config: AudioConfig) -> Tensor:
+    """One sound to (3, 1, mel_bins, frames) float32, clips spread evenly over its length.
 
-    Args:
-        source: as in `load_audio`.
-
-    Raises:
-        BindplugError: as in `load_audio`, or shorter than 25 ms. Silence, and a silent first
-            channel, are only warned about, on the logger "bindplug".
-    """
+    Arguments and errors as in `distinct_clips`, which is what embedders use."""
     name = source_name(source, "audio array")
-    wave = pick_channel(*load_audio(source), "first", name)
-    return log_mel_clips(wave, config, clips, name)
+    return log_mel_clips(pick_channel(*load_audio(source), "first", name), config, CLIPS, name)
 
 
 def distinct_clips(
@@ -62,6 +52,7 @@ def distinct_clips(
     """`transform_audio` without the copies that a short sound gives, and each clip's seconds.
 
     Args:
+        source: as in `load_audio`.
         clips: "reference" (3), a number, or "all": as many as cover the sound.
         normalize: "none", as the reference, or "peak": scaled so that the loudest sample is 0.9 of
             full scale, where loudness shall not matter.
@@ -72,10 +63,9 @@ def distinct_clips(
         starts and ends.
 
     Raises:
-        BindplugError: as in `transform_audio`; an unknown option.
+        BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and a
+            silent first channel, are only warned about, on the logger "bindplug".
     """
-    from .video import clip_count
-
     if normalize not in ("none", "peak"):
         raise BindplugError(f"normalize {normalize!r}; choose none or peak")
     name = source_name(source, "audio array")
@@ -95,11 +85,7 @@ def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
     """(C, n) at `rate` Hz to 16 kHz: (C, n) whose first channel is the one to use.
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
-    first is silent and another is not. "loudest" and "mix" give (1, n).
-
-    Raises:
-        BindplugError: an unknown channel.
-    """
+    first is silent and another is not. "loudest" and "mix" give (1, n)."""
     if channel not in ("first", "loudest", "mix"):
         raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
     if channel == "mix":
@@ -112,10 +98,8 @@ def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
         elif power[0] < QUIET**2 * power[loudest]:
             log.warning(
                 "%s: its first channel, the one that is used, is silent, and channel %d is not; "
-                "choose the channel loudest or mix",
-                name,
-                loudest + 1,
-            )
+                "choose the channel loudest or mix", name, loudest + 1,
+            )  # fmt: skip
     return resample(wave, rate)
 
 
@@ -167,8 +151,6 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     except BindplugError as err:
         if err.__cause__ is None:  # not the decoder's
             raise
-        from .media import decode_soundtrack
-
         try:
             return decode_soundtrack(source, name)
         except BindplugError as second:
@@ -177,8 +159,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
 
 class _Seekable:
     """A file whose impossible seeks, as libsndfile tries them in damaged sounds, do nothing:
-    soundfile would print a traceback for each.
-    """
+    soundfile would print a traceback for each."""
 
     def __init__(self, file):
         self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
@@ -209,10 +190,8 @@ def _array_audio(array, rate) -> tuple[np.ndarray, int]:
 
 def _full_scale(data: np.ndarray) -> np.ndarray:
     """Samples of any kind of number, as in `load_audio`, to floating point in [-1, 1)."""
-    if not data.size:
-        return data
     if data.dtype.kind == "f":
-        peak = np.abs(data).max()
+        peak = np.abs(data).max(initial=0)
         if FULL_SCALE < peak < np.inf:
             raise BindplugError(
                 f"audio array of {data.dtype} with values up to {peak:g}; divide by its full scale "
@@ -223,23 +202,20 @@ def _full_scale(data: np.ndarray) -> np.ndarray:
     if data.dtype.kind == "u":
         return data / 2.0 ** (bits - 1) - 1
     if bits > 16:
-        most = max(int(data.max()), -int(data.min()) - 1)
+        most = max(int(data.max(initial=0)), -int(data.min(initial=0)) - 1)
         bits = next(b for b in (16, 24, 32, 64) if most < 2 ** (b - 1))
     return data / 2.0 ** (bits - 1)
 
 
-def clip_bounds(samples: int, clips: int, rate: int = RATE) -> list[tuple[int, int]]:
-    """Sample ranges of `clips` clips of 2 s, the first at the start, the last at the end.
+def clip_bounds(samples: int, clips: int) -> list[tuple[int, int]]:
+    """Sample ranges at 16 kHz of clips of 2 s, the first at the start, the last at the end.
 
-    Starts are exact rationals of a float duration, cut (not rounded) to samples, as the
-    reference's sampler has them; a sound under 2 s gives equal clips from 0.
-    """
-    room = Fraction(max(samples / rate - CLIP_SECONDS, 0))
-    starts = [room * k / (clips - 1) if clips > 1 else Fraction(0) for k in range(clips)]
-    return [(int(s * rate), int((s + CLIP_SECONDS) * rate)) for s in starts]
+    Starts are cut, not rounded, to samples; a sound under 2 s gives equal clips from 0."""
+    starts = spread(samples / RATE - CLIP_SECONDS, clips)
+    return [(int(s * RATE), int((s + CLIP_SECONDS) * RATE)) for s in starts]
 
 
-def log_mel_clips(wave: Tensor, config: AudioConfig, clips: int = 3, name="audio") -> Tensor:
+def log_mel_clips(wave: Tensor, config: AudioConfig, clips: int, name: str) -> Tensor:
     """(C, n) at 16 kHz to normalised log-mel (clips, 1, mel_bins, frames) float32."""
     if wave.shape[1] < FRAME:
         raise BindplugError(
@@ -279,8 +255,7 @@ def fbank(wave: Tensor, bins: int) -> Tensor:
     """(n,) at 16 kHz to natural-log mel energies (frames, bins), as Kaldi's fbank.
 
     25 ms frames each 10 ms, whole frames only, mean removed, pre-emphasis 0.97, symmetric Hann
-    window (the paper says Hamming, the released code uses Hann), power spectrum, no dither.
-    """
+    window (the paper says Hamming, the released code uses Hann), power spectrum, no dither."""
     frames = wave.unfold(0, FRAME, HOP)
     frames = frames - frames.mean(dim=1, keepdim=True)
     previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)

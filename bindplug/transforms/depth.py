@@ -10,18 +10,14 @@ them and stay below it on NYU-D.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from .gray import load_gray
-
-if TYPE_CHECKING:
-    from ..imagebind.config import DepthConfig
+from ..imagebind.config import DepthConfig
+from .vision import load_gray
 
 UNITS = ("metres", "millimetres", "sunrgbd")
 NEAR, FAR = 0.01, 50.0  # metres
@@ -84,11 +80,8 @@ def _to_metres(data: np.ndarray, unit: str | None, name: str) -> Tensor:
 
 
 def fill_holes(depth: Tensor, name: str = "depth") -> Tensor:
-    """(H, W) metres with 0 and non-finite pixels replaced, ring by ring, by their neighbours' mean.
-
-    Raises:
-        BindplugError: there are only holes.
-    """
+    """(H, W) metres with 0 and non-finite pixels replaced, ring by ring, by their neighbours' mean;
+    BindplugError where there are only holes."""
     known = torch.isfinite(depth) & (depth > 0)
     if not known.any():
         raise BindplugError(f"{name}: has no pixel with a depth")
@@ -104,9 +97,7 @@ def fill_holes(depth: Tensor, name: str = "depth") -> Tensor:
 
 def resize_square(x: Tensor, size: int) -> Tensor:
     """(H, W) to (1, size, size): short side to `size`, bilinear as a tensor, central square."""
-    height, width = x.shape
-    short = min(height, width)
-    shape = tuple(size if n == short else int(size * n / short) for n in (height, width))
+    shape = [int(size * n / min(x.shape)) if n > min(x.shape) else size for n in x.shape]
     x = F.interpolate(x[None, None], shape, mode="bilinear", align_corners=False)[0]
     top, left = (round((n - size) / 2) for n in shape)
     return x[:, top : top + size, left : left + size]

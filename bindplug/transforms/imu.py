@@ -11,18 +11,15 @@ import csv
 import io
 import math
 import os
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import IMUConfig
 from ..storage.source import decoding, open_source, source_name, to_array
-
-if TYPE_CHECKING:
-    from ..imagebind.config import IMUConfig
+from .clips import clip_count, spread
 
 RATE = 400  # Hz
 ACCELERATION = {"m/s2": 1.0, "g": 9.80665}
@@ -71,42 +68,33 @@ def transform_imu(
         raise BindplugError(f"{name}: {seconds:.2f} s long; at least {need:g} s are needed")
     scale = [ACCELERATION[acceleration]] * 3 + [ROTATION[rotation]] * 3
     data = data * np.array(scale)[:, None]
-    starts = _starts(seconds - need, need, clips)
+    count, room = clip_count(clips, seconds, 1, need), max(seconds - need, 0.0)
+    starts = [room / 2] if count == 1 else [float(start) for start in spread(room, count)]
     grid = np.arange(config.steps) / RATE
     out = [[np.interp(time[0] + s + grid, time, row) for row in data] for s in starts]
     x = torch.from_numpy(np.array(out, dtype=np.float32))
     return x, [(s, s + need) for s in starts]
 
 
-def _starts(room: float, need: float, clips: int | str) -> list[float]:
-    room = max(room, 0.0)
-    if clips in (1, "reference"):
-        return [room / 2]
-    if clips == "all":
-        clips = math.ceil(room / need) + 1
-    if not isinstance(clips, int) or isinstance(clips, bool) or clips < 1:
-        raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")
-    return [float(Fraction(room) * k / max(clips - 1, 1)) for k in range(clips)]
-
-
 def _load(source, rate, channels: int):
     """(6, T) float64, times or None, rate, name."""
     if isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
         name = source_name(source, "IMU recording")
-        table, time = _load_csv(source, name, channels)
-        return table.T, time, rate, name
+        table = _load_csv(source, name, channels).T
+        return table[-channels:], table[0] if len(table) > channels else None, rate, name
     if isinstance(source, tuple):
         source, rate = source
     data, name = to_array(source, "IMU array"), "IMU array"
     if data.dtype.kind not in "iuf":
         raise BindplugError(f"{name}: is {data.dtype}; give numbers")
-    data = data.astype(np.float64)
     if data.ndim != 2 or channels not in data.shape or data.size == 0:
         raise BindplugError(f"{name}: has shape {data.shape}; give (6, T) or (T, 6)")
+    data = data.astype(np.float64)
     return (data if data.shape[0] == channels else data.T), None, rate, name
 
 
-def _load_csv(source, name: str, channels: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _load_csv(source, name: str, channels: int) -> np.ndarray:
+    """(T, 6), or (T, 7) with the time first; float64."""
     with (
         open_source(source, name, "CSV file") as file,
         decoding(name, "cannot be read as a CSV file; save it as UTF-8"),
@@ -117,15 +105,14 @@ def _load_csv(source, name: str, channels: int) -> tuple[np.ndarray, np.ndarray 
         rows = rows[1:]
     if not rows:
         raise BindplugError(f"{name}: holds no rows of numbers")
-    for i, row in enumerate(rows):
+    for i, row in enumerate(rows, 1):
         if len(row) not in (channels, channels + 1) or len(row) != len(rows[0]):
             raise BindplugError(
-                f"{name}: row {i + 1} of numbers has {len(row)} columns; give 6, or a time and 6"
+                f"{name}: row {i} of numbers has {len(row)} columns; give 6, or a time and 6"
             )
         if not _numbers(row):
-            raise BindplugError(f"{name}: row {i + 1} of numbers holds {','.join(row)!r}")
-    table = np.array(rows, dtype=np.float64)
-    return (table, None) if table.shape[1] == channels else (table[:, 1:], table[:, 0])
+            raise BindplugError(f"{name}: row {i} of numbers holds {','.join(row)!r}")
+    return np.array(rows, dtype=np.float64)
 
 
 def _numbers(row: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,9 +12,6 @@ import numpy as np
 
 from ..errors import BindplugError
 from ..storage.atomic import writing as write_whole
-
-AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000,
-             11_025, 8_000, 7_350)  # fmt: skip
 
 
 class VideoWriter:
@@ -30,11 +28,11 @@ class VideoWriter:
         self.video.width, self.video.height = (n - n % 2 for n in size)  # as 4:2:0 needs
         self.video.pix_fmt = "yuv420p"
         self.video.codec_context.time_base = Fraction(1, 90_000)
-        self.blocks, self.last = sound, -1
+        self.sound, self.last = sound, -1
         if sound is not None:
             first, self.hz = next(sound)
             self.layout = "stereo" if len(first) == 2 else "mono"
-            rate = self.hz if self.hz in AAC_RATES else 48_000
+            rate = self.hz if self.hz in av.Codec("aac", "w").audio_rates else 48_000
             self.audio = self.container.add_stream("aac", rate=rate, layout=self.layout)
             self.resampler = av.AudioResampler("fltp", self.layout, rate)
             # Players skip AAC's first packet only at 0: a short delay is filled with silence.
@@ -46,8 +44,7 @@ class VideoWriter:
         """A frame, and the sound up to it."""
         import av
 
-        while self.blocks and self.heard / self.hz <= seconds:
-            self._next_sound()
+        self._hear_until(seconds)
         width, height = self.video.width, self.video.height
         if min(pixels.shape[0] - height, pixels.shape[1] - width) in (0, 1):
             pixels = pixels[:height, :width]
@@ -60,19 +57,18 @@ class VideoWriter:
 
     def close(self) -> None:
         """Write what is left."""
-        while self.blocks:
-            self._next_sound()
+        self._hear_until(math.inf)
         self.container.mux(self.video.encode())
-        if hasattr(self, "audio"):
+        if self.sound:
             self._encode(None)
             self.container.mux(self.audio.encode())
         self.container.close()
 
-    def _next_sound(self) -> None:
-        block = next(self.blocks, None)
-        if block is None:
-            self.blocks = None
-        else:
+    def _hear_until(self, seconds: float) -> None:
+        while self.sound and self.heard / self.hz <= seconds:
+            block = next(self.sound, None)
+            if block is None:
+                return
             self._hear(block[0])
 
     def _hear(self, samples: np.ndarray) -> None:
@@ -112,11 +108,8 @@ def writing(
     try:
         with write_whole(path) as file:
             writer = VideoWriter(file.name, rate, size, sound, start)
-            try:
+            with writer.container:
                 yield writer
-            except BaseException:
-                writer.container.close()
-                raise
-            writer.close()
+                writer.close()
     except av.error.FFmpegError as err:
         raise BindplugError(f"{path}: the video cannot be written ({err})") from err

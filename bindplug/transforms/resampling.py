@@ -50,8 +50,7 @@ def resample(wave: Tensor, rate: int, to: int = RATE) -> Tensor:
 
 def _resample_directly(wave: Tensor, orig: int, new: int, length: int) -> Tensor:
     """The same sum where the rates have hardly a common divisor, so that a kernel of all phases
-    would fill gigabytes: weights are computed for each output sample, only where they are not 0.
-    """
+    would fill gigabytes: weights are computed for each output sample, only where they are not 0."""
     cutoff = min(orig, new) * 0.99 / orig  # cycles a sample, twice
     width = math.ceil(CROSSINGS / cutoff)
     taps = torch.arange(-width, width + 2)

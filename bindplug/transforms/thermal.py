@@ -6,19 +6,14 @@ gray values in [0, 1] and no normalisation, 55.2 % with one (ImageBind PR 73); s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..errors import BindplugError
-from .gray import load_gray
-from .vision import resize_and_crop
-
-if TYPE_CHECKING:
-    from ..imagebind.config import ThermalConfig
+from ..imagebind.config import ThermalConfig
+from .vision import load_gray, resize_and_crop
 
 
 def transform_thermal(
@@ -38,14 +33,12 @@ def transform_thermal(
     data, name = load_gray(source)
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
-    if data.dtype == np.uint8 and span is None:
-        gray = data
-    else:
+    gray = data
+    if data.dtype != np.uint8 or span is not None:
         low, high = np.percentile(data, (1, 99)) if span is None else span
-        if not low < high:
-            if span is not None:
-                raise BindplugError(f"span {span!r}; the first number has to be the smaller")
-            high = low + 1  # an image of one temperature is black
-        gray = (255 * ((data.astype(np.float64) - low) / (high - low)).clip(0, 1)).round()
+        if not low < high and span is not None:
+            raise BindplugError(f"span {span!r}; the first number has to be the smaller")
+        width = high - low or 1  # an image of one temperature is black
+        gray = (255 * ((data.astype(np.float64) - low) / width).clip(0, 1)).round()
     image = resize_and_crop(Image.fromarray(np.asarray(gray, dtype=np.uint8)), config.image_size)
     return torch.from_numpy(np.array(image)).float()[None] / 255

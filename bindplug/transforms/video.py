@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,14 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
 from ..storage.source import reopenable, source_name, to_array
+from .clips import CLIP_SECONDS, clip_count, spread
 from .media import count_frames, pick_frames
 from .vision import normalise
 
-if TYPE_CHECKING:
-    from ..imagebind.config import VisionConfig
-
-CLIP_SECONDS = 2
 CLIPS = 5
 
 
@@ -34,44 +30,32 @@ def clip_frames(count: int, fps: float, clips: int) -> list[tuple[int, int, floa
         count: frames of the video.
         fps: its average rate in Hz.
     """
-    room = Fraction(max(count / fps - CLIP_SECONDS, 0))
     out = []
-    for k in range(clips):
-        start = room * k / (clips - 1) if clips > 1 else Fraction(0)
+    for start in spread(count / fps - CLIP_SECONDS, clips):
         end = start + CLIP_SECONDS
         last = min(math.ceil(fps * end), count) - 1
-        first = min(math.ceil(fps * start), last)
-        out.append((first, last, float(start), float(end)))
+        out.append((min(math.ceil(fps * start), last), last, float(start), float(end)))
     return out
 
 
 def frames_to_clips(
-    get: Callable[[list[int]], dict[int, np.ndarray]],
-    count: int,
-    fps: float,
-    config: VisionConfig,
-    clips: int = CLIPS,
+    get: Callable[[int], np.ndarray], count: int, fps: float, config: VisionConfig, clips: int
 ) -> tuple[Tensor, list[tuple[float, float]]]:
     """Clips of a video: (clips * 3, 3, 2, S, S) float32, and the seconds that each clip spans.
 
     From each clip its first and last frame, of these three squares along the longer side.
 
     Args:
-        get: frame numbers to RGB frames, (H, W, 3) uint8 each.
+        get: a frame's number to the frame, (H, W, 3) uint8 RGB.
+        count, fps, clips: as in `clip_frames`.
     """
     bounds = clip_frames(count, fps, clips)
-    frames = get(_numbers(bounds))
     out = []
     for first, last, _, _ in bounds:  # each frame by itself: a stream may change its size
-        pair = (torch.from_numpy(frames[i]).permute(2, 0, 1)[None].float() for i in (first, last))
+        pair = (torch.from_numpy(get(i)).permute(2, 0, 1)[None].float() for i in (first, last))
         both = zip(*(_crops(frame, config.image_size) for frame in pair), strict=True)
         out.extend(torch.cat(crops, dim=1) for crops in both)
     return torch.stack(out), [(start, end) for _, _, start, end in bounds]
-
-
-def _numbers(bounds: list[tuple[int, int, float, float]]) -> list[int]:
-    """The frames that clips read, each once, in order."""
-    return sorted({i for first, last, _, _ in bounds for i in (first, last)})
 
 
 def _crops(frames: Tensor, size: int) -> list[Tensor]:
@@ -83,17 +67,10 @@ def _crops(frames: Tensor, size: int) -> list[Tensor]:
         height, width = size, math.floor(width / height * size)
     # As released: divided first, and scaled without antialiasing.
     x = F.interpolate(frames / 255, (height, width), mode="bilinear", align_corners=False)
-    x = normalise(x)
+    x = normalise(x).transpose(0, 1)
     spare = max(height, width) - size
-    out = []
-    for offset in (0, math.ceil(spare / 2), spare):
-        top, left = math.ceil((height - size) / 2), math.ceil((width - size) / 2)
-        if height > width:
-            top = offset
-        else:
-            left = offset
-        out.append(x[..., top : top + size, left : left + size].transpose(0, 1))
-    return out
+    offsets = (0, math.ceil(spare / 2), spare)
+    return [x.narrow(-2 if height > width else -1, offset, size) for offset in offsets]
 
 
 def transform_video(
@@ -113,19 +90,17 @@ def transform_video(
     """
     if isinstance(source, tuple):
         frames, fps = _frame_array(*source)
-        count = clip_count(clips, len(frames) / fps, CLIPS)
-        return frames_to_clips(
-            lambda ids: {i: frames[i] for i in ids}, len(frames), fps, config, count
-        )
+        number = clip_count(clips, len(frames) / fps, CLIPS)
+        return frames_to_clips(frames.__getitem__, len(frames), fps, config, number)
     name = source_name(source, "media file")
     source = reopenable(source, name, "media file")
     count, fps = count_frames(source, name)
     while True:
         number = clip_count(clips, count / fps, CLIPS)
-        wanted = _numbers(clip_frames(count, fps, number))
-        found, decoded = pick_frames(source, name, set(wanted))
+        wanted = {i for clip in clip_frames(count, fps, number) for i in clip[:2]}
+        found, decoded = pick_frames(source, name, wanted)
         if len(found) == len(wanted):
-            return frames_to_clips(lambda ids, found=found: found, count, fps, config, number)
+            return frames_to_clips(found.__getitem__, count, fps, config, number)
         if not decoded:
             raise BindplugError(f"{name}: holds no video frames")
         count = decoded  # fewer frames than packets
@@ -140,18 +115,3 @@ def _frame_array(frames, fps) -> tuple[np.ndarray, float]:
     if not (isinstance(fps, (int, float, np.number)) and 0 < fps < np.inf):
         raise BindplugError(f"video array with rate {fps!r}; give a positive number of Hz")
     return frames, float(fps)
-
-
-def clip_count(clips: int | str, seconds: float, reference: int) -> int:
-    """How many clips of 2 s "reference", "all" or a number means.
-
-    Raises:
-        BindplugError: something else.
-    """
-    if clips == "reference":
-        return reference
-    if clips == "all":
-        return max(1, math.ceil(seconds / CLIP_SECONDS))
-    if isinstance(clips, int) and not isinstance(clips, bool) and clips > 0:
-        return clips
-    raise BindplugError(f"clips {clips!r}; give reference, all or a number from 1")

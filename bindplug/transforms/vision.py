@@ -1,9 +1,10 @@
-"""Images to normalised tensors, bit for bit as the reference's PIL pipeline."""
+"""Images: read, also in one channel, and to normalised tensors, bit for bit as the reference's PIL
+pipeline."""
 
 from __future__ import annotations
 
+import os
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,25 +12,18 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import BindplugError
+from ..imagebind.config import VisionConfig
 from ..storage.source import decoding, open_source, source_name, to_array
-
-if TYPE_CHECKING:
-    from ..imagebind.config import VisionConfig
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 
-
 ORIENTATION = 0x0112  # EXIF tag
+_T = Image.Transpose
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # of EXIF's orientations
+    2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+    6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # of EXIF's orientations  # fmt: skip
 
 # For the whole process, since images are read in threads and `catch_warnings` is not safe there;
 # twice as many pixels still raise an error.
@@ -70,12 +64,42 @@ def load_image(source, upright: bool = False) -> Image.Image:
         return _to_rgb(_turn_upright(image) if upright else image, name)
 
 
-def open_image(source, name: str) -> Image.Image:
-    """A decoded PIL image of a path or file object.
+def load_gray(source) -> tuple[np.ndarray, str]:
+    """(H, W) array in the numbers of the file, and a name for messages.
+
+    Args:
+        source: a path (`.npy`, or an image of 8 or 16 bits), file object, PIL image, tensor or
+            array, (H, W) or (1, H, W). Colour images become gray.
 
     Raises:
-        BindplugError: absent, not an image, damaged, or of more than about 179 Mpx.
+        BindplugError: absent, no image, of a wrong shape, empty, or without a finite number.
     """
+    name = image_name(source)
+    if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".npy"):
+        problem = "cannot be read as a .npy array; save it again with numpy.save"
+        with open_source(source, name, ".npy array") as file, decoding(name, problem):
+            data = np.load(file, allow_pickle=False)
+    elif hasattr(source, "__array__") and not isinstance(source, Image.Image):
+        data = to_array(source, name)
+    else:
+        image = source if isinstance(source, Image.Image) else open_image(source, name)
+        if image.mode not in ("L", "F") and not image.mode.startswith("I"):
+            image = image.convert("L")
+        data = np.asarray(image)
+    if data.ndim == 3 and data.shape[0] == 1:
+        data = data[0]
+    if data.ndim != 2 or data.size == 0 or data.dtype.kind not in "uif":
+        raise BindplugError(
+            f"{name}: has shape {data.shape} {data.dtype}; give one channel of numbers, (H, W)"
+        )
+    if not np.isfinite(data).any():
+        raise BindplugError(f"{name}: holds no finite number")
+    return data, name
+
+
+def open_image(source, name: str) -> Image.Image:
+    """A decoded PIL image of a path or file object.
+    Raises BindplugError: absent, not an image, damaged, or of more than about 179 Mpx."""
     problem = "cannot be read as an image; it may be cut short or not an image"
     with open_source(source, name, "image") as file, decoding(name, problem):
         try:
@@ -83,15 +107,16 @@ def open_image(source, name: str) -> Image.Image:
             image.load()
             return image
         except Image.DecompressionBombError as err:
-            problem = "too many pixels to open safely; shrink the image"
-            raise BindplugError(f"{name}: {problem}") from err
+            raise BindplugError(
+                f"{name}: too many pixels to open safely; shrink the image"
+            ) from err
         except UnidentifiedImageError as err:
-            problem = "is not an image; give a png, jpeg, webp or gif"
-            raise BindplugError(f"{name}: {problem}") from err
+            raise BindplugError(f"{name}: is not an image; give a png, jpeg, webp or gif") from err
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """An image turned by its EXIF orientation, whatever state its other tags are in."""
+    """An image turned by its EXIF orientation, whatever state its other tags are in, by which
+    Pillow's own `exif_transpose` fails."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION))
     except Exception:  # tags that cannot be read at all

@@ -65,7 +65,7 @@ def byte_tokenizer():
 
     from bindplug.transforms.text import Tokenizer
 
-    words = Tokenizer(vocab_size=514)._ids
+    words = Tokenizer(vocab_size=514).ids
     vocab = {**words, "<|startoftext|>": 512, "<|endoftext|>": 513}
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77)
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError, SpaceMismatch
-from bindplug.embedding.index import index_folder, nearest
+from bindplug.embedding import unit
+from bindplug.embedding.index import Index, index_folder
 
 
 @pytest.fixture
@@ -31,23 +32,15 @@ def names(index):
     return sorted(os.path.basename(p) for p in index.paths)
 
 
-def test_nearest_is_exact():
+def test_the_nearest_are_exact():
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(5000, 16)).astype(np.float32)
-    queries = rng.normal(size=(3, 16)).astype(np.float32)
-    ids, scores = nearest(queries, vectors, 7)
+    vectors, queries = (unit(rng.normal(size=(n, 16))) for n in (5000, 3))
+    index = Index([str(i) for i in range(5000)], vectors, "s")
+    found = index.search(bindplug.Embedding(queries, "s", "text", tuple("abc")), 7)
     want = np.argsort(-(queries @ vectors.T), axis=1)[:, :7]
-    assert np.array_equal(ids, want)
+    assert [[int(path) for path, _ in row] for row in found] == want.tolist()
+    scores = [[score for _, score in row] for row in found]
     assert np.allclose(scores, np.take_along_axis(queries @ vectors.T, want, 1), atol=1e-5)
-
-
-def test_blocks_change_nothing(monkeypatch):
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(500, 16)).astype(np.float32)
-    whole = nearest(vectors[:2], vectors, 9)
-    monkeypatch.setattr("bindplug.embedding.index.BLOCK", 37)
-    ids, scores = nearest(vectors[:2], vectors, 9)
-    assert np.array_equal(ids, whole[0]) and np.allclose(scores, whole[1], atol=1e-5)
 
 
 def test_the_index_follows_the_folder(tiny, folder, monkeypatch):

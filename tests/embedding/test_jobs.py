@@ -131,10 +131,15 @@ def test_nothing_readable(tiny, tmp_path):
 
 
 def test_a_full_disk(tiny, folder, tmp_path, monkeypatch):
-    def full(*args, **kw):
-        raise OSError(28, "No space left on device")
+    sync, calls = os.fsync, []
 
-    monkeypatch.setattr(np, "savez", full)
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > 2:  # the job's description and the first part still fit
+            raise OSError(28, "No space left on device")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BindplugError, match="No space left"):
         embed_files(tiny, items_of(folder), tmp_path / "x.npy")
     assert not (tmp_path / "x.npy").exists()

@@ -1,6 +1,8 @@
 """A cached embedding is the plain one, whatever the input is."""
 
 import io
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -33,10 +35,9 @@ def test_keys_are_of_content(tmp_path, monkeypatch):
 
 def test_damaged_is_renewed_and_foreign_is_refused(tmp_path, caplog):
     path = tmp_path / "c.db"
-    cache = Cache(path)
-    cache.put("k", np.ones((1, 4), np.float32), ())
-    cache._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    cache._connection().close()
+    Cache(path).put("k", np.ones((1, 4), np.float32), ())
+    with closing(sqlite3.connect(path)) as db:  # everything out of the log, into the file
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(path.read_bytes())
     data[100:] = b"\xff" * (len(data) - 100)
     path.write_bytes(data)

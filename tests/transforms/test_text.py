@@ -19,8 +19,8 @@ def test_smaller_vocabulary_keeps_the_first_merges():
     text = "a photo of a saxophone, naïve 日本"
     ids = small.encode(text)
     assert max(ids) < 8192 and len(ids) > len(whole.encode(text))
-    spell = {i: s for s, i in small._ids.items()}
-    whole_spell = {i: s for s, i in whole._ids.items()}
+    spell = {i: s for s, i in small.ids.items()}
+    whole_spell = {i: s for s, i in whole.ids.items()}
     assert "".join(spell[i] for i in ids) == "".join(whole_spell[i] for i in whole.encode(text))
     batch = small(["dog", text * 9])
     assert batch.shape == (2, 16) and batch.argmax(-1).tolist()[1] == 15
