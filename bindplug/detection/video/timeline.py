@@ -12,7 +12,6 @@ def timeline_picture(timeline: dict, width: int = 900, most: int = 40) -> Image.
     """An RGB image of when each track of an `annotate_video` timeline sounds, longest first.
 
     Args:
-        timeline: what `annotate_video` returns.
         width: pixels.
         most: tracks that are drawn.
     """
