@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bindplug.errors import BindplugError
-from bindplug.storage.state_dict import read_state
+from bindplug.storage.state_dict import check_state, read_state
 
 from .config import DeticConfig, config_from_state
 from .swin import relative_position_index
@@ -53,18 +53,10 @@ def select(
     for key, own in wanted.items():
         if key.endswith("num_batches_tracked"):
             chosen[key] = torch.zeros((), dtype=torch.long)
-            continue
-        if key not in state:
-            raise BindplugError(f"{path}: not this Detic's checkpoint: no tensor {key!r}")
-        if state[key].shape != own.shape:
-            raise BindplugError(
-                f"{path}: not this Detic's checkpoint: {key!r} has shape "
-                f"{tuple(state[key].shape)}, not {tuple(own.shape)}"
-            )
-        if key.endswith("relative_position_index"):
-            if not torch.equal(state[key], relative_position_index()):
+        elif key in state:
+            is_index = key.endswith("relative_position_index")
+            chosen[key] = state[key] if is_index else state[key].float()
+            if is_index and not torch.equal(state[key], relative_position_index()):
                 raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
-            chosen[key] = state[key]
-        else:
-            chosen[key] = state[key].float()
+    check_state(path, chosen, {key: own.shape for key, own in wanted.items()})
     return chosen

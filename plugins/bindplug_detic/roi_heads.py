@@ -54,8 +54,7 @@ def decode_deltas(boxes: Tensor, deltas: Tensor, stage: int) -> Tensor:
 
 
 def clip(boxes: Tensor, height: float, width: float) -> Tensor:
-    limit = boxes.new_tensor([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), limit)
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height] * 2))
 
 
 class BoxHead(nn.Module):
@@ -84,23 +83,21 @@ class ClassScore(nn.Module):
         return self.embed(x) @ classifier
 
 
-class BoxPredictor(nn.Module):
-    def __init__(self, config: DeticConfig):
-        super().__init__()
-        self.cls_score = ClassScore(config)
-        width = config.fc_width
-        self.bbox_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+def box_predictor(config: DeticConfig) -> nn.ModuleDict:
+    width = config.fc_width
+    bbox_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+    return nn.ModuleDict({"cls_score": ClassScore(config), "bbox_pred": bbox_pred})
 
 
 class MaskHead(nn.Module):
     def __init__(self, config: DeticConfig):
         super().__init__()
-        self.convs = config.mask_convs
+        self.convs, width = config.mask_convs, config.mask_width
         for i in range(config.mask_convs):
-            into = config.mask_width if i else config.fpn_width
-            setattr(self, f"mask_fcn{i + 1}", nn.Conv2d(into, config.mask_width, 3, padding=1))
-        self.deconv = nn.ConvTranspose2d(config.mask_width, config.mask_width, 2, stride=2)
-        self.predictor = nn.Conv2d(config.mask_width, 1, 1)
+            into = width if i else config.fpn_width
+            setattr(self, f"mask_fcn{i + 1}", nn.Conv2d(into, width, 3, padding=1))
+        self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2)
+        self.predictor = nn.Conv2d(width, 1, 1)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(n, C, 14, 14) to logits (n, 28, 28)."""
@@ -132,28 +129,22 @@ class ROIHeads(nn.Module):
     def __init__(self, config: DeticConfig):
         super().__init__()
         self.box_head = nn.ModuleList(BoxHead(config) for _ in STAGE_WEIGHTS)
-        self.box_predictor = nn.ModuleList(BoxPredictor(config) for _ in STAGE_WEIGHTS)
+        self.box_predictor = nn.ModuleList(box_predictor(config) for _ in STAGE_WEIGHTS)
         self.mask_head = MaskHead(config)
 
-    def run_stage(self, maps: list[Tensor], boxes: Tensor, stage: int) -> StageOutput:
-        x = self.box_head[stage](pool(maps, [boxes], 7))
-        predictor = self.box_predictor[stage]
-        deltas = predictor.bbox_pred(x).float()
-        embeddings = predictor.cls_score.embed(x)
-        return StageOutput(boxes, embeddings, deltas, decode_deltas(boxes, deltas, stage))
-
-    def cascade(
-        self, maps: list[Tensor], boxes: Tensor, size: tuple[int, int]
-    ) -> list[StageOutput]:
+    def cascade(self, maps: list[Tensor], boxes: Tensor, size) -> list[StageOutput]:
         """Three stages on one image; boxes are clipped between them, not before the first.
 
         Args:
             size: height and width of the image without padding.
         """
         stages = []
-        for stage in range(len(STAGE_WEIGHTS)):
-            stages.append(self.run_stage(maps, boxes, stage))
-            boxes = clip(stages[-1].decoded, *size)
+        for i, (head, predictor) in enumerate(zip(self.box_head, self.box_predictor, strict=True)):
+            x = head(pool(maps, [boxes], 7))
+            deltas = predictor.bbox_pred(x).float()
+            decoded = decode_deltas(boxes, deltas, i)
+            stages.append(StageOutput(boxes, predictor.cls_score.embed(x), deltas, decoded))
+            boxes = clip(decoded, *size)
         return stages
 
     def masks(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
@@ -162,11 +153,9 @@ class ROIHeads(nn.Module):
 
 
 def score_matrix(
-    stages: list[StageOutput],
-    classifier: Tensor,
-    proposal_scores: Tensor,
+    stages: list[StageOutput], classifier: Tensor, proposal_scores: Tensor,
     read: Callable[[Tensor], Tensor] = torch.sigmoid,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """(n, C): square root of the stages' mean probability times the proposal score.
 
     Args:
@@ -178,7 +167,7 @@ def score_matrix(
 
 
 def select_detections(
-    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int, iou: float = 0.5
+    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first.
 
@@ -195,5 +184,5 @@ def select_detections(
         scores = scores * (scores == scores.amax(dim=1, keepdim=True))
     row, column = torch.nonzero(scores > threshold, as_tuple=True)
     boxes, scores = boxes[row], scores[row, column]
-    keep = batched_nms(boxes, scores, column, iou)[:top_k]
+    keep = batched_nms(boxes, scores, column, 0.5)[:top_k]
     return boxes[keep], scores[keep], column[keep]
