@@ -50,7 +50,7 @@ def select(
         BindplugError: a tensor that is absent or of another shape; the first is named.
     """
     chosen = {}
-    for key, own in wanted.items():
+    for key in wanted:
         if key.endswith("num_batches_tracked"):
             chosen[key] = torch.zeros((), dtype=torch.long)
         elif key in state:
