@@ -32,7 +32,7 @@ class ImageBank:
         sounding: so many of the first are of things that sound: audio is projected on these alone.
 
     Raises:
-        BindplugError: no vectors, or another number of names.
+        BindplugError: no vectors, not finite ones, or another number of names.
     """
 
     space: str
@@ -46,10 +46,9 @@ class ImageBank:
             raise BindplugError(f"image embeddings of shape {shape} for {len(self.names)} names")
         if not 0 < self.sounding <= shape[0]:
             raise BindplugError(f"{self.sounding} of {shape[0]} image embeddings are of sounds")
-        vectors = unit(self.vectors)
-        if not np.isfinite(vectors).all():
+        if not np.isfinite(self.vectors).all():
             raise BindplugError("image embeddings with NaN or infinite values")
-        object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "vectors", unit(self.vectors))
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """Every row projected, a sum part by part; image embeddings stay as they are.

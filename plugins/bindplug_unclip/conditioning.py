@@ -5,7 +5,8 @@ from __future__ import annotations
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
-from .families import FAMILIES, Family
+from .families import FAMILIES
+from .family import Family
 
 
 def family_of(pipe) -> Family:
@@ -26,14 +27,9 @@ def family_of(pipe) -> Family:
 
 
 def conditioning(
-    pipe,
-    embedding: Embedding,
-    *,
-    prompt: str | list[str] = "",
-    norm: float | None = None,
-    num_images: int = 1,
-    **options,
-) -> dict:
+    pipe, embedding: Embedding, *, prompt: str | list[str] = "", norm: float | None = None,
+    num_images: int = 1, **options,
+) -> dict:  # fmt: skip
     """Keyword arguments that put an embedding where the pipeline's image embedding goes.
 
     Use as `pipe(**conditioning(pipe, dog), num_inference_steps=20)`, with any other argument of

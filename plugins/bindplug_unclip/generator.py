@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -16,7 +16,7 @@ from bindplug.generation.settings import MAX_SEED, GenerationSettings, whole_num
 from bindplug.plugins import Plugin
 
 from .bank import ImageBank, load_bank, shipped_bank
-from .candidates import candidate_seeds, image_embedder, nearest
+from .candidates import STRIDE, image_embedder, nearest
 from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
 
@@ -44,11 +44,10 @@ class PipelineGenerator:
         defaults: settings in place of the pipeline's own defaults ("steps", "guidance_scale").
         device: where it runs; None asks the pipeline, which does not know where its parts are
             offloaded.
+        fingerprint: of the weights; "" is unknown.
 
     Attributes:
-        space: "" where it reads text.
-        reads_text: it is given words in place of an embedding.
-        size: height and width of its images, pixels.
+        space, reads_text, size: as in `bindplug.plugins.Generator`.
         device, dtype: names.
         family: the pipeline as one of its family.
 
@@ -58,7 +57,7 @@ class PipelineGenerator:
 
     def __init__(
         self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
-        defaults: dict | None = None, device: str | None = None,
+        defaults: dict | None = None, device: str | None = None, fingerprint: str = "",
     ):  # fmt: skip
         self.pipe, self.family = pipe, family_of(pipe)
         self.reads_text, self.size = self.family.reads_text, self.family.size
@@ -69,7 +68,7 @@ class PipelineGenerator:
             )
         self.candidates, self.defaults = candidates, dict(defaults or {})
         self.bank = bank if self.family.region == "image" else None
-        self.device = device or str(pipe.device)
+        self.device, self.fingerprint = device or str(pipe.device), fingerprint
         self.dtype = str(pipe.dtype).removeprefix("torch.")
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
@@ -92,15 +91,9 @@ class PipelineGenerator:
         return self.family.resolve(settings, self.defaults)
 
     def generate(
-        self,
-        embedding: Embedding,
-        num_images: int = 1,
-        seed: int = 0,
-        *,
-        bridge=None,
-        candidates: int | None = None,
-        **settings,
-    ) -> list:
+        self, embedding: Embedding, num_images: int = 1, seed: int = 0, *, bridge=None,
+        candidates: int | None = None, **settings,
+    ) -> list:  # fmt: skip
         """`num_images` PIL images for each row of the embedding, row by row.
 
         Image i of a row is made with the seed `seed + i`, whatever `num_images` is.
@@ -139,9 +132,9 @@ class PipelineGenerator:
             prompt = self.prepare(embedding[row], bridge)
             target = prompt if prompt.space == embedding.space else embedding[row]
             for i in range(num_images):
-                seeds = candidate_seeds(seed + i, candidates)
+                seeds = [seed + i + c * STRIDE for c in range(candidates)]
                 batch = self.generate_batch(prompt, seeds, settings)
-                images.append(batch[nearest(batch, target, embedder) if embedder else 0])
+                images.append(nearest(batch, target, embedder) if embedder else batch[0])
         return images
 
     def morph(
@@ -189,19 +182,17 @@ class PipelineGenerator:
         if settings.negative_text:
             call["negative_prompt"] = [settings.negative_text] * len(seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        with _LOCK:
+        with _LOCK, ExitStack() as stack:
             self.pipe.set_progress_bar_config(disable=not settings.progress)
-            begin = nullcontext()
+            call |= conditioning(
+                self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
+            )
             if settings.init_image is not None:
-                begin = starting_from(self.pipe, settings, generators)
-            with begin as latents, torch.random.fork_rng():
-                torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from it
-                if latents is not None:
-                    call["latents"] = latents
-                given = conditioning(
-                    self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
-                )
-                return self.pipe(**given, **call, generator=generators).images
+                started = starting_from(self.pipe, settings, generators)
+                call["latents"] = stack.enter_context(started)
+            stack.enter_context(torch.random.fork_rng())
+            torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from it
+            return self.pipe(**call, generator=generators).images
 
 
 def load(
@@ -228,7 +219,7 @@ def load(
     if offload and not on_gpu:
         raise BindplugError("offload moves parts to a GPU when they work; here is none")
     dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
-    pipe = open_pipeline(weights, folder, dtype)
+    pipe, fingerprint = open_pipeline(weights, folder, dtype)
     metadata = _metadata(folder)
     pipe.bindplug_space = metadata.pop("space", None)
     if offload:
@@ -236,14 +227,13 @@ def load(
     else:
         pipe = pipe.to(device)
     candidates = metadata.pop("candidates", 1)
-    generator = PipelineGenerator(pipe, None, None, candidates, metadata, device)
-    if generator.family.region == "image":
-        if bank is not None:
-            generator.bank = load_bank(bank, generator.space)
-        elif folder is not None:
-            generator.bank = shipped_bank(folder, generator.space)
-    elif bank is not None:
+    generator = PipelineGenerator(pipe, None, None, candidates, metadata, device, fingerprint)
+    if bank is not None and generator.family.region != "image":
         raise BindplugError(f"{weights} was trained on text embeddings: it needs no bank")
+    if bank is not None:
+        generator.bank = load_bank(bank, generator.space)
+    elif folder is not None and generator.family.region == "image":
+        generator.bank = shipped_bank(folder, generator.space)
     return generator
 
 

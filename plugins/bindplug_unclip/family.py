@@ -17,8 +17,7 @@ from bindplug.generation.settings import GenerationSettings
 
 
 class Family(ABC):
-    """A pipeline as one of its family. A new family is a subclass in a file of its own, listed in
-    `families/__init__.py`.
+    """A pipeline as one of its family. A new family is a subclass, listed in `families.FAMILIES`.
 
     Attributes:
         pipe: the pipeline.
@@ -29,6 +28,7 @@ class Family(ABC):
         options: what `arguments` takes beside rows and prompts; `negative` among them where the
             pipeline can be steered away from an embedding.
         setting_names: the pipeline's own names of the settings that it has.
+        network: the pipeline's network that takes the rows.
         reads_text: it takes words in place of an embedding.
     """
 
@@ -42,6 +42,7 @@ class Family(ABC):
         "height": "height",
         "width": "width",
     }
+    network: ClassVar[str] = "unet"
     reads_text: ClassVar[bool] = False
 
     def __init__(self, pipe, width: int):
@@ -139,38 +140,49 @@ class Family(ABC):
         """Steps, guidance and size as the pipeline's keyword arguments."""
         return {theirs: getattr(settings, ours) for ours, theirs in self.setting_names.items()}
 
+    def place(self, rows: Tensor) -> Tensor:
+        """Rows on the device and in the dtype of the network that takes them."""
+        return rows.to(self.pipe.device, getattr(self.pipe, self.network).dtype)
 
-def negative_rows(negative: Embedding | None, rows: Tensor, norm: float) -> Tensor:
-    """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
+    def negative_rows(self, negative: Embedding | None, rows: Tensor) -> Tensor:
+        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
 
-    Raises:
-        BindplugError: a wrong width, or neither one row nor one for each.
-    """
-    if negative is None:
-        return torch.zeros_like(rows)
-    if negative.vectors.shape[1] != rows.shape[1] or len(negative) not in (1, len(rows)):
-        raise BindplugError(
-            f"negative of {len(negative)} x {negative.vectors.shape[1]} for {len(rows)} x "
-            f"{rows.shape[1]} rows; give one row, or one for each"
-        )
-    return torch.from_numpy(np.broadcast_to(negative.vectors, rows.shape) * np.float32(norm))
+        Raises:
+            BindplugError: a wrong width, or neither one row nor one for each.
+        """
+        if negative is None:
+            return torch.zeros_like(rows)
+        count, width = negative.vectors.shape
+        if width != rows.shape[1] or count not in (1, len(rows)):
+            raise BindplugError(
+                f"negative of {count} x {width} for {len(rows)} x {rows.shape[1]} rows; give one "
+                "row, or one for each"
+            )
+        return torch.from_numpy(negative.vectors * np.float32(self.norm)).expand_as(rows)
+
+    def one_row(self, rows: Tensor) -> Tensor:
+        """The first row of rows that are all the same. Some pipelines repeat the whole tensor for
+        each prompt, so that each image would see all rows.
+
+        Raises:
+            BindplugError: rows that differ.
+        """
+        if not bool((rows == rows[:1]).all()):
+            name = type(self).__name__
+            raise BindplugError(f"{name} takes one embedding a call; call it once for each row")
+        return rows[:1]
+
+    def refuse_prompts(self, prompts: list[str]) -> None:
+        """
+        Raises:
+            BindplugError: there is a prompt.
+        """
+        if any(prompts):
+            name = type(self.pipe).__name__
+            raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")
 
 
-def one_row(rows: Tensor, why: str) -> Tensor:
-    """The first row of rows that are all the same.
-
-    Raises:
-        BindplugError: rows that differ.
-    """
-    if not bool((rows == rows[:1]).all()):
-        raise BindplugError(f"{why}; call it once for each row")
-    return rows[:1]
-
-
-def no_prompt(prompts: list[str], name: str) -> None:
-    """
-    Raises:
-        BindplugError: there is a prompt.
-    """
-    if any(prompts):
-        raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")
+def config_of(pipe, part: str) -> dict:
+    """The configuration of a pipeline's part; empty without one."""
+    config = getattr(getattr(pipe, part, None), "config", None)
+    return config if hasattr(config, "get") else {}
