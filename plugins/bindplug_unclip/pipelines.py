@@ -42,7 +42,8 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
             if adapter := entry.get("adapter"):
                 pipe.load_ip_adapter(  # without its image encoder: the embedding takes its place
                     adapter["repo"], subfolder=adapter["subfolder"], weight_name=adapter["file"],
-                    image_encoder_folder=None, local_files_only=is_offline(),
+                    revision=adapter["revision"], image_encoder_folder=None,
+                    local_files_only=is_offline(),
                 )  # fmt: skip
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode())
