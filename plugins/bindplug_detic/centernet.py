@@ -34,15 +34,6 @@ class CenterNetHead(nn.Module):
         return heat, reach
 
 
-class ProposalGenerator(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.centernet_head = CenterNetHead(width)
-
-    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        return self.centernet_head(maps)
-
-
 def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[Tensor, Tensor]:
     """Candidates of one level of one image: boxes (n, 4) xyxy unclipped, probabilities (n,)."""
     probability = heat.sigmoid().flatten()
@@ -60,11 +51,7 @@ def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[T
 def select_proposals(
     heat: list[Tensor], reach: list[Tensor], per_level=PER_LEVEL, kept=KEPT
 ) -> tuple[Tensor, Tensor]:
-    """Proposals of one image, best first.
-
-    Args:
-        heat: for each level (1, h, w) logits.
-        reach: for each level (4, h, w), in strides.
+    """Proposals of one image, best first, from each level's logits (1, h, w) and reach (4, h, w).
 
     Returns:
         Boxes (n, 4) xyxy in network pixels, not clipped to the image, and scores (n,), the

@@ -13,30 +13,24 @@ from torch import Tensor, nn
 
 from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
+from bindplug.storage.state_dict import check_state, read_state
 
 from . import images
 from .backbone import FPN, fold_norms
-from .centernet import ProposalGenerator, select_proposals
-from .checkpoint import read_checkpoint, select
-from .config import DeticConfig
+from .centernet import CenterNetHead, select_proposals
+from .config import DeticConfig, config_from_state
 from .roi_heads import ROIHeads, StageOutput, clip, score_matrix, select_detections
+from .swin import relative_position_index
 
 
 @dataclass
 class ImageFeatures:
-    """What one image gives to any number of classifiers.
+    """What one image gives to any number of classifiers; sizes are (height, width) without padding."""
 
-    Attributes:
-        maps: p3 ... p7, each (1, C, h, w) float32.
-        proposals: (n, 4) xyxy in network pixels, unclipped; `scores` (n,).
-        stages: the cascade's boxes and their embeddings in the classifier's space.
-        network_size, original_size: height and width without padding.
-    """
-
-    maps: list[Tensor]
-    proposals: Tensor
-    scores: Tensor
-    stages: list[StageOutput]
+    maps: list[Tensor]  # p3 ... p7, each (1, C, h, w) float32
+    proposals: Tensor  # (n, 4) xyxy in network pixels, unclipped
+    scores: Tensor  # (n,) of the proposals
+    stages: list[StageOutput]  # the cascade's boxes, and embeddings in the classifier's space
     network_size: tuple[int, int]
     original_size: tuple[int, int]
 
@@ -62,7 +56,8 @@ class Detic(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = FPN(config)
-        self.proposal_generator = ProposalGenerator(config.fpn_width)
+        self.proposal_generator = nn.Sequential()  # for upstream's name
+        self.proposal_generator.add_module("centernet_head", CenterNetHead(config.fpn_width))
         self.roi_heads = ROIHeads(config)
         self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 
@@ -80,11 +75,20 @@ class Detic(nn.Module):
         Raises:
             BindplugError: not a Detic checkpoint; the first wrong key is named.
         """
-        config, state = read_checkpoint(path, config)
+        state = read_state(path)
+        state = state.get("model", state)
+        if not isinstance(state, dict):
+            raise BindplugError(f"{path}: `model` is no state dict")
+        state = {k: torch.as_tensor(v) for k, v in state.items()}
+        if state and all(k.startswith("module.") for k in state):
+            state = {k.removeprefix("module."): v for k, v in state.items()}
+        try:
+            config = config or config_from_state(state)
+        except BindplugError as err:
+            raise BindplugError(f"{path}: {err}") from err
         with torch.device("meta"):
             model = cls(config)
-        chosen = select(path, state, model.state_dict())
-        model.load_state_dict(chosen, strict=True, assign=True)
+        model.load_state_dict(_wanted(path, state, model.state_dict()), assign=True)
         vocabulary = state.get("roi_heads.box_predictor.0.cls_score.zs_weight")
         if vocabulary is not None:
             model.set_classifier(vocabulary[:, :-1].T)  # the last column is the background
@@ -127,11 +131,7 @@ class Detic(nn.Module):
     def features(
         self, image_bgr: np.ndarray, short_side: int = 800, long_side: int = 1333
     ) -> ImageFeatures:
-        """The part of `predict` that no classifier changes.
-
-        Args:
-            image_bgr: (H, W, 3) uint8.
-        """
+        """The part of `predict` that no classifier changes, of (H, W, 3) uint8."""
         return self.batch_features([image_bgr], short_side, long_side)[0]
 
     @torch.inference_mode()
@@ -174,12 +174,8 @@ class Detic(nn.Module):
     def scores(
         self, features: ImageFeatures, rows: np.ndarray, read: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """(n, C) scores of an image's proposals.
-
-        Args:
-            rows: (K, D) to compare with, in the model's text space.
-            read: makes (n, C) probabilities of (n, K) logits.
-        """
+        """(n, C) scores of an image's proposals by (K, D) rows of the model's text space; `read`
+        makes (n, C) probabilities of (n, K) logits."""
         return score_matrix(features.stages, self._columns(rows), features.scores, read)
 
     @torch.inference_mode()
@@ -234,6 +230,26 @@ class Detic(nn.Module):
             self.features(image_bgr_uint8, short_side, long_side), score_threshold=score_threshold,
             one_class_per_proposal=one_class_per_proposal, top_k=top_k,
         )  # fmt: skip
+
+
+def _wanted(path, state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors of a checkpoint that a network's own state dict has, in float32.
+
+    Raises:
+        BindplugError: a tensor that is absent or of another shape; the first is named.
+    """
+    chosen = {}
+    for key in own:
+        if key.endswith("num_batches_tracked"):
+            chosen[key] = torch.zeros((), dtype=torch.long)
+        elif key.endswith("relative_position_index") and key in state:
+            chosen[key] = state[key]
+            if not torch.equal(state[key], relative_position_index()):
+                raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
+        elif key in state:
+            chosen[key] = state[key].float()
+    check_state(path, chosen, {key: value.shape for key, value in own.items()})
+    return chosen
 
 
 def _check_image(image) -> None:

@@ -15,7 +15,6 @@ from .config import DeticConfig
 # Divisors of the deltas (dx, dy, dw, dh) in the three stages.
 STAGE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
 MAX_LOG_GROWTH = math.log(1000 / 16)
-TEMPERATURE = 50.0
 
 
 def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
@@ -69,7 +68,7 @@ class BoxHead(nn.Module):
 
 
 class ClassScore(nn.Module):
-    """Cosine to the classifier's columns times 50."""
+    """50 times the cosine to the classifier's columns."""
 
     def __init__(self, config: DeticConfig):
         super().__init__()
@@ -77,7 +76,7 @@ class ClassScore(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, fc) to (n, D) rows of length 50 in the classifier's space."""
-        return TEMPERATURE * F.normalize(self.linear(x).float(), dim=1)
+        return 50.0 * F.normalize(self.linear(x).float(), dim=1)
 
     def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
         return self.embed(x) @ classifier
@@ -109,20 +108,13 @@ class MaskHead(nn.Module):
 
 @dataclass
 class StageOutput:
-    """What one stage of the cascade gives for n boxes of one image.
+    """What one stage of the cascade gives for n boxes of one image. Boxes move without regard to
+    class, so none of this depends on the classifier."""
 
-    Boxes move without regard to class, so none of this depends on the classifier.
-
-    Attributes:
-        boxes: (n, 4) the boxes that were pooled.
-        embeddings: (n, D), of length 50; times the classifier's columns they are logits.
-        deltas, decoded: (n, 4); decoded boxes are not clipped.
-    """
-
-    boxes: Tensor
-    embeddings: Tensor
-    deltas: Tensor
-    decoded: Tensor
+    boxes: Tensor  # (n, 4), that were pooled
+    embeddings: Tensor  # (n, D), of length 50; times the classifier's columns they are logits
+    deltas: Tensor  # (n, 4)
+    decoded: Tensor  # (n, 4), not clipped
 
 
 class ROIHeads(nn.Module):
@@ -133,11 +125,8 @@ class ROIHeads(nn.Module):
         self.mask_head = MaskHead(config)
 
     def cascade(self, maps: list[Tensor], boxes: Tensor, size) -> list[StageOutput]:
-        """Three stages on one image; boxes are clipped between them, not before the first.
-
-        Args:
-            size: height and width of the image without padding.
-        """
+        """Three stages on one image; boxes are clipped to its (height, width), without padding,
+        between the stages, not before the first."""
         stages = []
         for i, (head, predictor) in enumerate(zip(self.box_head, self.box_predictor, strict=True)):
             x = head(pool(maps, [boxes], 7))
@@ -156,12 +145,8 @@ def score_matrix(
     stages: list[StageOutput], classifier: Tensor, proposal_scores: Tensor,
     read: Callable[[Tensor], Tensor] = torch.sigmoid,
 ) -> Tensor:  # fmt: skip
-    """(n, C): square root of the stages' mean probability times the proposal score.
-
-    Args:
-        classifier: (D, K), unit columns.
-        read: makes (n, C) probabilities of (n, K) logits.
-    """
+    """(n, C): square root of the stages' mean probability times the proposal score; the classifier
+    has (D, K) unit columns, `read` makes (n, C) probabilities of (n, K) logits."""
     mean = sum(read(s.embeddings @ classifier) for s in stages) / len(stages)
     return (mean * proposal_scores[:, None]).sqrt()
 
