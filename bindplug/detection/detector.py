@@ -21,19 +21,12 @@ from .results import Detections
 
 @dataclass(frozen=True)
 class Features:
-    """One encoded image, for any number of queries.
+    """One encoded image, for any number of queries."""
 
-    Attributes:
-        encoded: the detector's own image features.
-        image: RGB, PIL.
-        name: where the image came from.
-        masked: a masker and its features of the image, once it was needed.
-    """
-
-    encoded: object
-    image: object
-    name: str
-    masked: list = field(default_factory=list)
+    encoded: object  # the detector's own image features
+    image: object  # RGB, PIL
+    name: str  # where the image came from
+    masked: list = field(default_factory=list)  # a masker and its features, once they were needed
 
 
 class Proposals(NamedTuple):
@@ -118,12 +111,8 @@ class PromptedDetector(Detector):
 
 
 class Finder:
-    """A detector with a query: from image features to Detections.
-
-    Args:
-        detector: a PromptedDetector; the rest as in its `detect`.
-        masks: whether to make masks, where the detector or its masker can.
-    """
+    """A detector with a query, arguments as of `PromptedDetector.detect`: from image features to
+    Detections, with masks where these are wanted and the detector or its masker makes some."""
 
     def __init__(
         self, detector, embedding, threshold=None, top_k=100, bridge=None, masks=True, **options

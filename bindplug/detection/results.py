@@ -78,13 +78,9 @@ class Detections:
         COCO run lengths."""
         objects = []
         for i, label in enumerate(self.labels):
-            entry = {
-                "label": caption(label),
-                "query": label,
-                "class_id": int(self.class_ids[i]),
-                "score": round(float(self.scores[i]), 4),
-                "box": box_record(self.boxes[i]),
-            }
+            score, box = round(float(self.scores[i]), 4), box_record(self.boxes[i])
+            entry = {"label": caption(label), "query": label, "class_id": int(self.class_ids[i]),
+                     "score": score, "box": box}  # fmt: skip
             if self.masks is not None:
                 entry["mask"] = run_lengths(self.masks[i])
             objects.append(entry)
@@ -105,7 +101,6 @@ class Detections:
         """Write `<stem>.png` (the overlay) and `<stem>.json` to a folder, each by rename.
 
         Args:
-            overwrite: replace files of these names.
             stem: None takes that of the image's file.
             overlay: False writes the JSON alone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,13 @@ from .swin import relative_position_index
 
 @dataclass
 class ImageFeatures:
-    """What one image gives to any number of classifiers; sizes are (height, width) without padding."""
+    """What one image gives to any number of classifiers."""
 
     maps: list[Tensor]  # p3 ... p7, each (1, C, h, w) float32
     proposals: Tensor  # (n, 4) xyxy in network pixels, unclipped
     scores: Tensor  # (n,) of the proposals
     stages: list[StageOutput]  # the cascade's boxes, and embeddings in the classifier's space
-    network_size: tuple[int, int]
+    network_size: tuple[int, int]  # height and width, without padding
     original_size: tuple[int, int]
 
     @property
@@ -56,8 +57,8 @@ class Detic(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = FPN(config)
-        self.proposal_generator = nn.Sequential()  # for upstream's name
-        self.proposal_generator.add_module("centernet_head", CenterNetHead(config.fpn_width))
+        centernet = OrderedDict(centernet_head=CenterNetHead(config.fpn_width))
+        self.proposal_generator = nn.Sequential(centernet)
         self.roi_heads = ROIHeads(config)
         self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 

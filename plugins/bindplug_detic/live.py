@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -115,12 +115,10 @@ def _query(
 
 def _stages(model: nn.Module) -> list[nn.Module]:
     """The box predictors of the cascade."""
-    try:
+    with suppress(AttributeError, TypeError):
         stages = list(model.roi_heads.box_predictor)
         if stages and all(hasattr(s.cls_score, NAME) for s in stages):
             return stages
-    except (AttributeError, TypeError):
-        pass
     raise BindplugError(
         f"{type(model).__name__} is no detectron2 Detic: it has no "
         f"roi_heads.box_predictor[k].cls_score.{NAME}; give the predictor or its .model"

@@ -80,7 +80,7 @@ def shipped_bank(folder: Path, space: str) -> ImageBank | None:
 
     try:
         metadata = json.loads((folder / NAMES).read_text())
-        vectors = load_file(folder / FILE)["vectors"].astype(np.float32)
+        vectors = load_file(folder / FILE)["vectors"]
         return ImageBank(space, list(metadata["names"]), vectors, int(metadata["sounding"]))
     except Exception as err:  # of JSON, of safetensors, and of ImageBank
         raise BindplugError(
@@ -106,6 +106,6 @@ def load_bank(path: str | Path, space: str) -> ImageBank:
         )
     names = metadata["labels"]
     try:
-        return ImageBank(space, names, np.array(map_vectors(path), np.float32), len(names))
+        return ImageBank(space, names, map_vectors(path), len(names))
     except BindplugError as err:
         raise BindplugError(f"{path}: {err}; make it again") from err

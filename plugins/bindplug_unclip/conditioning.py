@@ -36,10 +36,8 @@ def conditioning(
     the pipeline beside it.
 
     Args:
-        pipe: a StableUnCLIPImg2ImgPipeline, KandinskyV22Pipeline, UnCLIPPipeline,
-            UnCLIPImageVariationPipeline or StableCascadePriorPipeline, one of Stable Diffusion 1.5
-            or XL with a plain IP-Adapter loaded, or any text-to-image pipeline, which is given
-            words.
+        pipe: of a family in `bindplug_unclip.families`, or any text-to-image pipeline, which is
+            given words.
         embedding: (N, D) of the pipeline's space; for one that reads, of any space whose embedder
             supports text. N rows give N images a call.
         prompt: text beside the embedding, one for all rows or one a row; for a pipeline that is
@@ -60,11 +58,9 @@ def conditioning(
             that this family does not have or that is out of range.
     """
     family = family_of(pipe)
-    for name in options:
-        if name not in family.options:
-            raise BindplugError(
-                f"{type(pipe).__name__} has no option {name!r}; it has {', '.join(family.options)}"
-            )
+    if unknown := sorted(set(options) - set(family.options)):
+        known = ", ".join(family.options)
+        raise BindplugError(f"{type(pipe).__name__} has no option {unknown[0]!r}; it has {known}")
     if num_images < 1:
         raise BindplugError(f"num_images {num_images}; give at least 1")
     prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)

@@ -37,11 +37,9 @@ class Family(ABC):
     region: ClassVar[str] = "image"
     options: ClassVar[tuple[str, ...]] = ()
     setting_names: ClassVar[dict[str, str]] = {
-        "steps": "num_inference_steps",
-        "guidance_scale": "guidance_scale",
-        "height": "height",
-        "width": "width",
-    }
+        "steps": "num_inference_steps", "guidance_scale": "guidance_scale",
+        "height": "height", "width": "width",
+    }  # fmt: skip
     network: ClassVar[str] = "unet"
     reads_text: ClassVar[bool] = False
 
@@ -111,8 +109,7 @@ class Family(ABC):
             raise BindplugError(f"this pipeline wants image embeddings of {self.width}, got {got}")
         length = self.norm if norm is None else norm
         rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
-        prompts = [p for p in prompts for _ in range(num_images)]
-        return self.arguments(rows, prompts, **options)
+        return self.arguments(rows, [p for p in prompts for _ in range(num_images)], **options)
 
     def resolve(self, settings: GenerationSettings, own: dict) -> GenerationSettings:
         """Settings with values in place of None, for those that the pipeline has.
@@ -135,10 +132,6 @@ class Family(ABC):
         values |= {k: self.size for k in ("height", "width") if k in values} | own
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
         return replace(settings, **missing)
-
-    def settings(self, settings: GenerationSettings) -> dict:
-        """Steps, guidance and size as the pipeline's keyword arguments."""
-        return {theirs: getattr(settings, ours) for ours, theirs in self.setting_names.items()}
 
     def place(self, rows: Tensor) -> Tensor:
         """Rows on the device and in the dtype of the network that takes them."""

@@ -37,19 +37,13 @@ class PipelineGenerator:
     and the pipeline must not be called around this class meanwhile.
 
     Args:
-        pipe: the pipeline.
-        space: of its embeddings; None takes what the pipeline tells.
+        space: of the pipeline's embeddings; None takes what the pipeline tells.
         bank: image embeddings, for a decoder that was trained on images' alone; or None.
         candidates: images generated for each one that is kept, where `generate` is not told.
         defaults: settings in place of the pipeline's own defaults ("steps", "guidance_scale").
         device: where it runs; None asks the pipeline, which does not know where its parts are
             offloaded.
         fingerprint: of the weights; "" is unknown.
-
-    Attributes:
-        space, reads_text, size: as in `bindplug.plugins.Generator`.
-        device, dtype: names.
-        family: the pipeline as one of its family.
 
     Raises:
         BindplugError: a pipeline that makes no images, or whose space is unknown.
@@ -94,9 +88,8 @@ class PipelineGenerator:
         self, embedding: Embedding, num_images: int = 1, seed: int = 0, *, bridge=None,
         candidates: int | None = None, **settings,
     ) -> list:  # fmt: skip
-        """`num_images` PIL images for each row of the embedding, row by row.
-
-        Image i of a row is made with the seed `seed + i`, whatever `num_images` is.
+        """`num_images` PIL images for each row of the embedding, row by row; image i of a row is
+        made with the seed `seed + i`, whatever `num_images` is.
 
         Args:
             seed: 0 to 2**63.
@@ -141,13 +134,8 @@ class PipelineGenerator:
         self, start: Embedding, end: Embedding, frames: int, seed: int = 0, *, bridge=None,
         **settings,
     ) -> list:  # fmt: skip
-        """PIL images of one seed on the arc from one embedding to another (`slerp`), both ends
-        among them.
-
-        Args:
-            start, end: one row each.
-            frames: at least 2.
-            settings: as in `generate`.
+        """At least 2 PIL images of one seed on the arc from one row to another (`slerp`), both ends
+        among them; settings as in `generate`.
 
         Raises:
             BindplugError: as in `generate`, or a pipeline that reads words.
@@ -164,10 +152,8 @@ class PipelineGenerator:
     def generate_batch(
         self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS
     ) -> list:
-        """A PIL image of each seed, for one row that `prepare` gave, in one call of the pipeline.
-
-        Args:
-            settings: `negative` as `prepare` gives it, for families that take one.
+        """A PIL image of each seed in one call of the pipeline, for one row that `prepare` gave; so
+        is the settings' `negative`, for families that take one.
 
         Raises:
             BindplugError: a setting that the pipeline does not have.
@@ -178,7 +164,8 @@ class PipelineGenerator:
         options = {"noise_level": settings.noise_level, "guidance": settings.guidance_scale > 1,
                    "negative": settings.negative}  # fmt: skip
         options = {k: v for k, v in options.items() if k in self.family.options}
-        call = self.family.settings(settings)
+        names = self.family.setting_names.items()
+        call = {theirs: getattr(settings, ours) for ours, theirs in names}
         if settings.negative_text:
             call["negative_prompt"] = [settings.negative_text] * len(seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]

@@ -92,9 +92,6 @@ def starting_from(pipe, settings: GenerationSettings, generators: list) -> Itera
     Inside the block the pipeline's scheduler skips the first steps: no other thread may call the
     pipeline then.
 
-    Args:
-        settings: with `init_image`, `strength`, `steps`, `height` and `width`.
-
     Yields:
         The call's `latents`, (N, C, h, w).
 
