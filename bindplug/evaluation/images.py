@@ -80,10 +80,7 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _refuse_own(judge, name: str, items: list[Item]) -> None:
-    """
-    Raises:
-        BindplugError: the recipe beside an image names the judge.
-    """
+    """Raises BindplugError: the recipe beside an image names the judge."""
     own = {name, judge.space, *getattr(judge, "fingerprint", "").split()[:1]} - {""}
     for item in items:
         try:

@@ -54,10 +54,7 @@ def embed_items(
 
 def read_classes(items: list[Item], labels: str | None, data) -> dict[str, list[str]]:
     """The classes and the names of each, as `ZeroShot` takes them: `labels`, or the data's own.
-
-    Raises:
-        BindplugError: a class of the data that is not among `labels`.
-    """
+    Raises BindplugError: a class of the data that is not among `labels`."""
     found = sorted({name for i in items for name in i.labels})
     names = {n: [n.replace("_", " ")] for n in found} if labels is None else read_labels(labels)
     for name in found:
@@ -133,10 +130,7 @@ def embed_good(
     embedder, modality: str, values: list[str], options: dict, progress: bool = False
 ) -> tuple[Embedding, list[int], list[str]]:
     """An Embedding of the inputs that can be read, their indices, and messages for the others.
-
-    Raises:
-        BindplugError: none can be read.
-    """
+    Raises BindplugError: none can be read."""
     from tqdm import tqdm
 
     from ..embedding.modalities import options_of

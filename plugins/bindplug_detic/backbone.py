@@ -15,10 +15,7 @@ from .swin import Swin
 
 
 def require_timm() -> None:
-    """
-    Raises:
-        MissingDependency: no timm, or one that is older than 1.0, whose networks differ.
-    """
+    """Raises MissingDependency: no timm, or one that is older than 1.0, whose networks differ."""
     try:
         found = version("timm")
     except PackageNotFoundError:

@@ -53,11 +53,8 @@ class DeticConfig:
 
 
 def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
-    """The configuration that a state dict with upstream keys was made from.
-
-    Raises:
-        BindplugError: the keys are not those of a Detic of the CenterNet2 family.
-    """
+    """The configuration that a state dict with upstream keys was made from. Raises BindplugError:
+    the keys are not those of a Detic of the CenterNet2 family."""
     depths, kind = {}, "base.layer"
     for key in state:
         if match := BLOCK.match(key):

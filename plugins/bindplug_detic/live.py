@@ -87,12 +87,11 @@ def patched(
 
 def _model(given) -> tuple[object, nn.Module]:
     """What holds the metadata, and the network itself."""
-    holder = given
+    model = given
     for name in ("predictor", "model", "module"):  # demo, predictor, DataParallel
-        inner = getattr(given, name, None)
-        if inner is not None and not hasattr(given, "roi_heads"):
-            given = inner
-    return holder, given
+        if not hasattr(model, "roi_heads"):
+            model = getattr(model, name, None) or model
+    return given, model
 
 
 def _query(
@@ -127,8 +126,7 @@ def _stages(model: nn.Module) -> list[nn.Module]:
 
 def _classifier(query: Query, cls_score: nn.Module, like: Tensor) -> Tensor:
     """(D, K + 1): unit columns, where the model normalises its own, and zeros for background."""
-    columns = torch.from_numpy(query.vectors).T.to(like.device)
-    weight = torch.cat([columns, columns.new_zeros(len(columns), 1)], dim=1)
+    weight = nn.functional.pad(torch.from_numpy(query.vectors).T, (0, 1)).to(like.device)
     weight = nn.functional.normalize(weight, dim=0) if cls_score.norm_weight else weight
     return weight.to(like.dtype)
 

@@ -18,24 +18,20 @@ MAX_LOG_GROWTH = math.log(1000 / 16)
 
 
 def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
-    """ROIAlign on p3, p4 or p5 by box size.
+    """ROIAlign on p3, p4 or p5 by box size: (sum of n, C, size, size).
 
     Args:
         maps: at least p3, p4, p5, each (B, C, h, w), float32: in half precision a box's edge
             would be off by up to half a pixel.
         boxes: for each image (n, 4) xyxy in network pixels.
-
-    Returns:
-        (sum of n, C, size, size).
     """
-    from torchvision.ops import roi_align
+    from torchvision.ops import box_area, roi_align
 
     index = torch.cat([b.new_full((len(b), 1), i) for i, b in enumerate(boxes)])
-    flat = torch.cat(boxes)
-    side = ((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1])).sqrt()
+    rois = torch.cat([index, torch.cat(boxes)], dim=1)
+    side = box_area(rois[:, 1:]).sqrt()
     level = torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(3, 5)
-    rois = torch.cat([index, flat], dim=1)
-    out = maps[0].new_zeros(len(flat), maps[0].shape[1], size, size)
+    out = maps[0].new_zeros(len(rois), maps[0].shape[1], size, size)
     for i, x in enumerate(maps[:3]):
         chosen = torch.nonzero(level == 3 + i)[:, 0]
         pooled = roi_align(x, rois[chosen], size, 1 / 2 ** (3 + i), 0, aligned=True)
@@ -154,13 +150,9 @@ def score_matrix(
 def select_detections(
     boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first.
-
-    Args:
-        boxes: (n, 4), clipped.
-        scores: (n, C).
-        one_class: each proposal keeps only its best class, as Detic's demo does.
-    """
+    """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first,
+    of (n, 4) clipped boxes and (n, C) scores. With `one_class` each proposal keeps only its best
+    class, as Detic's demo does."""
     from torchvision.ops import batched_nms
 
     finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)

@@ -12,10 +12,7 @@ STRIDE = 1_000_000  # between the seeds of an image's candidates, so that near s
 
 def image_embedder(embedding: Embedding):
     """An embedder of images into an embedding's space: its own, or one that is looked up by space.
-
-    Raises:
-        BindplugError: there is none.
-    """
+    Raises BindplugError: there is none."""
     own = embedding.embedder
     embedder = own if own and "image" in own.modalities else embedder_of(embedding.space)
     if "image" not in embedder.modalities:

@@ -80,10 +80,8 @@ class IPAdapter(Family):
 
     @classmethod
     def width_of(cls, pipe) -> int | None:
-        """
-        Raises:
-            BindplugError: an adapter that reads patches ("plus", "full face"), or several adapters.
-        """
+        """Raises BindplugError: an adapter that reads patches ("plus", "full face"), or several
+        adapters."""
         adapters = getattr(getattr(pipe, "unet", None), "encoder_hid_proj", None)
         layers = getattr(adapters, "image_projection_layers", None)
         if layers is None:

@@ -17,31 +17,23 @@ from bindplug.generation.settings import GenerationSettings
 
 
 class Family(ABC):
-    """A pipeline as one of its family. A new family is a subclass, listed in `families.FAMILIES`.
+    """A pipeline as one of its family. A new family is a subclass in `families.FAMILIES`."""
 
-    Attributes:
-        pipe: the pipeline.
-        width: D of the embedding that it takes; 0 for one that reads words.
-        spaces: the spaces of the family's released models by width.
-        released_norm: the length that those models expect of an embedding; None as for others.
-        region: "image" or "text": which embeddings of that space it was trained on.
-        options: what `arguments` takes beside rows and prompts; `negative` among them where the
-            pipeline can be steered away from an embedding.
-        setting_names: the pipeline's own names of the settings that it has.
-        network: the pipeline's network that takes the rows.
-        reads_text: it takes words in place of an embedding.
-    """
-
-    spaces: ClassVar[dict[int, str]] = {}
+    spaces: ClassVar[dict[int, str]] = {}  # of the family's released models, by width
+    # The length that those models expect of an embedding; None as for others.
     released_norm: ClassVar[float | None] = None
+    # Which embeddings of that space it was trained on: "image" or "text".
     region: ClassVar[str] = "image"
+    # What `arguments` takes beside rows and prompts; `negative` among them where the pipeline can
+    # be steered away from an embedding.
     options: ClassVar[tuple[str, ...]] = ()
+    # The pipeline's own names of the settings that it has.
     setting_names: ClassVar[dict[str, str]] = {
         "steps": "num_inference_steps", "guidance_scale": "guidance_scale",
         "height": "height", "width": "width",
     }  # fmt: skip
-    network: ClassVar[str] = "unet"
-    reads_text: ClassVar[bool] = False
+    network: ClassVar[str] = "unet"  # the pipeline's part that takes the rows
+    reads_text: ClassVar[bool] = False  # it takes words in place of an embedding; its width is 0
 
     def __init__(self, pipe, width: int):
         self.pipe, self.width = pipe, width
@@ -50,11 +42,7 @@ class Family(ABC):
     @abstractmethod
     def width_of(cls, pipe) -> int | None:
         """The width of the embedding that a pipeline of the family takes; None for any other
-        pipeline.
-
-        Raises:
-            BindplugError: a pipeline of the family that cannot be conditioned.
-        """
+        pipeline. Raises BindplugError: a pipeline of the family that cannot be conditioned."""
 
     @property
     def space(self) -> str | None:
@@ -69,11 +57,8 @@ class Family(ABC):
 
     @property
     def size(self) -> int:
-        """Height and width of its images where nobody asks for others, pixels.
-
-        Raises:
-            BindplugError: a pipeline that makes no images.
-        """
+        """Height and width of its images where nobody asks for others, pixels. Raises
+        BindplugError: a pipeline that makes no images."""
         for scale in ("vae_scale_factor", "movq_scale_factor"):
             if hasattr(self.pipe, scale) and hasattr(self.pipe, "unet"):
                 return self.pipe.unet.config.sample_size * getattr(self.pipe, scale)
@@ -83,10 +68,7 @@ class Family(ABC):
     @abstractmethod
     def arguments(self, rows: Tensor, prompts: list[str], **options) -> dict:
         """The pipeline's keyword arguments for (N, width) rows of length `norm` and N prompts.
-
-        Raises:
-            BindplugError: rows, prompts or options that the pipeline cannot take.
-        """
+        Raises BindplugError: rows, prompts or options that the pipeline cannot take."""
 
     def condition(
         self, embedding: Embedding, prompts: list[str], num_images: int, norm: float | None,
@@ -138,11 +120,8 @@ class Family(ABC):
         return rows.to(self.pipe.device, getattr(self.pipe, self.network).dtype)
 
     def negative_rows(self, negative: Embedding | None, rows: Tensor) -> Tensor:
-        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
-
-        Raises:
-            BindplugError: a wrong width, or neither one row nor one for each.
-        """
+        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None. Raises
+        BindplugError: a wrong width, or neither one row nor one for each."""
         if negative is None:
             return torch.zeros_like(rows)
         count, width = negative.vectors.shape
@@ -155,21 +134,15 @@ class Family(ABC):
 
     def one_row(self, rows: Tensor) -> Tensor:
         """The first row of rows that are all the same. Some pipelines repeat the whole tensor for
-        each prompt, so that each image would see all rows.
-
-        Raises:
-            BindplugError: rows that differ.
-        """
+        each prompt, so that each image would see all rows. Raises BindplugError: rows that
+        differ."""
         if not bool((rows == rows[:1]).all()):
             name = type(self).__name__
             raise BindplugError(f"{name} takes one embedding a call; call it once for each row")
         return rows[:1]
 
     def refuse_prompts(self, prompts: list[str]) -> None:
-        """
-        Raises:
-            BindplugError: there is a prompt.
-        """
+        """Raises BindplugError: there is a prompt."""
         if any(prompts):
             name = type(self.pipe).__name__
             raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")

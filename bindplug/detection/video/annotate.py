@@ -26,34 +26,22 @@ SILENCE = 1e-3  # root mean square, -60 dB of full scale
 
 @dataclass
 class Window:
-    """A stretch of the soundtrack, from `start` to `end` in seconds.
+    """A stretch of the soundtrack; without words and finder where it is silent."""
 
-    Attributes:
-        heard: (word, probability) of what it sounds like; empty for silence.
-        finder: detects what it sounds like in image features; None for silence.
-    """
-
-    start: float
+    start: float  # seconds
     end: float
-    heard: tuple[tuple[str, float], ...] = ()
-    finder: Finder | None = None
+    heard: tuple[tuple[str, float], ...] = ()  # (word, probability) of what it sounds like
+    finder: Finder | None = None  # detects that in image features
 
 
 @dataclass
 class Frame:
-    """One frame of a video.
+    """One frame of a video. `found` is None where it was not searched, or its window is silent."""
 
-    Attributes:
-        time: seconds from the start of the file's earliest stream.
-        pixels: (H, W, 3) uint8 RGB, upright.
-        found: what was detected; None where the frame was not searched, or its window is silent.
-        window: of the soundtrack, that the frame belongs to.
-    """
-
-    time: float
-    pixels: np.ndarray
+    time: float  # seconds from the start of the file's earliest stream
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB, upright
     found: Detections | None
-    window: Window
+    window: Window  # of the soundtrack
 
 
 def detect_video(

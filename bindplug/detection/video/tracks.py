@@ -14,16 +14,11 @@ PATIENCE = 1.0  # seconds that a track may be gone, or two searched frames where
 
 @dataclass
 class Track:
-    """One object.
+    """One object, and the frames that it is on."""
 
-    Attributes:
-        label: the prompt that it answers.
-        times: seconds of the frames it is on; `boxes` (4,) xyxy pixels and `scores` there.
-    """
-
-    label: str
-    times: list[float] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
+    label: str  # the prompt that it answers
+    times: list[float] = field(default_factory=list)  # seconds of the frames
+    boxes: list[np.ndarray] = field(default_factory=list)  # (4,) xyxy pixels
     scores: list[float] = field(default_factory=list)
 
     def sounds(self, step: float) -> list[tuple[float, float]]:
