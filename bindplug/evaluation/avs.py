@@ -32,8 +32,8 @@ def read_clips(root: str | Path, split: str = "test") -> list[Clip]:
 
     Single-source (S4): `<split>/<category>/<video>/<video>_1.png` below each, sounds as
     `<video>.wav`. Multi-source (MS3): masks and sounds without category, frames also without split,
-    as `<video>.mp4_1.png`. Raises BindplugError: no such folders, or a mask without frame or
-    sound."""
+    as `<video>.mp4_1.png`.
+    Raises BindplugError: no such folders, or a mask without frame or sound."""
     root = Path(root)
     masks, frames, sounds = (root / n for n in ("gt_masks", "visual_frames", "audio_wav"))
     if not (masks / split).is_dir():

@@ -69,8 +69,8 @@ def evaluate_boxes(
 
 
 def read_coco(path: Path) -> dict:
-    """A COCO file with the defaults of `complete`, and what `evaluate_boxes` needs besides. Raises
-    BindplugError: no COCO file, no category, or an image without `file_name`."""
+    """A COCO file with the defaults of `complete`, and what `evaluate_boxes` needs besides.
+    Raises BindplugError: no COCO file, no category, or an image without `file_name`."""
     try:
         truth = json.loads(read_text(path))
     except (ValueError, RecursionError) as err:

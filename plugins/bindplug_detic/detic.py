@@ -189,8 +189,8 @@ class Detic(nn.Module):
         self, features: ImageFeatures, scores: Tensor, score_threshold: float,
         one_class_per_proposal: bool = True, top_k: int = 300, masks: bool = True,
     ) -> Detections:  # fmt: skip
-        """Detections by the (n, C) scores of an image's proposals, in original pixels. Raises
-        BindplugError: more masks on a larger image than memory should hold."""
+        """Detections by the (n, C) scores of an image's proposals, in original pixels.
+        Raises BindplugError: more masks on a larger image than memory should hold."""
         boxes, scores, ids = select_detections(
             features.boxes, scores, score_threshold, one_class_per_proposal, top_k
         )
@@ -231,8 +231,8 @@ class Detic(nn.Module):
 
 
 def _wanted(path, state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those tensors of a checkpoint that a network's own state dict has, in float32. Raises
-    BindplugError: a tensor that is absent or of another shape; the first is named."""
+    """Those tensors of a checkpoint that a network's own state dict has, in float32.
+    Raises BindplugError: a tensor that is absent or of another shape; the first is named."""
     chosen = {}
     for key in own:
         if key.endswith("num_batches_tracked"):

@@ -63,8 +63,8 @@ class GroundingDinoDetector(PromptedDetector):
         return best_regions(boxes, scores, size, score_threshold, max_detections)
 
     def caption(self, words: tuple[str, ...]):
-        """(1, L) token ids of "dog. cat.", and each word's first and last + 1 place in it. Raises
-        BindplugError: more words than the model reads."""
+        """(1, L) token ids of "dog. cat.", and each word's first and last + 1 place in it.
+        Raises BindplugError: more words than the model reads."""
         import torch
 
         tokenizer = self.processor.tokenizer
@@ -87,8 +87,8 @@ class GroundingDinoDetector(PromptedDetector):
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDetector:
-    """A Grounding DINO of the Hugging Face hub by its short name, or "local:FOLDER". Raises
-    BindplugError: it is not there, cannot be fetched, or is another model."""
+    """A Grounding DINO of the Hugging Face hub by its short name, or "local:FOLDER".
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoProcessor, GroundingDinoForObjectDetection
 
     model, processor, _ = open_pretrained(

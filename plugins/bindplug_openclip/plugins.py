@@ -82,8 +82,8 @@ class OpenCLIPNetwork(Network):
 
 
 def load(name: str, device: str, space: str, model: str, weights: str, **settings):
-    """An embedder from open_clip's weights, fetched through the Hugging Face hub's cache. Raises
-    BindplugError: they are not there and cannot be fetched."""
+    """An embedder from open_clip's weights, fetched through the Hugging Face hub's cache.
+    Raises BindplugError: they are not there and cannot be fetched."""
     from bindplug.embedding.embedder import Embedder
 
     def open_model():

@@ -96,8 +96,8 @@ class Encoded(NamedTuple):
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
-    """An OWL model of the Hugging Face hub by its short name, or "local:FOLDER". Raises
-    BindplugError: it is not there, cannot be fetched, or is no OWL model."""
+    """An OWL model of the Hugging Face hub by its short name, or "local:FOLDER".
+    Raises BindplugError: it is not there, cannot be fetched, or is no OWL model."""
     from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection
 
     model, processor, path = open_pretrained(

@@ -67,8 +67,8 @@ class SamMasker:
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
-    """A SAM or SAM 2 of the Hugging Face hub by its short name, or "local:FOLDER". Raises
-    BindplugError: it is not there, cannot be fetched, or is another model."""
+    """A SAM or SAM 2 of the Hugging Face hub by its short name, or "local:FOLDER".
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoModelForMaskGeneration, AutoProcessor
 
     model, processor, _ = open_pretrained(

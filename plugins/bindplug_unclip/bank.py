@@ -51,8 +51,8 @@ class ImageBank:
         object.__setattr__(self, "vectors", unit(self.vectors))
 
     def __call__(self, embedding: Embedding) -> Embedding:
-        """Every row projected, a sum part by part; image embeddings stay as they are. Raises
-        SpaceMismatch: an embedding of another space."""
+        """Every row projected, a sum part by part; image embeddings stay as they are.
+        Raises SpaceMismatch: an embedding of another space."""
         if embedding.space != self.space:
             raise SpaceMismatch(f"image bank of {self.space!r}, embedding of {embedding.space!r}")
         return by_parts(embedding, self._project)
@@ -66,7 +66,8 @@ class ImageBank:
 
 
 def shipped_bank(folder: Path, space: str) -> ImageBank | None:
-    """The bank beside a pipeline, if there is one. Raises BindplugError: a damaged one."""
+    """The bank beside a pipeline, if there is one.
+    Raises BindplugError: a damaged one."""
     if not (folder / FILE).exists():
         return None
     from safetensors.numpy import load_file
@@ -82,8 +83,8 @@ def shipped_bank(folder: Path, space: str) -> ImageBank | None:
 
 
 def load_bank(path: str | Path, space: str) -> ImageBank:
-    """A bank of one's own: what `bindplug embed --image FOLDER -o FILE.safetensors` wrote. Raises
-    BindplugError: another kind of file, a damaged one, or one of another space."""
+    """A bank of one's own: what `bindplug embed --image FOLDER -o FILE.safetensors` wrote.
+    Raises BindplugError: another kind of file, a damaged one, or one of another space."""
     from bindplug.storage.vector_file import map_vectors, read_metadata
 
     path = Path(path)

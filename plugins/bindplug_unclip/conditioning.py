@@ -10,8 +10,8 @@ from .family import Family
 
 
 def family_of(pipe) -> Family:
-    """A pipeline as one of its family. Raises BindplugError: a pipeline of no family, or one that
-    cannot be conditioned."""
+    """A pipeline as one of its family.
+    Raises BindplugError: a pipeline of no family, or one that cannot be conditioned."""
     for family in FAMILIES:
         width = family.width_of(pipe)
         if width is not None:

@@ -42,7 +42,8 @@ class Family(ABC):
     @abstractmethod
     def width_of(cls, pipe) -> int | None:
         """The width of the embedding that a pipeline of the family takes; None for any other
-        pipeline. Raises BindplugError: a pipeline of the family that cannot be conditioned."""
+        pipeline.
+        Raises BindplugError: a pipeline of the family that cannot be conditioned."""
 
     @property
     def space(self) -> str | None:
@@ -57,8 +58,8 @@ class Family(ABC):
 
     @property
     def size(self) -> int:
-        """Height and width of its images where nobody asks for others, pixels. Raises
-        BindplugError: a pipeline that makes no images."""
+        """Height and width of its images where nobody asks for others, pixels.
+        Raises BindplugError: a pipeline that makes no images."""
         for scale in ("vae_scale_factor", "movq_scale_factor"):
             if hasattr(self.pipe, scale) and hasattr(self.pipe, "unet"):
                 return self.pipe.unet.config.sample_size * getattr(self.pipe, scale)
@@ -120,8 +121,8 @@ class Family(ABC):
         return rows.to(self.pipe.device, getattr(self.pipe, self.network).dtype)
 
     def negative_rows(self, negative: Embedding | None, rows: Tensor) -> Tensor:
-        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None. Raises
-        BindplugError: a wrong width, or neither one row nor one for each."""
+        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
+        Raises BindplugError: a wrong width, or neither one row nor one for each."""
         if negative is None:
             return torch.zeros_like(rows)
         count, width = negative.vectors.shape
@@ -134,8 +135,8 @@ class Family(ABC):
 
     def one_row(self, rows: Tensor) -> Tensor:
         """The first row of rows that are all the same. Some pipelines repeat the whole tensor for
-        each prompt, so that each image would see all rows. Raises BindplugError: rows that
-        differ."""
+        each prompt, so that each image would see all rows.
+        Raises BindplugError: rows that differ."""
         if not bool((rows == rows[:1]).all()):
             name = type(self).__name__
             raise BindplugError(f"{name} takes one embedding a call; call it once for each row")

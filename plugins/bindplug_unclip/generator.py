@@ -66,16 +66,16 @@ class PipelineGenerator:
         self.dtype = str(pipe.dtype).removeprefix("torch.")
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
-        """The embedding in the pipeline's space, and where there is a bank, projected on it. Raises
-        SpaceMismatch: no bridge can be built to the pipeline's space."""
+        """The embedding in the pipeline's space, and where there is a bank, projected on it.
+        Raises SpaceMismatch: no bridge can be built to the pipeline's space."""
         if self.reads_text:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
         return crossed if self.bank is None else self.bank(crossed)
 
     def resolve(self, settings: GenerationSettings) -> GenerationSettings:
-        """Settings with this pipeline's values in place of None. Raises BindplugError: a setting
-        that the pipeline does not have."""
+        """Settings with this pipeline's values in place of None.
+        Raises BindplugError: a setting that the pipeline does not have."""
         return self.family.resolve(settings, self.defaults)
 
     def generate(
@@ -129,8 +129,8 @@ class PipelineGenerator:
         **settings,
     ) -> list:  # fmt: skip
         """At least 2 PIL images of one seed on the arc from one row to another (`slerp`), both ends
-        among them; settings as in `generate`. Raises BindplugError: as in `generate`, or a pipeline
-        that reads words."""
+        among them; settings as in `generate`.
+        Raises BindplugError: as in `generate`, or a pipeline that reads words."""
         frames = whole_number("frames", frames, 2)
         seed = whole_number("seed", seed, 0, MAX_SEED)
         if self.reads_text:
@@ -144,8 +144,8 @@ class PipelineGenerator:
         self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS
     ) -> list:
         """A PIL image of each seed in one call of the pipeline, for one row that `prepare` gave; so
-        is the settings' `negative`, for families that take one. Raises BindplugError: a setting
-        that the pipeline does not have."""
+        is the settings' `negative`, for families that take one.
+        Raises BindplugError: a setting that the pipeline does not have."""
         import torch
 
         settings = self.resolve(settings)
@@ -213,7 +213,8 @@ def load(
 
 
 def _metadata(folder: Path | None) -> dict:
-    """A folder's bindplug.json, {} where there is none. Raises BindplugError: a damaged one."""
+    """A folder's bindplug.json, {} where there is none.
+    Raises BindplugError: a damaged one."""
     path = folder and folder / "bindplug.json"
     if not path or not path.is_file():
         return {}

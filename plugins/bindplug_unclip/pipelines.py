@@ -21,8 +21,8 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
     """A pipeline of a folder, or of the catalogue by name, in a torch dtype, and a fingerprint of
     its weights.
 
-    Licences are the makers', see hub.json; nothing is unpickled that has a safetensors twin. Raises
-    BindplugError: not there, cannot be fetched, or no pipeline."""
+    Licences are the makers', see hub.json; nothing is unpickled that has a safetensors twin.
+    Raises BindplugError: not there, cannot be fetched, or no pipeline."""
     from diffusers import DiffusionPipeline
 
     if folder is not None and not (folder / "model_index.json").is_file():
