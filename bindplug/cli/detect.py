@@ -93,15 +93,16 @@ def detect(images, prompts, mix, video, transform_options, model, detector, weig
     elif vocabulary:
         prompt = vocabulary_prompt(embedder, finder, asked.get("vocabulary"))
         asked["competition"] = asked["competition"] or "none"
-    if video:
-        if prompt is not None:
-            asked["prompt"] = prompt
-        _detect_video(finder, embedder, video, inputs, asked, output, overwrite, json_file, coco)
-        failures.finish()
-        return
     made_from = describe_job(
         embedder, finder, prompts, negatives, asked, mix=mix, dtype=dtype, options=options
     )
+    if video:
+        if prompt is not None:
+            asked["prompt"] = prompt
+        asked["made_from"] = made_from
+        _detect_video(finder, embedder, video, inputs, asked, output, overwrite, json_file, coco)
+        failures.finish()
+        return
     with ExitStack() as stack:
         streams = []
         for target, name in ((json_file, "images"), (coco, None)):

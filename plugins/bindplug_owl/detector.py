@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from bindplug.detection.detector import PromptedDetector, Proposals
 from bindplug.detection.query import Query
 from bindplug.detection.results import best_regions
@@ -42,7 +40,8 @@ class OwlDetector(PromptedDetector):
         device = str(model.device)
         self.embedder = Embedder(OwlText(model), space, device, fingerprint=name)
 
-    def encode_images(self, images: list) -> list:
+    def encode_images(self, images: list) -> list[tuple]:
+        """Each image's patches: tokens (n, width), and boxes (n, 4) as relative cx, cy, w, h."""
         import torch
 
         x = self.processor(images=images, return_tensors="pt")["pixel_values"]
@@ -50,7 +49,7 @@ class OwlDetector(PromptedDetector):
             maps, _ = self.model.image_embedder(x.to(self.model.device, self.model.dtype))
             tokens = maps.flatten(1, 2)
             boxes = self.model.box_predictor(tokens, maps)
-        return [Encoded(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
+        return list(zip(tokens, boxes, strict=True))
 
     def find(
         self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
@@ -59,9 +58,10 @@ class OwlDetector(PromptedDetector):
         """Detections, without masks."""
         import torch
 
-        rows = torch.from_numpy(query.vectors)[None].to(encoded.tokens)
+        tokens = encoded[0][None]
         with torch.inference_mode():
-            logits, _ = self.model.class_predictor(encoded.tokens, rows)
+            rows = torch.from_numpy(query.vectors)[None].to(tokens)
+            logits, _ = self.model.class_predictor(tokens, rows)
             scores = query.suppress_negatives(query.to_probabilities(logits[0].float()))
         boxes = self._boxes(encoded, size)
         return best_regions(boxes, scores, size, score_threshold, max_detections)
@@ -74,7 +74,7 @@ class OwlDetector(PromptedDetector):
         if not hasattr(self.model, "objectness_predictor"):
             return super().propose(encoded, size)
         with torch.inference_mode():
-            scores = self.model.objectness_predictor(encoded.tokens)[0].float().sigmoid().cpu()
+            scores = self.model.objectness_predictor(encoded[0][None])[0].float().sigmoid().cpu()
         boxes = self._boxes(encoded, size)
         keep = nms(boxes, scores, 0.5)
         return Proposals(boxes[keep].numpy(), scores[keep].numpy())
@@ -84,15 +84,8 @@ class OwlDetector(PromptedDetector):
         from torchvision.ops import box_convert, clip_boxes_to_image
 
         scale = (max(size),) * 2 if hasattr(self.model, "owlv2") else size
-        boxes = box_convert(encoded.boxes[0].float().cpu(), "cxcywh", "xyxy")
+        boxes = box_convert(encoded[1].float().cpu(), "cxcywh", "xyxy")
         return clip_boxes_to_image(boxes * boxes.new_tensor(scale * 2), size[::-1])
-
-
-class Encoded(NamedTuple):
-    """One image's patches: tokens (1, n, width), boxes (1, n, 4) as relative cx, cy, w, h."""
-
-    tokens: object
-    boxes: object
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
