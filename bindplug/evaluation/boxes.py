@@ -85,14 +85,10 @@ def read_coco(path: Path) -> dict:
 
 
 def _sound(category: dict, path: Path, sounds: str | Path | None) -> Path:
-    if sounds is not None:
-        endings = (*MODALITIES["audio"].endings, *MODALITIES["video"].endings)
-        found = sorted(
-            p for p in Path(sounds).glob("*")
-            if p.stem == category["name"] and p.suffix.lower() in endings
-        )  # fmt: skip
-        if found:
-            return found[0]
+    endings = (*MODALITIES["audio"].endings, *MODALITIES["video"].endings)
+    for file in sorted(Path(sounds).glob("*")) if sounds is not None else ():
+        if file.stem == category["name"] and file.suffix.lower() in endings:
+            return file
     if isinstance(category.get("sound"), str) and category["sound"]:
         return path.parent / category["sound"]
     raise BindplugError(

@@ -49,7 +49,7 @@ def evaluate_images(
     images, items, errors = embed_items(judge, "image", items, {}, progress)
     figures = class_figures(judge, images, items, names, templates)
     figures = {"data": str(data), "modality": "image", "judge": judge.space, **figures}
-    classes = _classes(items)
+    classes = np.array([item.labels[0] for item in items])
     for name, other, modality in (("image", references, "image"), ("sound", sounds, "audio")):
         if other is None:
             continue
@@ -58,7 +58,7 @@ def evaluate_images(
         theirs = read_classified(other, modality)
         found, theirs, bad = embed_items(judge, modality, theirs, {}, progress)
         errors += bad
-        same = classes[:, None] == _classes(theirs)[None]
+        same = classes[:, None] == np.array([item.labels[0] for item in theirs])
         if not same.any():
             raise BindplugError(f"{other}: has none of the classes of {data}")
         cosines = images.vectors @ found.vectors.T
@@ -69,10 +69,6 @@ def evaluate_images(
     if pairs.any():
         figures["diversity"] = _mean(1 - cosines[pairs])
     return figures, errors
-
-
-def _classes(items: list[Item]) -> np.ndarray:
-    return np.array([i.labels[0] for i in items])
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -57,9 +57,8 @@ def read_classes(items: list[Item], labels: str | None, data) -> dict[str, list[
     Raises BindplugError: a class of the data that is not among `labels`."""
     found = sorted({name for i in items for name in i.labels})
     names = {n: [n.replace("_", " ")] for n in found} if labels is None else read_labels(labels)
-    for name in found:
-        if name not in names:
-            raise BindplugError(f"{data}: the class {name!r} is not among the labels")
+    if strange := [name for name in found if name not in names]:
+        raise BindplugError(f"{data}: the class {strange[0]!r} is not among the labels")
     return names
 
 

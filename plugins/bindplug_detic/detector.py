@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bindplug.detection.detector import PromptedDetector, Proposals
-from bindplug.detection.query import Query
+from bindplug.detection.results import Detections
 from bindplug.device import torch_dtype
 from bindplug.errors import BindplugError
 from bindplug.plugins import Plugin
@@ -27,11 +27,9 @@ class DeticDetector(PromptedDetector):
     """Detic with the image size that its weights were trained for.
 
     Args:
-        model: a `Detic`.
-        space: of its classifier.
+        space: of the model's classifier.
         short_side, long_side: pixels.
         threshold, templates, fingerprint: as in `bindplug.plugins.Detector`.
-        name: of the weights, for the result.
         own: whether its classifier's rows are a vocabulary in `space` (`own_vocabulary`).
     """
 
@@ -49,10 +47,7 @@ class DeticDetector(PromptedDetector):
         bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in images]
         return self.model.batch_features(bgr, self.short_side, self.long_side)
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, with masks."""
         scores = self.model.scores(encoded, query.vectors, query.to_probabilities)
         scores = query.suppress_negatives(scores)

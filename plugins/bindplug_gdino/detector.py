@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bindplug.detection.detector import PromptedDetector
-from bindplug.detection.query import Query
-from bindplug.detection.results import best_regions
+from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
 from bindplug.plugins import Plugin
@@ -37,10 +36,7 @@ class GroundingDinoDetector(PromptedDetector):
         processor = self.processor.image_processor
         return [processor(images=image, return_tensors="pt") for image in images]
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, without masks."""
         import torch
         from torchvision.ops import box_convert, clip_boxes_to_image

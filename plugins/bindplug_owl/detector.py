@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bindplug.detection.detector import PromptedDetector, Proposals
-from bindplug.detection.query import Query
-from bindplug.detection.results import best_regions
+from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
 from bindplug.plugins import Plugin
@@ -51,10 +50,7 @@ class OwlDetector(PromptedDetector):
             boxes = self.model.box_predictor(tokens, maps)
         return list(zip(tokens, boxes, strict=True))
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, without masks."""
         import torch
 

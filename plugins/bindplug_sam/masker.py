@@ -40,13 +40,7 @@ class SamMasker:
             return self.model.get_image_embeddings(x.to(self.model.device, self.model.dtype))
 
     def masks(self, encoded, image, boxes: np.ndarray) -> np.ndarray:
-        """(n, H, W) bool.
-
-        Args:
-            encoded: what `encode_image` returned for the image.
-            image: PIL.
-            boxes: (n, 4) xyxy in its pixels.
-        """
+        """(n, H, W) bool of the objects in (n, 4) xyxy boxes, in pixels of the PIL image."""
         import torch
 
         out = [np.zeros((0, image.height, image.width), dtype=bool)]

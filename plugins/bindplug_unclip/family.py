@@ -60,11 +60,12 @@ class Family(ABC):
     def size(self) -> int:
         """Height and width of its images where nobody asks for others, pixels.
         Raises BindplugError: a pipeline that makes no images."""
-        for scale in ("vae_scale_factor", "movq_scale_factor"):
-            if hasattr(self.pipe, scale) and hasattr(self.pipe, "unet"):
-                return self.pipe.unet.config.sample_size * getattr(self.pipe, scale)
-        name = type(self.pipe).__name__
-        raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
+        pipe = self.pipe
+        scale = getattr(pipe, "vae_scale_factor", None) or getattr(pipe, "movq_scale_factor", None)
+        if not scale or not hasattr(pipe, "unet"):
+            name = type(pipe).__name__
+            raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
+        return pipe.unet.config.sample_size * scale
 
     @abstractmethod
     def arguments(self, rows: Tensor, prompts: list[str], **options) -> dict:
