@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.swin_transformer import PatchMerging
 
 from bindplug.imagebind.transformer import MLP
 
@@ -88,25 +89,11 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class Downsample(nn.Module):
-    """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
-        self.norm = nn.LayerNorm(4 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
-        parts = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(parts, dim=-1)))
-
-
 class Stage(nn.Module):
     def __init__(self, width: int, depth: int, heads: int, last: bool):
         super().__init__()
         self.blocks = nn.ModuleList(Block(width, heads, i % 2 == 1) for i in range(depth))
-        self.downsample = None if last else Downsample(width)
+        self.downsample = None if last else PatchMerging(width)
 
 
 class Swin(nn.Module):
