@@ -24,21 +24,14 @@ class ImageBank:
     points to the right things from another region. It does understand
     softmax(x @ vectors.T / 0.05) @ vectors, the projection of DeCap (arXiv 2303.03032) with images
     in place of texts.
-
-    Attributes:
-        space: of the vectors.
-        names: N of them.
-        vectors: (N, D) float32, unit rows.
-        sounding: so many of the first are of things that sound: audio is projected on these alone.
-
-    Raises:
-        BindplugError: no vectors, not finite ones, or another number of names.
-    """
+    Raises BindplugError: no vectors, not finite ones, or another number of names."""
 
     space: str
     names: list[str]
-    vectors: np.ndarray
-    sounding: int
+    vectors: np.ndarray  # (N, D) float32, unit rows
+    sounding: (
+        int  # so many of the first are of things that sound: audio is projected on these alone
+    )
 
     def __post_init__(self):
         shape = np.shape(self.vectors)

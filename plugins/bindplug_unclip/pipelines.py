@@ -24,31 +24,41 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
     Licences are the makers', see hub.json; nothing is unpickled that has a safetensors twin.
     Raises BindplugError: not there, cannot be fetched, or no pipeline."""
     from diffusers import DiffusionPipeline
+    from huggingface_hub import try_to_load_from_cache
 
     if folder is not None and not (folder / "model_index.json").is_file():
         raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
-    entry = {} if folder is not None else HUB[weights]
+    entry, files_in = {} if folder is not None else HUB[weights], folder
     _add_karlo_names()
     try:
         with _quiet(), hub_access():
-            if folder is None:
-                folder = Path(DiffusionPipeline.download(
-                    entry["repo"], revision=entry["revision"], local_files_only=is_offline()
-                ))  # fmt: skip
-            pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+            if folder is not None:
+                pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+            else:
+                of = {"revision": entry["revision"]}
+                pipe = DiffusionPipeline.from_pretrained(
+                    entry["repo"], local_files_only=is_offline(), **of
+                )
+                index = try_to_load_from_cache(entry["repo"], "model_index.json", **of)
+                files_in = Path(index).parent if isinstance(index, str) else None
             if adapter := entry.get("adapter"):
                 pipe.load_ip_adapter(  # without its image encoder: the embedding takes its place
                     adapter["repo"], subfolder=adapter["subfolder"], weight_name=adapter["file"],
                     revision=adapter["revision"], image_encoder_folder=None,
                     local_files_only=is_offline(),
                 )  # fmt: skip
-            files = sorted(path for path in folder.rglob("*") if path.is_file())
-            digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode())
-            return pipe.to(dtype), digest.hexdigest()[:16]
+            return pipe.to(dtype), _fingerprint(files_in)
     except Exception as err:  # diffusers and the hub raise many kinds
         raise BindplugError(
             f"{folder or weights}: cannot be loaded as a pipeline: {first_line(err)}"
         ) from err
+
+
+def _fingerprint(folder: Path | None) -> str:
+    """Of the files of a pipeline; "" where it is not known where they are."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else ()
+    digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
+    return digest[:16] if files else ""
 
 
 @contextmanager
