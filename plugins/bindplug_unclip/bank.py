@@ -29,9 +29,7 @@ class ImageBank:
     space: str
     names: list[str]
     vectors: np.ndarray  # (N, D) float32, unit rows
-    sounding: (
-        int  # so many of the first are of things that sound: audio is projected on these alone
-    )
+    sounding: int  # of the first so many, which make sounds: audio is projected on these alone
 
     def __post_init__(self):
         shape = np.shape(self.vectors)
