@@ -83,22 +83,23 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
     elif vocabulary:
         prompt = vocabulary_prompt(embedder, finder, asked.get("vocabulary"))
         asked["competition"] = asked["competition"] or "none"
+    made_from = describe_job(
+        embedder, finder, prompts, negatives, asked, mix=mix, dtype=question["dtype"],
+        options=options,
+    )  # fmt: skip
     if video:
         from ..detection.video.annotate import annotate_video
 
         timeline = annotate_video(
-            finder, embedder, video, folder, overwrite, progress=True, prompt=prompt, **asked
-        )
+            finder, embedder, video, folder, overwrite, progress=True, prompt=prompt,
+            made_from=made_from, **asked,
+        )  # fmt: skip
         put_json(json_file, timeline, overwrite)
         for track in sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:10]:
             spans = ", ".join(f"{s['start']:.1f}-{s['end']:.1f} s" for s in track["sounds"][:4])
             say(f"{track['label']} {track['score']:.2f}  {spans}")
         say(f"{len(timeline['tracks'])} tracks -> {paths[0]}, .json, .png")
         return failures.finish()
-    made_from = describe_job(
-        embedder, finder, prompts, negatives, asked, mix=mix, dtype=question["dtype"],
-        options=options,
-    )  # fmt: skip
     with ExitStack() as stack:
         streams = []
         for target, name in ((json_file, "images"), (coco, None)):

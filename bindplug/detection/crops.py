@@ -8,7 +8,7 @@ words of a vocabulary can compete for each box instead, as in `bindplug.detectio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ LARGEST = 0.98  # share of the image
 BLANK = 127  # gray
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """An image's boxes (n, 4) with their objectness (n,), masks (n, H, W) or None, and the
     vectors (n, D) of what is in them."""
 
@@ -62,17 +61,18 @@ class Crops:
     def embed(self, detector, features) -> Cut:
         """The detector's best boxes, cut out and embedded."""
         image, size = features.image, features.image.size
-        proposals = detector.propose(features.encoded, size)
-        area = (proposals.boxes[:, 2:] - proposals.boxes[:, :2]).prod(axis=1)
+        boxes, objectness = (
+            np.asarray(x, np.float32) for x in detector.propose(features.encoded, size)
+        )
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
         kept = np.flatnonzero((area > 0) & (area <= LARGEST * size[0] * size[1]))[:BOXES]
-        boxes, masks = proposals.boxes[kept], None
+        boxes, objectness = boxes[kept], objectness[kept]
         if not len(boxes):
-            return Cut(boxes, proposals.scores[kept], None, self.query.vectors[:0])
+            return Cut(boxes, objectness, None, self.query.vectors[:0])
         masks = detector.masks(features.encoded, size, boxes)
-        cut = [
-            cut_out(image, box, None if masks is None else masks[i]) for i, box in enumerate(boxes)
-        ]
-        return Cut(boxes, proposals.scores[kept], masks, self.embedder.embed(image=cut).vectors)
+        each = [None] * len(boxes) if masks is None else masks
+        cut = [cut_out(image, box, mask) for box, mask in zip(boxes, each, strict=True)]
+        return Cut(boxes, objectness, masks, self.embedder.embed(image=cut).vectors)
 
     def score(self, cut: Cut):
         """(n, prompts) scores of boxes, a tensor."""
@@ -82,30 +82,20 @@ class Crops:
         if self.query.competition == "none":
             return self.query.suppress_negatives(logits.softmax(dim=0))
         objectness = torch.from_numpy(cut.objectness)[:, None]
-        return self.query.suppress_negatives(
-            (self.query.to_probabilities(logits) * objectness).sqrt()
-        )
+        scores = (self.query.to_probabilities(logits) * objectness).sqrt()
+        return self.query.suppress_negatives(scores)
 
     def find(self, detector, features, score_threshold: float, max_detections: int) -> Detections:
-        """Detections in what a detector saw."""
+        """Detections in an encoded image, after non-maximum suppression (IoU 0.5) per prompt."""
         import torch
         from torchvision.ops import batched_nms
 
-        cut = self.embed(detector, features)
-        best, ids = torch.zeros(0), torch.zeros(0, dtype=torch.long)
-        if len(cut.boxes):
-            best, ids = self.score(cut).max(dim=1)
-        rows = torch.nonzero(best > score_threshold)[:, 0]
-        boxes = torch.from_numpy(cut.boxes)[rows]
-        rows = rows[batched_nms(boxes, best[rows], ids[rows], 0.5)][:max_detections]
-        return Detections(
-            boxes=cut.boxes[rows.numpy()],
-            scores=best[rows].numpy(),
-            class_ids=ids[rows].numpy(),
-            masks=None if cut.masks is None else cut.masks[rows.numpy()],
-            height=features.image.height,
-            width=features.image.width,
-        )
+        cut, (width, height) = self.embed(detector, features), features.image.size
+        best, ids = self.score(cut).max(dim=1)
+        kept = batched_nms(torch.from_numpy(cut.boxes), best, ids, 0.5)
+        kept = kept[best[kept] > score_threshold][:max_detections].numpy()
+        found = Detections(cut.boxes, best.numpy(), ids.numpy(), cut.masks, height, width)
+        return found[kept]
 
 
 def cut_out(image, box: np.ndarray, mask: np.ndarray | None):

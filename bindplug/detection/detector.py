@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,44 +21,24 @@ from .results import Detections
 
 @dataclass(frozen=True)
 class Features:
-    """One encoded image, for any number of queries.
+    """One encoded image, for any number of queries."""
 
-    Attributes:
-        encoded: the detector's own image features.
-        image: RGB, PIL.
-        name: where the image came from.
-        masked: a masker and its features of the image, once it was needed.
-    """
-
-    encoded: object
-    image: object
-    name: str
-    masked: list = field(default_factory=list)
+    encoded: object  # the detector's own image features
+    image: object  # RGB, PIL
+    name: str  # where the image came from
+    masked: list = field(default_factory=list)  # a masker and its features, once they were needed
 
 
-@dataclass(frozen=True)
-class Proposals:
-    """Class-agnostic boxes.
-
-    Attributes:
-        boxes: (n, 4) float32 xyxy in pixels of the image.
-        scores: (n,) float32 in [0, 1], best first.
-    """
+class Proposals(NamedTuple):
+    """Class-agnostic boxes (n, 4) xyxy in pixels, with scores (n,) in [0, 1], best first."""
 
     boxes: np.ndarray
     scores: np.ndarray
 
-    def __post_init__(self):
-        for name in ("boxes", "scores"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float32))
-
 
 class PromptedDetector(Detector):
-    """A detector that scores regions with rows of its space; a plugin defines `encode_images` and
-    `find`, and sets `name`, `space` (or `reads_text`) and `score_threshold`.
-
-    Attributes: those of `bindplug.plugins.Detector`.
-    """
+    """A `bindplug.plugins.Detector` but for `encode_images` and `find`, which a plugin defines; it
+    sets `name`, `space` (or `reads_text`) and `score_threshold` too."""
 
     name: str
     space: str = ""
@@ -75,11 +57,7 @@ class PromptedDetector(Detector):
         return Target(self.space, tuple(self.templates), self.embedder, self.words, self.word_rows)
 
     def propose(self, encoded, size: tuple[int, int]) -> Proposals:
-        """Class-agnostic boxes.
-
-        Raises:
-            BindplugError: this detector has none.
-        """
+        """Class-agnostic boxes; a BindplugError where a detector has none."""
         raise BindplugError(f"{self.name} has no proposals without a prompt, so no crops")
 
     def masks(self, encoded, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray | None:
@@ -104,16 +82,10 @@ class PromptedDetector(Detector):
         return build_query(embedding, self.target, **options)
 
     def detect(
-        self,
-        image,
-        embedding: Embedding,
-        threshold: float | None = None,
-        top_k: int = 100,
-        bridge: Bridge | str | None = None,
-        competition: str | None = None,
-        negative: Embedding | None = None,
-        vocabulary: Sequence[str] | None = None,
-    ) -> Detections:
+        self, image, embedding: Embedding, threshold: float | None = None, top_k: int = 100,
+        bridge: Bridge | str | None = None, competition: str | None = None,
+        negative: Embedding | None = None, vocabulary: Sequence[str] | None = None,
+    ) -> Detections:  # fmt: skip
         """Find what the embedding means, each of its rows a class.
 
         Args:
@@ -139,12 +111,8 @@ class PromptedDetector(Detector):
 
 
 class Finder:
-    """A detector with a query: from image features to Detections.
-
-    Args:
-        detector: a PromptedDetector; the rest as in its `detect`.
-        masks: whether to make masks, where the detector or its masker can.
-    """
+    """A detector with a query, arguments as of `PromptedDetector.detect`: from image features to
+    Detections, with masks where these are wanted and the detector or its masker makes some."""
 
     def __init__(
         self, detector, embedding, threshold=None, top_k=100, bridge=None, masks=True, **options
@@ -164,24 +132,18 @@ class Finder:
 
     def __call__(self, features: Features) -> Detections:
         detector, size = self.detector, features.image.size
+        limits = self.score_threshold, self.top_k
         if self.crops is not None:
-            found = self.crops.find(detector, features, self.score_threshold, self.top_k)
+            found = self.crops.find(detector, features, *limits)
         else:
             own = self.masks and detector.masker is None
-            found = detector.find(
-                features.encoded, size, self.query, self.score_threshold, self.top_k, own
-            )
+            found = detector.find(features.encoded, size, self.query, *limits, own)
+        masks = found.masks if self.masks else None
         if self.masks and detector.masker is not None:
-            found = replace(found, masks=self._masks(features, found.boxes))
-        elif not self.masks:
-            found = replace(found, masks=None)
-        return replace(
-            found,
-            names=self.query.labels,
-            image=features.name,
-            picture=features.image,
-            metadata={**self.query.metadata, "detector": detector.name},
-        )
+            masks = self._masks(features, found.boxes)
+        metadata = {**self.query.metadata, "detector": detector.name}
+        return replace(found, masks=masks, names=self.query.labels, image=features.name,
+                       picture=features.image, metadata=metadata)  # fmt: skip
 
     def _masks(self, features: Features, boxes: np.ndarray) -> np.ndarray:
         masker = self.detector.masker
@@ -208,22 +170,15 @@ class Finder:
             except BindplugError as err:
                 return image, err
 
-        batch = []
-        for pair in prefetch(read, images, workers, 2 * batch_size):
-            batch.append(pair)
-            if len(batch) == batch_size:
-                yield from self._batch(batch)
-                batch = []
-        yield from self._batch(batch)
-
-    def _batch(self, batch):
-        good = [p for _, p in batch if not isinstance(p, BindplugError)]
-        encoded = iter(self.detector.encode_images(good) if good else [])
-        for source, rgb in batch:
-            if isinstance(rgb, BindplugError):
-                yield source, rgb
-            else:
-                try:
-                    yield source, self(Features(next(encoded), rgb, image_name(source)))
-                except BindplugError as err:
-                    yield source, err
+        pairs = iter(prefetch(read, images, workers, 2 * batch_size))
+        while batch := list(islice(pairs, batch_size)):
+            good = [rgb for _, rgb in batch if not isinstance(rgb, BindplugError)]
+            encoded = iter(self.detector.encode_images(good) if good else [])
+            for source, found in batch:
+                if not isinstance(found, BindplugError):
+                    features = Features(next(encoded), found, image_name(source))
+                    try:
+                        found = self(features)
+                    except BindplugError as err:
+                        found = err
+                yield source, found

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from ..embedding.inputs import caption
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
-COLOURS = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (213, 94, 0),
-    (204, 121, 167),
-    (0, 114, 178),
-)
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
 
 
 def overlay(found) -> Image.Image:
@@ -26,19 +19,18 @@ def overlay(found) -> Image.Image:
     line = max(2, round(min(pixels.shape[:2]) / 200))
     if found.masks is not None:
         for mask, i in zip(found.masks[::-1], found.class_ids[::-1], strict=True):
-            pixels[mask] = 0.6 * pixels[mask] + 0.4 * np.array(COLOURS[i % len(COLOURS)])
+            colour = ImageColor.getrgb(COLOURS[i % len(COLOURS)])
+            pixels[mask] = 0.6 * pixels[mask] + 0.4 * np.array(colour)
     image = Image.fromarray(pixels.round().astype(np.uint8))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(10, 6 * line))
-    for box, score, label, i in reversed(
-        list(zip(found.boxes, found.scores, found.labels, found.class_ids, strict=True))
-    ):
-        colour = COLOURS[i % len(COLOURS)]
-        draw.rectangle(tuple(map(float, box)), outline=colour, width=line)
-        text = f"{caption(label)} {score:.2f}"
+    for i, label in reversed(list(enumerate(found.labels))):
+        box, colour = found.boxes[i].tolist(), COLOURS[found.class_ids[i] % len(COLOURS)]
+        draw.rectangle(box, outline=colour, width=line)
+        text = f"{caption(label)} {found.scores[i]:.2f}"
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-        x = min(max(0.0, float(box[0])), max(0.0, found.width - (right - left) - 4))
-        y = max(0.0, float(box[1]) - (bottom + 4))
+        x = min(max(0.0, box[0]), max(0.0, found.width - (right - left) - 4))
+        y = max(0.0, box[1] - (bottom + 4))
         draw.rectangle((x, y, x + right - left + 4, y + bottom + 4), fill=colour)
         draw.text((x + 2, y + 2 - top / 2), text, fill="black", font=font)
     return image

@@ -80,13 +80,10 @@ class Query:
 
 
 def build_query(
-    embedding: Embedding,
-    target: Target | str,
-    bridge: Bridge | str | None = None,
-    competition: str | None = None,
-    negative: Embedding | None = None,
+    embedding: Embedding, target: Target | str, bridge: Bridge | str | None = None,
+    competition: str | None = None, negative: Embedding | None = None,
     vocabulary: Sequence[str] | None = None,
-) -> Query:
+) -> Query:  # fmt: skip
     """The query of an embedding, each row a prompt, for a detector.
 
     Args:
@@ -110,9 +107,8 @@ def build_query(
             f"the prompt is of {embedding.space!r}, the negative of {negative.space!r}"
         )
     if competition not in (None, *COMPETITIONS):
-        raise BindplugError(
-            f"no competition {competition!r}; choose one of {', '.join(COMPETITIONS)}"
-        )
+        known = ", ".join(COMPETITIONS)
+        raise BindplugError(f"no competition {competition!r}; choose one of {known}")
     parts = [embedding] if negative is None else [embedding, negative]
     if not target.space:
         return _text_query(parts, bridge, competition, vocabulary)
@@ -127,50 +123,51 @@ def build_query(
     ]
     crossings = [b.cross(part) for b, part in zip(bridges, parts, strict=True)]
     rows = np.concatenate([c.rows.vectors for c in crossings])
-    shared = {
-        "labels": embedding.labels,
-        "negatives": 0 if negative is None else len(negative),
-        "competition": competition,
-        "heard": _explain(crossings[0]),
-        "metadata": {
-            "model": embedding.space, "bridge": str(bridges[0]), "competition": competition
-        },
-    }  # fmt: skip
-    if competition != "words":
-        return Query(vectors=rows, **shared)
-    names, name_rows, weights = _vocabulary(crossings)
-    if vocabulary is None and not isinstance(bridge, Bridge):
-        # Regions are named with all words, also where prompts are only put into those that sound:
-        # otherwise whatever is in an image would have to be one of these.
-        words, more = background(embedding, target)
-        new = [i for i, word in enumerate(words) if word not in names]
-        name_rows = np.concatenate([name_rows, more[new]])
-        weights = np.pad(weights, ((0, 0), (0, len(new))))
-    weights = np.maximum(weights, _same_meaning(rows, name_rows))
-    return Query(vectors=np.concatenate([rows, name_rows]), word_probabilities=weights, **shared)
+    weights, first = None, crossings[0]
+    if competition == "words":
+        extra = vocabulary is None and not isinstance(bridge, Bridge)
+        name_rows, weights = _vocabulary(crossings, background(embedding, target) if extra else ())
+        weights = np.maximum(weights, _same_meaning(rows, name_rows))
+        rows = np.concatenate([rows, name_rows])
+    heard = ()
+    if first.word_probabilities is not None:
+        heard = map(tuple, top_words(first.words, first.word_probabilities, EXPLAINED))
+    return Query(
+        labels=embedding.labels,
+        vectors=rows,
+        word_probabilities=weights,
+        negatives=0 if negative is None else len(negative),
+        competition=competition,
+        heard=tuple(heard),
+        metadata=_metadata(embedding, str(bridges[0]), competition),
+    )
 
 
-def _explain(crossing: Crossing) -> tuple:
-    if crossing.word_probabilities is None:
-        return ()
-    rows = top_words(crossing.words, crossing.word_probabilities, EXPLAINED)
-    return tuple(map(tuple, rows))
+def _metadata(embedding: Embedding, bridge: str, competition: str) -> dict:
+    return {"model": embedding.space, "bridge": bridge, "competition": competition}
 
 
-def _vocabulary(crossings: list[Crossing]) -> tuple[set[str], np.ndarray, np.ndarray]:
-    """The union of the crossings' words, their (W, E) rows, and (C, W) relative probabilities."""
+def _vocabulary(crossings: list[Crossing], background) -> tuple[np.ndarray, np.ndarray]:
+    """The (W, E) rows of all the crossings' words, and (C, W) relative probabilities.
+
+    Args:
+        background: further words and their rows, of probability 0: regions are named with all
+            words, also where prompts are only put into those that sound. Otherwise whatever is in
+            an image would have to be one of these.
+    """
     if any(c.word_probabilities is None for c in crossings):
         raise BindplugError("this bridge has no words to compete with; choose another competition")
-    place = {word: i for i, word in enumerate(dict.fromkeys(w for c in crossings for w in c.words))}
-    weights = np.zeros((sum(len(c.rows) for c in crossings), len(place)), dtype=np.float32)
-    rows = np.zeros((len(place), crossings[0].word_rows.shape[1]), dtype=np.float32)
-    start = 0
-    for crossing in crossings:
-        index = [place[w] for w in crossing.words]
-        weights[start : start + len(crossing.rows), index] = crossing.word_probabilities
-        rows[index] = crossing.word_rows
-        start += len(crossing.rows)
-    return set(place), rows, weights / weights.max(axis=1, keepdims=True)
+    sources = [(c.words, c.word_rows) for c in crossings] + ([background] if background else [])
+    row_of: dict[str, np.ndarray] = {}
+    for words, rows in sources:
+        row_of.update((w, r) for w, r in zip(words, rows, strict=True) if w not in row_of)
+    place = {word: i for i, word in enumerate(row_of)}
+    parts = []
+    for c in crossings:
+        part = np.zeros((len(c.rows), len(place)), dtype=np.float32)
+        part[:, [place[w] for w in c.words]] = c.word_probabilities
+        parts.append(part / part.max(axis=1, keepdims=True))
+    return np.stack(list(row_of.values())), np.concatenate(parts)
 
 
 def _same_meaning(rows: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -189,19 +186,14 @@ def _text_query(parts: list[Embedding], bridge, competition, vocabulary) -> Quer
         raise BindplugError("this detector reads text; the only bridge to it is: words")
     rows = [row for part in parts for row in to_words(part, bridge, vocabulary)]
     texts = tuple(dict.fromkeys(w for row in rows for w, _ in row))
-    shares = np.zeros((len(rows), len(texts)), dtype=np.float32)
-    for row, words in zip(shares, rows, strict=True):
-        for word, share in words:
-            row[texts.index(word)] = share
-    heard = tuple(tuple(row) for row in rows[: len(parts[0])])
+    shares = [[dict(row).get(text, 0.0) for text in texts] for row in rows]
+    heard = tuple(map(tuple, rows[: len(parts[0])]))
     summary = "; ".join(", ".join(w for w, _ in row) for row in heard)
     return Query(
         labels=parts[0].labels,
         texts=texts,
-        word_probabilities=shares,
+        word_probabilities=np.array(shares, dtype=np.float32),
         negatives=len(rows) - len(parts[0]),
         heard=heard,
-        metadata={
-            "model": parts[0].space, "bridge": f"words ({summary})", "competition": "none"
-        },
-    )  # fmt: skip
+        metadata=_metadata(parts[0], f"words ({summary})", "none"),
+    )

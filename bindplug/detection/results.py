@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ class Detections:
     width: int
     names: tuple[str, ...] = ()
     image: str = "image"
-    picture: object = None
+    picture: object = field(default=None, compare=False)
     metadata: dict = field(default_factory=dict)
     sha256: str | None = None
 
@@ -53,11 +53,8 @@ class Detections:
     def __eq__(self, other) -> bool:
         if not isinstance(other, Detections):
             return NotImplemented
-        names = ("height", "width", "names", "image", "metadata", "sha256")
-        return all(getattr(self, name) == getattr(other, name) for name in names) and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("boxes", "scores", "class_ids", "masks")
-        )
+        names = [f.name for f in fields(self) if f.compare]
+        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
 
     def __hash__(self) -> int:
         first = (self.boxes[:1] + 0.0).tobytes()  # -0.0 equals 0.0
@@ -69,45 +66,27 @@ class Detections:
         return [self.names[i] if self.names else str(i) for i in self.class_ids]
 
     def __getitem__(self, rows) -> Detections:
-        """The objects at an index, index array, boolean mask or slice, best first as here.
-
-        Raises:
-            IndexError: an index beyond N.
-        """
+        """The objects at an index (IndexError beyond N), index array, boolean mask or slice."""
         if isinstance(rows, (int, np.integer)):
             rows = [range(len(self))[rows]]
-        return replace(
-            self,
-            boxes=self.boxes[rows],
-            scores=self.scores[rows],
-            class_ids=self.class_ids[rows],
-            masks=None if self.masks is None else self.masks[rows],
-        )
+        masks = None if self.masks is None else self.masks[rows]
+        scores, ids = self.scores[rows], self.class_ids[rows]
+        return replace(self, boxes=self.boxes[rows], scores=scores, class_ids=ids, masks=masks)
 
     def to_dict(self) -> dict:
         """One entry of `images` in the JSON: boxes in pixels to two decimals, masks as uncompressed
         COCO run lengths."""
         objects = []
         for i, label in enumerate(self.labels):
-            x0, y0, x1, y1 = (round(float(v), 2) for v in self.boxes[i])
-            entry = {
-                "label": caption(label),
-                "query": label,
-                "class_id": int(self.class_ids[i]),
-                "score": round(float(self.scores[i]), 4),
-                "box": {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1},
-            }
+            score, box = round(float(self.scores[i]), 4), box_record(self.boxes[i])
+            entry = {"label": caption(label), "query": label, "class_id": int(self.class_ids[i]),
+                     "score": score, "box": box}  # fmt: skip
             if self.masks is not None:
                 entry["mask"] = run_lengths(self.masks[i])
             objects.append(entry)
         known = {} if self.sha256 is None else {"sha256": self.sha256}
-        return {
-            "image": self.image,
-            **known,
-            "width": self.width,
-            "height": self.height,
-            "objects": objects,
-        }
+        size = {"width": self.width, "height": self.height}
+        return {"image": self.image, **known, **size, "objects": objects}
 
     def overlay(self):
         """The image with masks, boxes and labels drawn on it (PIL, RGB)."""
@@ -116,16 +95,12 @@ class Detections:
         return overlay(self)
 
     def save(
-        self,
-        folder: str | Path,
-        overwrite: bool = False,
-        stem: str | None = None,
+        self, folder: str | Path, overwrite: bool = False, stem: str | None = None,
         overlay: bool = True,
-    ) -> list[Path]:
+    ) -> list[Path]:  # fmt: skip
         """Write `<stem>.png` (the overlay) and `<stem>.json` to a folder, each by rename.
 
         Args:
-            overwrite: replace files of these names.
             stem: None takes that of the image's file.
             overlay: False writes the JSON alone.
 
@@ -152,49 +127,58 @@ def result_paths(folder: Path, stem: str, overlay: bool = True) -> list[Path]:
     return [folder / f"{stem}{e}" for e in ((".png", ".json") if overlay else (".json",))]
 
 
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n, m) intersection over union of (n, 4) and (m, 4) xyxy boxes."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.clip(high - low, 0, None).prod(-1)
-    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b))
-    return inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)
+def best_regions(
+    boxes, scores, size: tuple[int, int], score_threshold: float, max_detections: int
+) -> Detections:
+    """The regions of an image with the highest scores, each of its best prompt; without masks.
+
+    Args:
+        boxes: (n, 4) xyxy pixels, a tensor; regions without area are left out.
+        scores: (n, C), a tensor.
+        size: width and height of the image.
+    """
+    best, ids = scores.cpu().max(dim=1)
+    order = best.argsort(descending=True, stable=True)
+    order = order[best[order] > score_threshold][:max_detections]
+    boxes = boxes[order]
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    found = (x[solid].numpy() for x in (boxes, best[order], ids[order]))
+    return Detections(*found, None, size[1], size[0])
+
+
+def box_record(box: np.ndarray) -> dict[str, float]:
+    """A (4,) xyxy box as JSON, to two decimals."""
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    return {side: round(float(v), 2) for side, v in zip(sides, box, strict=True)}
 
 
 def run_lengths(mask: np.ndarray) -> dict:
     """(H, W) bool to COCO's uncompressed run lengths, column-major, zeros first."""
     flat = mask.ravel(order="F")
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]]))
-    if flat.size and flat[0]:
-        counts = np.concatenate([[0], counts])
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    counts = np.diff(edges, prepend=0, append=flat.size)
     return {"size": list(mask.shape), "counts": counts.tolist()}
 
 
 def document(results: Iterable[Detections]) -> dict:
     """The JSON of `bindplug detect`, of results that were made from the same."""
     results = list(results)
-    return {
-        **document_head(results[0].metadata if results else {}),
-        "images": [r.to_dict() for r in results],
-    }
+    head = document_head(results[0].metadata if results else {})
+    return {**head, "images": [r.to_dict() for r in results]}
 
 
 def document_head(metadata: dict) -> dict:
-    """What the JSON of `bindplug detect` says before its images: the schema, model, detector and
-    bridge, and `made_from` (prompts, fingerprints and settings) where it is known."""
-    keys = ("model", "detector", "bridge", "competition")
-    known = {k: metadata[k] for k in ("made_from",) if k in metadata}
-    return {"schema": SCHEMA, **{key: metadata.get(key) for key in keys}, **known}
+    """What JSON says before its images or tracks: the schema, model, detector and bridge, and
+    `made_from` (prompts, fingerprints and settings) where it is known."""
+    head = {key: metadata.get(key) for key in ("model", "detector", "bridge", "competition")}
+    known = {"made_from": metadata["made_from"]} if "made_from" in metadata else {}
+    return {"schema": SCHEMA, **head, **known}
 
 
 def coco_results(results: Iterable[Detections]) -> list[dict]:
     """COCO's results list; image ids count from 1 in order, category ids are class id + 1."""
-    return [
-        entry
-        for image_id, found in enumerate(results, start=1)
-        for entry in coco_entries(found.to_dict(), image_id)
-    ]
+    images = (found.to_dict() for found in results)
+    return [row for number, image in enumerate(images, 1) for row in coco_entries(image, number)]
 
 
 def coco_entries(image: dict, image_id: int) -> Iterator[dict]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,17 +19,10 @@ LEVELS = np.linspace(0, 1 - 1e-10, 255)
 SECONDS = 2.0  # of sound around a frame
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One video.
+class Clip(NamedTuple):
+    """One video: its sound file, and (second, frame file, mask file) of each annotated second,
+    counted from 1."""
 
-    Attributes:
-        name: its folder below `gt_masks`.
-        sound: its sound file.
-        frames: (second, frame file, mask file) of each annotated second, counted from 1.
-    """
-
-    name: str
     sound: Path
     frames: list[tuple[int, Path, Path]]
 
@@ -38,12 +31,9 @@ def read_clips(root: str | Path, split: str = "test") -> list[Clip]:
     """The videos of a split, by the folders `gt_masks`, `visual_frames` and `audio_wav`.
 
     Single-source (S4): `<split>/<category>/<video>/<video>_1.png` below each, sounds as
-    `<video>.wav`. Multi-source (MS3): masks and sounds without category, frames also without
-    split, as `<video>.mp4_1.png`.
-
-    Raises:
-        BindplugError: no such folders, or a mask without frame or sound.
-    """
+    `<video>.wav`. Multi-source (MS3): masks and sounds without category, frames also without split,
+    as `<video>.mp4_1.png`.
+    Raises BindplugError: no such folders, or a mask without frame or sound."""
     root = Path(root)
     masks, frames, sounds = (root / n for n in ("gt_masks", "visual_frames", "audio_wav"))
     if not (masks / split).is_dir():
@@ -63,13 +53,13 @@ def read_clips(root: str | Path, split: str = "test") -> list[Clip]:
             if frame is None:
                 raise BindplugError(f"{images}: no frame {second} for {mask}")
             rows.append((second, frame, mask))
-        clips.append(Clip(str(below), sound, sorted(rows)))
+        clips.append(Clip(sound, sorted(rows)))
     return clips
 
 
 def _number(path: Path) -> int | None:
     found = re.search(r"_(\d+)$", path.stem)
-    return int(found.group(1)) if found else None
+    return found and int(found[1])
 
 
 def evaluate_avs(
@@ -120,9 +110,8 @@ def _embed_around(embedder, sound: Path, second: int, seconds: float | None) -> 
 
     wave, rate = load_audio(str(sound))
     if seconds is not None:
-        start = int(
-            max(0.0, min(second - 0.5 - seconds / 2, wave.shape[1] / rate - seconds)) * rate
-        )
+        latest = wave.shape[1] / rate - seconds
+        start = int(max(0.0, min(second - 0.5 - seconds / 2, latest)) * rate)
         wave = wave[:, start : start + int(seconds * rate)]
     return embedder.embed(audio=(wave.numpy(), rate))
 
@@ -145,12 +134,10 @@ def score_map(found: Detections, shape: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     out = np.zeros((found.height, found.width), dtype=np.float32)
-    for i in range(len(found) - 1, -1, -1):  # the highest score is written last
-        if found.masks is not None:
-            out[found.masks[i]] = found.scores[i]
-        else:
-            x0, y0, x1, y1 = found.boxes[i].round().astype(int)
-            out[y0:y1, x0:x1] = found.scores[i]
+    for i in reversed(range(len(found))):  # the highest score is written last
+        x0, y0, x1, y1 = found.boxes[i].round().astype(int)
+        inside = np.s_[y0:y1, x0:x1] if found.masks is None else found.masks[i]
+        out[inside] = found.scores[i]
     if out.shape != shape:
         out = np.asarray(Image.fromarray(out).resize(shape[::-1], Image.Resampling.NEAREST))
     return out
@@ -169,9 +156,11 @@ def f_measures(soft: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     F = (1 + beta^2) precision recall / (beta^2 precision + recall), beta^2 = 0.3.
     """
-    levels = np.searchsorted(LEVELS, soft.ravel(), side="right")  # how many levels a pixel passes
-    passed = np.bincount(levels, minlength=256)[::-1].cumsum()[::-1][1:]
-    hit = np.bincount(levels[truth.ravel()], minlength=256)[::-1].cumsum()[::-1][1:]
+    levels = np.searchsorted(LEVELS, soft, side="right")  # how many levels a pixel passes
+    passed, hit = (
+        np.bincount(of, minlength=256)[::-1].cumsum()[::-1][1:]
+        for of in (levels.ravel(), levels[truth])
+    )
     precision, recall = hit / (passed + 1e-20), hit / (truth.sum() + 1e-20)
     total = BETA2 * precision + recall
     return np.where(total > 0, (1 + BETA2) * precision * recall / np.maximum(total, 1e-20), 0)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ..detection.detector import Finder
 from ..detection.results import coco_entries
 from ..embedding.modalities import MODALITIES
-from ..embedding.vectors import Embedding
+from ..embedding.vectors import concatenate
 from ..errors import BindplugError
 from ..storage.text_file import read_text
 from .detection import coco_figures, complete
@@ -19,14 +19,9 @@ MIN_SCORE = 0.02  # as in Detic's own evaluation
 
 
 def evaluate_boxes(
-    detector,
-    embedder,
-    annotations: str | Path,
-    images: str | Path | None = None,
-    sounds: str | Path | None = None,
-    progress: bool = False,
-    **options,
-) -> tuple[dict, list[BindplugError]]:
+    detector, embedder, annotations: str | Path, images: str | Path | None = None,
+    sounds: str | Path | None = None, progress: bool = False, **options,
+) -> tuple[dict, list[BindplugError]]:  # fmt: skip
     """Detect each category's objects in all images by the category's sound.
 
     Args:
@@ -52,7 +47,11 @@ def evaluate_boxes(
     root = path.parent if images is None else Path(images)
     categories = sorted(truth["categories"], key=lambda c: str(c["id"]))
     prompts = [embedder.embed(audio=str(_sound(c, path, sounds))) for c in categories]
-    finders = _finders(detector, prompts, options)
+    options |= {"threshold": MIN_SCORE, "top_k": 100, "masks": False}
+    groups = [[i] for i in range(len(prompts))]  # a box may be of several categories,
+    if options.get("competition") == "prompts":  # but where they compete
+        prompts, groups = [concatenate(prompts)], [list(range(len(prompts)))]
+    finders = [Finder(detector, prompt, **options) for prompt in prompts]
     results, errors = [], []
     for image in tqdm(truth["images"], disable=not progress, unit="image", desc="detect"):
         try:
@@ -60,32 +59,18 @@ def evaluate_boxes(
         except BindplugError as err:
             errors.append(err)
             continue
-        for finder, ids in finders:
+        for finder, ids in zip(finders, groups, strict=True):
             for row in coco_entries(finder(features).to_dict(), image["id"]):
                 row["category_id"] = categories[ids[row["category_id"] - 1]]["id"]
                 results.append(row)
     figures = coco_figures(truth, results, str(path))
     metadata = {"images": len(truth["images"]), "categories": len(categories)}
-    return {**figures, **metadata, **finders[0][0].query.metadata}, errors
-
-
-def _finders(detector, prompts: list[Embedding], options: dict) -> list[tuple[Finder, list[int]]]:
-    """Finders, and the indices of the categories that each finds: a Finder for each category, so
-    that a box may have several; one for all where prompts compete with one another."""
-    from ..embedding.vectors import concatenate
-
-    asked = {**options, "threshold": MIN_SCORE, "top_k": 100, "masks": False}
-    if options.get("competition") == "prompts":
-        return [(Finder(detector, concatenate(prompts), **asked), list(range(len(prompts))))]
-    return [(Finder(detector, row, **asked), [i]) for i, row in enumerate(prompts)]
+    return {**figures, **metadata, **finders[0].query.metadata}, errors
 
 
 def read_coco(path: Path) -> dict:
     """A COCO file with the defaults of `complete`, and what `evaluate_boxes` needs besides.
-
-    Raises:
-        BindplugError: no COCO file, no category, or an image without `file_name`.
-    """
+    Raises BindplugError: no COCO file, no category, or an image without `file_name`."""
     try:
         truth = json.loads(read_text(path))
     except (ValueError, RecursionError) as err:
@@ -100,14 +85,10 @@ def read_coco(path: Path) -> dict:
 
 
 def _sound(category: dict, path: Path, sounds: str | Path | None) -> Path:
-    if sounds is not None:
-        endings = (*MODALITIES["audio"].endings, *MODALITIES["video"].endings)
-        found = sorted(
-            p for p in Path(sounds).glob("*")
-            if p.stem == category["name"] and p.suffix.lower() in endings
-        )  # fmt: skip
-        if found:
-            return found[0]
+    endings = (*MODALITIES["audio"].endings, *MODALITIES["video"].endings)
+    for file in sorted(Path(sounds).glob("*")) if sounds is not None else ():
+        if file.stem == category["name"] and file.suffix.lower() in endings:
+            return file
     if isinstance(category.get("sound"), str) and category["sound"]:
         return path.parent / category["sound"]
     raise BindplugError(

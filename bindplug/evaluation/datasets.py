@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,21 +42,17 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
         BindplugError: an unknown modality, no such data, a row without a file or a label (its line
             is named), or a file that the CSV names and that is not there.
     """
-    _check_modality(modality)
+    _check_modalities(modality)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("meta/*.csv")) + sorted(data.glob("*.csv"))
         if not tables:
             return _folders(data, modality)
         data = tables[0]
-    table = _Table(data)
-    file_column, label_column = table.column(FILE_COLUMNS), table.column(LABEL_COLUMNS)
     find, items = _finder(data, modality), []
-    for line, row in table.rows:
-        labels = tuple(x.strip() for x in row[label_column].split(SEPARATOR) if x.strip())
-        if not labels:
-            raise table.lacks(line, label_column)
-        items.append(Item(find(row[file_column]), labels, row.get("fold") or ""))
+    for file, names, row in _read_table(data, FILE_COLUMNS, LABEL_COLUMNS):
+        labels = tuple(name.strip() for name in names.split(SEPARATOR) if name.strip())
+        items.append(Item(find(file), labels, row.get("fold") or ""))
     return items
 
 
@@ -69,24 +66,22 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
         BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
             named), or a file that is not there.
     """
-    for modality in modalities:
-        _check_modality(modality)
+    _check_modalities(*modalities)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("*.csv"))
         if not tables:
             raise BindplugError(f"{data}: holds no CSV with the columns {', '.join(modalities)}")
         data = tables[0]
-    table = _Table(data)
+    first, second = (str if m == "text" else _finder(data, m) for m in modalities)
+    columns = [(modality,) for modality in modalities]
+    return [(first(a), second(b)) for a, b, _ in _read_table(data, *columns)]
+
+
+def _check_modalities(*modalities: str) -> None:
     for modality in modalities:
-        table.column((modality,))
-    find = {s: (lambda v: v) if s == "text" else _finder(data, s) for s in modalities}
-    return [tuple(find[s](row[s]) for s in modalities) for _, row in table.rows]
-
-
-def _check_modality(modality: str) -> None:
-    if modality not in MODALITIES:
-        raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
+        if modality not in MODALITIES:
+            raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
 
 
 def _folders(data: Path, modality: str) -> list[Item]:
@@ -100,48 +95,40 @@ def _folders(data: Path, modality: str) -> list[Item]:
     return items
 
 
-class _Table:
-    """A CSV with a header: `rows` are (line number, {column: value}).
+def _read_table(path: Path, *wanted: tuple[str, ...]) -> list[tuple]:
+    """Of each row of a CSV the values of the wanted columns, and the whole row as a dictionary.
 
-    Columns that were asked for by `column` may not be empty in any row.
+    Args:
+        wanted: for each column the names that it may have, of which the first that is there counts.
 
     Raises:
-        BindplugError: no CSV, no row, or a row with more values than the header has columns.
+        BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
+            than the header has columns.
     """
-
-    def __init__(self, path: Path):
-        self.path, self.rows = path, []
-        try:
-            reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-            self.columns = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = self.columns
-            for row in reader:
-                if any(value.strip() for value in row.pop(None, ())):
-                    raise BindplugError(
-                        f"{path}: line {reader.line_num} has more values than the header has "
-                        "columns; put values that hold a comma in double quotes"
-                    )
-                self.rows.append((reader.line_num, row))
-        except csv.Error as err:
-            raise BindplugError(f"{path}: cannot be read as a CSV file: {err}") from err
-        if not self.rows:
-            raise BindplugError(f"{path}: holds no rows")
-
-    def column(self, names: tuple[str, ...]) -> str:
-        """The first of some columns that is there, filled in every row."""
-        name = next((n for n in names if n in self.columns), None)
-        if name is None:
-            raise BindplugError(
-                f"{self.path}: has no column {' or '.join(names[:3])}; "
-                f"it has {', '.join(self.columns)}"
-            )
-        for line, row in self.rows:
-            if not (row[name] or "").strip():
-                raise self.lacks(line, name)
-        return name
-
-    def lacks(self, line: int, column: str) -> BindplugError:
-        return BindplugError(f"{self.path}: line {line} has no {column}; fill it in or delete it")
+    out = []
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        names = [next((n for n in choice if n in columns), None) for choice in wanted]
+        if columns and None in names:
+            choice = " or ".join(wanted[names.index(None)][:3])
+            raise BindplugError(f"{path}: has no column {choice}; it has {', '.join(columns)}")
+        for row in reader:
+            line = f"{path}: line {reader.line_num}"
+            if any(value.strip() for value in row.pop(None, ())):
+                raise BindplugError(
+                    f"{line} has more values than the header has columns; put values that hold a "
+                    "comma in double quotes"
+                )
+            for name in names:
+                if not (row[name] or "").replace(SEPARATOR, "").strip():
+                    raise BindplugError(f"{line} has no {name}; fill it in or delete it")
+            out.append((*(row[name] for name in names), row))
+    except csv.Error as err:
+        raise BindplugError(f"{path}: cannot be read as a CSV file: {err}") from err
+    if not out:
+        raise BindplugError(f"{path}: holds no rows")
+    return out
 
 
 def _finder(table: Path, modality: str) -> Callable[[str], str]:
@@ -151,11 +138,8 @@ def _finder(table: Path, modality: str) -> Callable[[str], str]:
 
     def find(name: str) -> str:
         for root in roots:
-            try:
-                if (root / name).is_file():
-                    return str(root / name)
-            except (OSError, ValueError):  # too long, or no name of a file at all
-                pass
+            if os.path.isfile(root / name):  # False for what is no name at all
+                return str(root / name)
         raise BindplugError(f"{table}: names {name}, which is not there; unpack all of the data")
 
     return find

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..detection.results import Detections, box_iou, coco_results
-from ..errors import BindplugError, MissingDependency
+from ..detection.results import Detections, coco_results
+from ..errors import BindplugError, MissingDependency, first_line
 
 STATS = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 8}  # indices of COCOeval.stats
 
@@ -18,17 +18,12 @@ STATS = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 8}  # indices of COCOeval.stats
 def average_precision(
     found: Sequence[Detections], boxes: Sequence[np.ndarray], labels: Sequence[np.ndarray]
 ) -> dict[str, float | None]:
-    """COCO's AP, AP50, AP75 and AR of boxes, over the classes that occur in the truth.
+    """COCO's AP, AP50, AP75 and AR of boxes, over the classes that occur in the truth; returns and
+    raises as `coco_figures`.
 
     Args:
         found: detections of each image; class ids as in `labels`.
         boxes, labels: the truth of each image, (n, 4) xyxy pixels and (n,) class ids.
-
-    Returns:
-        As `coco_figures`.
-
-    Raises:
-        MissingDependency: pycocotools is not installed.
     """
     annotations = [
         {"image_id": i, "category_id": int(c) + 1, "bbox": [x0, y0, x1 - x0, y1 - y0]}
@@ -81,7 +76,7 @@ def coco_figures(truth: dict, results: list[dict], name: str = "COCO") -> dict[s
             score.accumulate()
             score.summarize()
     except Exception as err:  # whatever pycocotools and numpy raise for what they do not expect
-        reason = " ".join(str(err).split()) or type(err).__name__
+        reason = first_line(err)
         raise BindplugError(f"{name}: cannot be evaluated by pycocotools: {reason}") from err
     figures = {key: float(score.stats[i]) for key, i in STATS.items()}
     return {key: None if value < 0 else value for key, value in figures.items()}
@@ -104,40 +99,28 @@ def complete(truth: dict, name: str) -> dict:
     if not isinstance(truth, dict) or not all(isinstance(truth.get(k), list) for k in kinds):
         raise BindplugError(f"{name}: is no COCO file with images, annotations and categories")
 
-    def entry(kind: str, number: int) -> str:
-        return f"{name}: entry {number} of {kind}"
-
     for kind in kinds:
         for number, row in enumerate(truth[kind], 1):
             if not isinstance(row, dict):
-                raise BindplugError(f"{entry(kind, number)} is no JSON object")
-    ids: dict[str, set] = {}
-    for kind in ("images", "categories"):
-        ids[kind] = set()
+                raise BindplugError(f"{name}: entry {number} of {kind} is no JSON object")
+    ids: dict[str, dict] = {"images": {}, "categories": {}}
+    for kind, seen in ids.items():
         for number, row in enumerate(truth[kind], 1):
-            if type(row.get("id")) not in (int, str) or type(row["id"]) is not type(
-                truth[kind][0]["id"]
-            ):
-                raise BindplugError(
-                    f"{entry(kind, number)} has no id like the others; give it a number"
-                )
-            if row["id"] in ids[kind]:
-                raise BindplugError(f"{entry(kind, number)} has the id {row['id']!r} of another")
-            ids[kind].add(row["id"])
+            own, entry = row.get("id"), f"{name}: entry {number} of {kind}"
+            if type(own) not in (int, str) or type(own) is not type(next(iter(seen), own)):
+                raise BindplugError(f"{entry} has no id like the others; give it a number")
+            if own in seen:
+                raise BindplugError(f"{entry} has the id {own!r} of another")
+            seen[own] = row
     annotations = []
     for number, row in enumerate(truth["annotations"], 1):
+        entry = f"{name}: entry {number} of annotations"
         for kind, key in (("images", "image_id"), ("categories", "category_id")):
             if type(row.get(key)) not in (int, str) or row[key] not in ids[kind]:
-                raise BindplugError(
-                    f"{entry('annotations', number)}: its {key} {row.get(key)!r} is not among the "
-                    f"{kind}"
-                )
-        box = row.get("bbox")
+                raise BindplugError(f"{entry}: its {key} {row.get(key)!r} is not among the {kind}")
+        box, area = row.get("bbox"), row.get("area")
         if not (isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))):
-            raise BindplugError(
-                f"{entry('annotations', number)}: its bbox is not [x, y, width, height] in pixels"
-            )
-        area = row.get("area")
+            raise BindplugError(f"{entry}: its bbox is not [x, y, width, height] in pixels")
         area = area if _is_finite(area) else box[2] * box[3]
         iscrowd = 1 if row.get("iscrowd") else 0
         annotations.append({**row, "id": number, "area": area, "iscrowd": iscrowd})
@@ -157,8 +140,12 @@ def proposal_recall(
     Args:
         proposals, boxes: of each image, (n, 4) xyxy pixels.
     """
+    import torch
+    from torchvision.ops import box_iou
+
     hit = total = 0
     for rows, truth in zip(proposals, boxes, strict=True):
-        hit += int((box_iou(rows, truth).max(0, initial=0) >= iou).sum())
+        overlaps = box_iou(torch.as_tensor(rows), torch.as_tensor(truth))
+        hit += int((overlaps >= iou).any(dim=0).sum())
         total += len(truth)
     return hit / max(total, 1)

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 from ..models.registry import plugin
 from .datasets import Item, read_classified
 from .metrics import rounded
-from .zero_shot import class_figures, embed_good, read_classes
+from .zero_shot import class_figures, embed_items, read_classes
 
 FINGERPRINTS = ("fingerprint", "embedder_fingerprint")  # in the recipe of a generated image
 
 
 def evaluate_images(
-    judge,
-    data: str | Path,
-    references: str | Path | None = None,
-    sounds: str | Path | None = None,
-    labels: str | None = None,
-    templates=None,
-    circular: bool = False,
-    progress: bool = False,
-    judge_name: str = "",
-) -> tuple[dict, list[str]]:
+    judge, data: str | Path, references: str | Path | None = None,
+    sounds: str | Path | None = None, labels: str | None = None, templates=None,
+    circular: bool = False, progress: bool = False, judge_name: str = "",
+) -> tuple[dict, list[str]]:  # fmt: skip
     """Accuracy, similarity and diversity of generated images.
 
     Args:
@@ -52,18 +46,19 @@ def evaluate_images(
     if not circular:
         _refuse_own(judge, judge_name, items)
     names = read_classes(items, labels, data)
-    images, items, errors = _embed(judge, items, "image", progress)
+    images, items, errors = embed_items(judge, "image", items, {}, progress)
     figures = class_figures(judge, images, items, names, templates)
     figures = {"data": str(data), "modality": "image", "judge": judge.space, **figures}
-    classes = _classes(items)
+    classes = np.array([item.labels[0] for item in items])
     for name, other, modality in (("image", references, "image"), ("sound", sounds, "audio")):
         if other is None:
             continue
         if modality not in judge.modalities:
             raise BindplugError(f"the judge {judge.space!r} does not embed {modality}")
-        found, theirs, bad = _embed(judge, read_classified(other, modality), modality, progress)
+        theirs = read_classified(other, modality)
+        found, theirs, bad = embed_items(judge, modality, theirs, {}, progress)
         errors += bad
-        same = classes[:, None] == _classes(theirs)[None]
+        same = classes[:, None] == np.array([item.labels[0] for item in theirs])
         if not same.any():
             raise BindplugError(f"{other}: has none of the classes of {data}")
         cosines = images.vectors @ found.vectors.T
@@ -76,55 +71,25 @@ def evaluate_images(
     return figures, errors
 
 
-def _embed(
-    judge, items: list[Item], modality: str, progress: bool
-) -> tuple[Embedding, list[Item], list[str]]:
-    """An embedding of the items that can be read, those items, and messages for the others."""
-    paths = [i.path for i in items]
-    found, readable, errors = embed_good(judge, modality, paths, {}, progress)
-    return found, [items[i] for i in readable], errors
-
-
-def _classes(items: list[Item]) -> np.ndarray:
-    return np.array([i.labels[0] for i in items])
-
-
 def _mean(values: np.ndarray) -> float | None:
     return rounded(values.mean()) if values.size else None
 
 
 def _refuse_own(judge, name: str, items: list[Item]) -> None:
-    """
-    Raises:
-        BindplugError: the recipe beside an image names the judge.
-    """
-    own = {name, judge.space, _weights(getattr(judge, "fingerprint", ""))} - {""}
+    """Raises BindplugError: the recipe beside an image names the judge."""
+    own = {name, judge.space, *getattr(judge, "fingerprint", "").split()[:1]} - {""}
     for item in items:
-        beside = Path(item.path).with_suffix(".json")
         try:
-            recipe = json.loads(beside.read_text("utf-8-sig"))
-        except (OSError, ValueError, RecursionError):
+            recipe = json.loads(Path(item.path).with_suffix(".json").read_text("utf-8-sig"))
+            given = [str(recipe[key]) for key in ("model", "space") if recipe.get(key)]
+            weights = [str(recipe[key]) for key in FINGERPRINTS if recipe.get(key)]
+        except (OSError, ValueError, RecursionError, AttributeError):  # no recipe
             continue
-        if not isinstance(recipe, dict):
-            continue
-        given = [str(recipe[key]) for key in ("model", "space") if recipe.get(key)]
-        given += map(_space_of, given[:1])
-        given += [_weights(str(recipe.get(key))) for key in FINGERPRINTS if recipe.get(key)]
+        given += [w.split()[0] for w in weights]  # the precision follows
+        with suppress(BindplugError):  # no installed embedder
+            given += [plugin("bindplug.embedders", model).space for model in given[:1]]
         if own & set(given):
             raise BindplugError(
                 f"{item.path}: was conditioned by {given[0]!r}, which cannot judge itself; choose "
                 "another --judge, or --circular"
             )
-
-
-def _weights(fingerprint: str) -> str:
-    """A fingerprint without the precision: the weights are the same in another one."""
-    return fingerprint.partition(" ")[0]
-
-
-def _space_of(model: str) -> str:
-    """The space of an installed embedder; "" for anything else."""
-    try:
-        return plugin("bindplug.embedders", model).space
-    except BindplugError:
-        return ""

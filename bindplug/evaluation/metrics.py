@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-RESAMPLES = 500
+UNDEFINED = {"value": None, "low": None, "high": None}
 
 
 def wilson(hits: float, count: int) -> tuple[float, float]:
@@ -22,7 +22,7 @@ def wilson(hits: float, count: int) -> tuple[float, float]:
 
 
 def top_k(scores: np.ndarray, truth: np.ndarray, k: int = 1) -> dict:
-    """Share of rows with a true class among their k highest scores.
+    """Share of rows with a true class among their k highest scores; of queries and items, R@k.
 
     Args:
         scores: (N, C); of equal scores the earlier column counts.
@@ -32,7 +32,7 @@ def top_k(scores: np.ndarray, truth: np.ndarray, k: int = 1) -> dict:
         `value`, `low` and `high` (Wilson's interval), to four digits; all None without a row.
     """
     if not len(scores):
-        return _result(math.nan, (math.nan, math.nan))
+        return UNDEFINED
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hits = int(np.take_along_axis(truth, best, 1).any(axis=1).sum())
     return _result(hits / len(scores), wilson(hits, len(scores)))
@@ -63,23 +63,16 @@ def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> dict:
     """
 
     def value(rows) -> float:
-        each = [average_precision(scores[rows, c], truth[rows, c]) for c in range(truth.shape[1])]
+        each = map(average_precision, scores[rows].T, truth[rows].T)
         each = [x for x in each if not math.isnan(x)]
         return sum(each) / len(each) if each else math.nan
 
     n = len(scores)
     if not truth.any():
-        return _result(math.nan, (math.nan, math.nan))
-    rng = np.random.default_rng(0)
-    again = [
-        value(rng.integers(0, n, n)) for _ in range(RESAMPLES if n * truth.shape[1] < 1e6 else 50)
-    ]
+        return UNDEFINED
+    rng, resamples = np.random.default_rng(0), 500 if truth.size < 1e6 else 50
+    again = [value(rng.integers(0, n, n)) for _ in range(resamples)]
     return _result(value(np.arange(n)), np.nanpercentile(again, (2.5, 97.5)))
-
-
-def recall_at(similarity: np.ndarray, truth: np.ndarray, k: int) -> dict:
-    """Share of queries with a true item among the k nearest; (Q, N) each. Returned as `top_k`."""
-    return top_k(similarity, truth, k)
 
 
 def rounded(value: float) -> float | None:

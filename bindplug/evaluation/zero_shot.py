@@ -10,7 +10,7 @@ from ..embedding.classifier import ZeroShot, read_labels
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 from .datasets import Item, read_classified, read_pairs
-from .metrics import mean_average_precision, recall_at, top_k
+from .metrics import mean_average_precision, top_k
 
 
 def evaluate_classes(
@@ -37,25 +37,28 @@ def evaluate_classes(
     if not items:
         raise BindplugError(f"{data}: has no file of fold {fold!r}")
     names = read_classes(items, labels, data)
-    embedding, readable, errors = embed_good(
-        embedder, modality, [i.path for i in items], options or {}, progress
-    )
-    figures = class_figures(embedder, embedding, [items[i] for i in readable], names, templates)
+    embedding, items, errors = embed_items(embedder, modality, items, options or {}, progress)
+    figures = class_figures(embedder, embedding, items, names, templates)
     head = {"data": str(data), "modality": modality, "space": embedder.space}
     return {**head, **figures}, errors
 
 
+def embed_items(
+    embedder, modality: str, items: list[Item], options: dict, progress: bool
+) -> tuple[Embedding, list[Item], list[BindplugError]]:
+    """An embedding of the items that can be read, those items, and the errors of others."""
+    paths = [item.path for item in items]
+    embedding, readable, errors = embed_good(embedder, modality, paths, options, progress)
+    return embedding, [items[i] for i in readable], errors
+
+
 def read_classes(items: list[Item], labels: str | None, data) -> dict[str, list[str]]:
     """The classes and the names of each, as `ZeroShot` takes them: `labels`, or the data's own.
-
-    Raises:
-        BindplugError: a class of the data that is not among `labels`.
-    """
+    Raises BindplugError: a class of the data that is not among `labels`."""
     found = sorted({name for i in items for name in i.labels})
     names = {n: [n.replace("_", " ")] for n in found} if labels is None else read_labels(labels)
-    for name in found:
-        if name not in names:
-            raise BindplugError(f"{data}: the class {name!r} is not among the labels")
+    if strange := [name for name in found if name not in names]:
+        raise BindplugError(f"{data}: the class {strange[0]!r} is not among the labels")
     return names
 
 
@@ -110,19 +113,15 @@ def evaluate_pairs(
             truth[row_of[a], column_of[b]] = True
     if not truth.any():
         raise BindplugError(f"{data}: no pair can be read in full: {errors[0]}")
-    similarity = queries.vectors @ targets.vectors.T
+    cosines = queries.vectors @ targets.vectors.T
     figures = {
         "data": str(data), "space": embedder.space,
         f"{query} items": len(queries), f"{target} items": len(targets),
     }  # fmt: skip
-    directions = (
-        (f"{query} to {target}", similarity, truth),
-        (f"{target} to {query}", similarity.T, truth.T),
-    )
-    for name, s, t in directions:
+    for a, b, s, t in ((query, target, cosines, truth), (target, query, cosines.T, truth.T)):
         paired = t.any(axis=1)
         for k in (1, 5, 10):
-            figures[f"{name} R@{k}"] = recall_at(s[paired], t[paired], k)
+            figures[f"{a} to {b} R@{k}"] = top_k(s[paired], t[paired], k)
     return figures, errors
 
 
@@ -130,10 +129,7 @@ def embed_good(
     embedder, modality: str, values: list[str], options: dict, progress: bool = False
 ) -> tuple[Embedding, list[int], list[BindplugError]]:
     """An Embedding of the inputs that can be read, their indices, and the errors of the others.
-
-    Raises:
-        BindplugError: none can be read.
-    """
+    Raises BindplugError: none can be read."""
     from tqdm import tqdm
 
     from ..embedding.modalities import options_of

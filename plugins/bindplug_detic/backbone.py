@@ -15,10 +15,7 @@ from .swin import Swin
 
 
 def require_timm() -> None:
-    """
-    Raises:
-        MissingDependency: no timm, or one that is older than 1.0, whose networks differ.
-    """
+    """Raises MissingDependency: no timm, or one that is older than 1.0, whose networks differ."""
     try:
         found = version("timm")
     except PackageNotFoundError:
@@ -30,41 +27,6 @@ def require_timm() -> None:
         )
 
 
-class ResNet(nn.Module):
-    """timm's ResNet under torchvision's names, without its classifier."""
-
-    def __init__(self, config: DeticConfig):
-        super().__init__()
-        require_timm()
-        from timm.models import resnet
-
-        block = resnet.Bottleneck if config.bottleneck else resnet.BasicBlock
-        self.base = resnet.ResNet(block, config.depths, num_classes=0, channels=config.widths)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        base = self.base
-        x = base.layer1(base.maxpool(base.act1(base.bn1(base.conv1(x)))))
-        maps = []
-        for layer in (base.layer2, base.layer3, base.layer4):
-            x = layer(x)
-            maps.append(x)
-        return maps
-
-    def fold_norms(self) -> None:
-        """Fold the frozen norms into the convolutions before them, for good."""
-        from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-        base = self.base
-        base.conv1, base.bn1 = fuse_conv_bn_eval(base.conv1, base.bn1), nn.Identity()
-        for block in (b for i in range(1, 5) for b in getattr(base, f"layer{i}")):
-            for i in (1, 2, 3) if hasattr(block, "conv3") else (1, 2):
-                conv, norm = getattr(block, f"conv{i}"), getattr(block, f"bn{i}")
-                setattr(block, f"conv{i}", fuse_conv_bn_eval(conv, norm))
-                setattr(block, f"bn{i}", nn.Identity())
-            if block.downsample is not None:
-                block.downsample = fuse_conv_bn_eval(*block.downsample)
-
-
 class UnbiasedChannelNorm(nn.LayerNorm):
     """Channel norm by the unbiased variance, as in timm 0.5.4, with which Detic was trained."""
 
@@ -74,44 +36,45 @@ class UnbiasedChannelNorm(nn.LayerNorm):
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-class ConvNeXt(nn.Module):
-    """timm's ConvNeXt, features only, with the downsampling norms of its early versions."""
+class TimmBackbone(nn.Module):
+    """timm's ResNet, or its ConvNeXt with the downsampling norms of its early versions."""
 
     def __init__(self, config: DeticConfig):
         super().__init__()
         require_timm()
         import timm
+        from timm.models.resnet import BasicBlock, Bottleneck
 
+        if config.backbone == "resnet":
+            self.base = timm.create_model(
+                "resnet18", features_only=True, out_indices=(2, 3, 4), layers=config.depths,
+                channels=config.widths, block=Bottleneck if config.bottleneck else BasicBlock,
+            )  # fmt: skip
+            return
         self.base = timm.create_model(
-            "convnext_tiny",
-            features_only=True,
-            out_indices=(1, 2, 3),
-            depths=config.depths,
+            "convnext_tiny", features_only=True, out_indices=(1, 2, 3), depths=config.depths,
             dims=config.widths,
-        )
+        )  # fmt: skip
         for i in (1, 2, 3):
-            downsample = getattr(self.base, f"stages_{i}").downsample
-            downsample[0] = UnbiasedChannelNorm(config.widths[i - 1], eps=1e-6)
+            stage = getattr(self.base, f"stages_{i}")
+            stage.downsample[0] = UnbiasedChannelNorm(config.widths[i - 1], eps=1e-6)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return self.base(x)
 
 
-def bottom_up(config: DeticConfig) -> nn.Module:
-    if config.backbone == "swin":
-        return Swin(config.depths, config.widths, config.heads)
-    return {"resnet": ResNet, "convnext": ConvNeXt}[config.backbone](config)
+def fold_norms(net: nn.Module) -> None:
+    """Fold a ResNet's frozen norms into the convolutions before them, for good."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-
-class TopBlock(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.p6 = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.p7 = nn.Conv2d(width, width, 3, stride=2, padding=1)
-
-    def forward(self, p5: Tensor) -> list[Tensor]:
-        p6 = self.p6(p5)
-        return [p6, self.p7(F.relu(p6))]
+    for module in list(net.modules()):
+        for i in (1, 2, 3):
+            if hasattr(module, f"conv{i}"):
+                conv, norm = getattr(module, f"conv{i}"), getattr(module, f"bn{i}")
+                setattr(module, f"conv{i}", fuse_conv_bn_eval(conv, norm))
+                setattr(module, f"bn{i}", nn.Identity())
+        if getattr(module, "downsample", None) is not None:
+            module.downsample = fuse_conv_bn_eval(*module.downsample)
 
 
 class FPN(nn.Module):
@@ -123,21 +86,21 @@ class FPN(nn.Module):
         for level, channels in zip((3, 4, 5), config.map_widths, strict=True):
             setattr(self, f"fpn_lateral{level}", nn.Conv2d(channels, width, 1))
             setattr(self, f"fpn_output{level}", nn.Conv2d(width, width, 3, padding=1))
-        self.top_block = TopBlock(width)
-        self.bottom_up = bottom_up(config)
+        convs = {n: nn.Conv2d(width, width, 3, stride=2, padding=1) for n in ("p6", "p7")}
+        self.top_block = nn.ModuleDict(convs)
+        swin = config.backbone == "swin"
+        self.bottom_up = Swin(config) if swin else TimmBackbone(config)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return self.merge(self.bottom_up(x))
 
-    def merge(self, bottom_up: list[Tensor]) -> list[Tensor]:
+    def merge(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps of strides 8, 16, 32 to p3 ... p7."""
-        maps = dict(zip((3, 4, 5), bottom_up, strict=True))
-        out: dict[int, Tensor] = {}
-        above = None
-        for level in (5, 4, 3):
-            top = getattr(self, f"fpn_lateral{level}")(maps[level])
-            if above is not None:
-                top = top + F.interpolate(above, scale_factor=2.0, mode="nearest")
-            out[level] = getattr(self, f"fpn_output{level}")(top)
-            above = top
-        return [out[3], out[4], out[5], *self.top_block(out[5])]
+        out, top = [], 0
+        for level, x in reversed(list(enumerate(maps, 3))):
+            if out:
+                top = F.interpolate(top, scale_factor=2.0, mode="nearest")
+            top = getattr(self, f"fpn_lateral{level}")(x) + top
+            out.insert(0, getattr(self, f"fpn_output{level}")(top))
+        p6 = self.top_block.p6(out[-1])
+        return [*out, p6, self.top_block.p7(F.relu(p6))]

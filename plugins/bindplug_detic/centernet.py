@@ -10,46 +10,28 @@ STRIDES = (8, 16, 32, 64, 128)
 MIN_PROBABILITY, PER_LEVEL, IOU, KEPT = 1e-4, 1000, 0.9, 256
 
 
-class Scale(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale
-
-
 class CenterNetHead(nn.Module):
     """One tower for all levels and both outputs."""
 
     def __init__(self, width: int):
         super().__init__()
-        layers = []
+        self.bbox_tower = nn.Sequential()
         for _ in range(4):
             norm = nn.GroupNorm(32 if width % 32 == 0 else 25, width)
-            layers += [nn.Conv2d(width, width, 3, padding=1), norm, nn.ReLU()]
-        self.bbox_tower = nn.Sequential(*layers)
+            self.bbox_tower.extend([nn.Conv2d(width, width, 3, padding=1), norm, nn.ReLU()])
         self.bbox_pred = nn.Conv2d(width, 4, 3, padding=1)
-        self.scales = nn.ModuleList(Scale() for _ in STRIDES)
+        scales = (nn.Parameter(torch.ones(1)) for _ in STRIDES)
+        self.scales = nn.ModuleList(nn.ParameterDict({"scale": s}) for s in scales)
         self.agn_hm = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Heat-map logits (B, 1, h, w) and left, top, right, bottom in strides (B, 4, h, w)."""
         heat, reach = [], []
-        for scale, x in zip(self.scales, maps, strict=True):
+        for stride, x in zip(self.scales, maps, strict=True):
             x = self.bbox_tower(x)
             heat.append(self.agn_hm(x))
-            reach.append(F.relu(scale(self.bbox_pred(x))))
+            reach.append(F.relu(self.bbox_pred(x) * stride["scale"]))
         return heat, reach
-
-
-class ProposalGenerator(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.centernet_head = CenterNetHead(width)
-
-    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        return self.centernet_head(maps)
 
 
 def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[Tensor, Tensor]:
@@ -69,11 +51,7 @@ def decode_level(heat: Tensor, reach: Tensor, stride: int, most: int) -> tuple[T
 def select_proposals(
     heat: list[Tensor], reach: list[Tensor], per_level=PER_LEVEL, kept=KEPT
 ) -> tuple[Tensor, Tensor]:
-    """Proposals of one image, best first.
-
-    Args:
-        heat: for each level (1, h, w) logits.
-        reach: for each level (4, h, w), in strides.
+    """Proposals of one image, best first, from each level's logits (1, h, w) and reach (4, h, w).
 
     Returns:
         Boxes (n, 4) xyxy in network pixels, not clipped to the image, and scores (n,), the
@@ -81,14 +59,11 @@ def select_proposals(
     """
     from torchvision.ops import nms
 
-    levels = [
-        decode_level(h, r, s, per_level) for h, r, s in zip(heat, reach, STRIDES, strict=True)
-    ]
-    boxes = torch.cat([b for b, _ in levels])
-    scores = torch.cat([p for _, p in levels]).sqrt()
+    each = zip(heat, reach, STRIDES, strict=True)
+    levels = [decode_level(h, r, stride, per_level) for h, r, stride in each]
+    boxes, scores = (torch.cat(parts) for parts in zip(*levels, strict=True))
+    scores = scores.sqrt()
     keep = nms(boxes, scores, IOU)
-    boxes, scores = boxes[keep], scores[keep]
-    if len(scores) > kept:
-        chosen = scores >= scores[kept - 1]  # ties with the last one stay
-        boxes, scores = boxes[chosen], scores[chosen]
-    return boxes, scores
+    if len(keep) > kept:
+        keep = keep[scores[keep] >= scores[keep[kept - 1]]]  # ties with the last one stay
+    return boxes[keep], scores[keep]

@@ -1,15 +1,33 @@
-"""Sizes of a Detic model, read off the names and shapes of its checkpoint."""
+"""Sizes of a Detic, read off its checkpoint, and what the released ones have in common."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from bindplug.errors import BindplugError
 
 PREFIX = "backbone.bottom_up."
+# A key of a block: its stage, the kind of the stage, and the number of the block.
+BLOCK = re.compile(PREFIX + r"((layers\.|base\.stages_|base\.layer)\d(?:\.blocks)?)\.(\d+)\.")
+# Of each kind the backbone's name, and a tensor of a block with as many rows as its width.
+BACKBONES = {
+    "layers.": ("swin", "norm1.weight"),
+    "base.stages_": ("convnext", "gamma"),
+    "base.layer": ("resnet", "conv1.weight"),
+}
+# Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
+# that of the authors' demo for custom vocabularies.
+RELEASED = {
+    "space": "openai-clip-vit-b-32",
+    "short_side": 800,
+    "long_side": 1333,
+    "threshold": 0.3,
+    "templates": ["a {}"],  # of the names that made its own classifiers
+}
 
 
 @dataclass(frozen=True)
@@ -34,59 +52,31 @@ class DeticConfig:
         return tuple(w * expansion for w in self.widths[1:])
 
 
-def _counts(state: dict, pattern: str) -> tuple[int, ...]:
-    """How many blocks each stage has; `pattern` captures the stage and the block."""
-    found: dict[int, int] = {}
-    for key in state:
-        if match := re.match(re.escape(PREFIX) + pattern, key):
-            stage, block = map(int, match.groups())
-            found[stage] = max(found.get(stage, 0), block + 1)
-    return tuple(found[s] for s in sorted(found))
-
-
 def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
-    """The configuration that a state dict with upstream keys was made from.
-
-    Raises:
-        BindplugError: the keys are not those of a Detic of the CenterNet2 family.
-    """
+    """The configuration that a state dict with upstream keys was made from. Raises BindplugError:
+    the keys are not those of a Detic of the CenterNet2 family."""
+    depths, kind = {}, "base.layer"
+    for key in state:
+        if match := BLOCK.match(key):
+            stage, kind, block = match.groups()
+            depths[stage] = max(depths.get(stage, 0), int(block) + 1)
+    backbone, tensor = BACKBONES[kind]
 
     def rows(key: str) -> int:
         return state[key].shape[0]
 
     try:
-        if PREFIX + "patch_embed.proj.weight" in state:
-            depths = _counts(state, r"layers\.(\d+)\.blocks\.(\d+)\.")
-            width = rows(PREFIX + "patch_embed.proj.weight")
-            table = PREFIX + "layers.{}.blocks.0.attn.relative_position_bias_table"
-            backbone = {
-                "backbone": "swin",
-                "depths": depths,
-                "widths": tuple(width * 2**i for i in range(len(depths))),
-                "heads": tuple(state[table.format(i)].shape[1] for i in range(len(depths))),
-            }
-        elif PREFIX + "base.stem_0.weight" in state:
-            depths = _counts(state, r"base\.stages_(\d+)\.blocks\.(\d+)\.")
-            gamma = PREFIX + "base.stages_{}.blocks.0.gamma"
-            backbone = {
-                "backbone": "convnext",
-                "depths": depths,
-                "widths": tuple(rows(gamma.format(i)) for i in range(len(depths))),
-            }
-        else:
-            depths = _counts(state, r"base\.layer(\d+)\.(\d+)\.")
-            conv = PREFIX + "base.layer{}.0.conv1.weight"
-            backbone = {
-                "backbone": "resnet",
-                "depths": depths,
-                "widths": tuple(rows(conv.format(i + 1)) for i in range(len(depths))),
-                "bottleneck": PREFIX + "base.layer1.0.conv3.weight" in state,
-            }
-            if len(depths) != 4:
-                raise KeyError(conv.format(1))
+        if len(depths) != 4:
+            raise KeyError(f"{PREFIX}{kind}1")
+        stages = [f"{PREFIX}{stage}.0" for stage in sorted(depths)]
+        heads = "attn.relative_position_bias_table"
         mask = "roi_heads.mask_head.mask_fcn"
         return DeticConfig(
-            **backbone,
+            backbone=backbone,
+            depths=tuple(depths[stage] for stage in sorted(depths)),
+            widths=tuple(rows(f"{stage}.{tensor}") for stage in stages),
+            heads=tuple(state[f"{s}.{heads}"].shape[1] for s in stages if f"{s}.{heads}" in state),
+            bottleneck=f"{stages[0]}.conv3.weight" in state,
             fpn_width=rows("backbone.fpn_output3.weight"),
             fc_width=rows("roi_heads.box_head.0.fc1.weight"),
             embed_dim=rows("roi_heads.box_predictor.0.cls_score.linear.weight"),
@@ -97,3 +87,15 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
         raise BindplugError(
             f"not a Detic (CenterNet2) checkpoint: no tensor {err.args[0]!r}"
         ) from err
+
+
+def own_vocabulary(rows: np.ndarray | None) -> tuple[tuple[str, ...], np.ndarray | None]:
+    """The names of a checkpoint's own classifier, and its rows (C, 512).
+
+    A classifier of 1,203 rows is LVIS v1's, in its order; the names of any other are not in the
+    file, so it gives () and None.
+    """
+    from bindplug.bridge.vocabulary import read_vocabulary
+
+    names = tuple(read_vocabulary("lvis"))
+    return ((), None) if rows is None or len(rows) != len(names) else (names, rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bindplug.detection.detector import PromptedDetector, Proposals
-from bindplug.detection.query import Query
+from bindplug.detection.results import Detections
 from bindplug.device import torch_dtype
 from bindplug.errors import BindplugError
 from bindplug.plugins import Plugin
@@ -16,7 +16,7 @@ from bindplug.storage.checkpoints import read_catalogue
 from bindplug.storage.download import pull
 from bindplug.storage.hashing import file_fingerprint
 
-from .released import RELEASED, own_vocabulary
+from .config import RELEASED, own_vocabulary
 
 HERE = Path(__file__).parent
 CATALOGUE = read_catalogue(HERE / "catalogue.json")
@@ -27,13 +27,9 @@ class DeticDetector(PromptedDetector):
     """Detic with the image size that its weights were trained for.
 
     Args:
-        model: a `Detic`.
-        space: of its classifier.
+        space: of the model's classifier.
         short_side, long_side: pixels.
-        threshold: lowest score that is worth showing with these weights.
-        templates: wordings of a name that made its classifier, "{}" for the name.
-        name: of the weights, for the result.
-        fingerprint: of the weights.
+        threshold, templates, fingerprint: as in `bindplug.plugins.Detector`.
         own: whether its classifier's rows are a vocabulary in `space` (`own_vocabulary`).
     """
 
@@ -45,39 +41,30 @@ class DeticDetector(PromptedDetector):
         self.templates, self.fingerprint = tuple(templates), fingerprint
         self.short_side, self.long_side, self.score_threshold = short_side, long_side, threshold
         if own and model.classifier is not None:
-            rows = model.classifier.T.cpu().numpy()
-            self.words, self.word_rows = own_vocabulary(rows)
+            self.words, self.word_rows = own_vocabulary(model.classifier.T.cpu().numpy())
 
     def encode_images(self, images: list) -> list:
         bgr = [np.ascontiguousarray(np.asarray(p)[:, :, ::-1]) for p in images]
         return self.model.batch_features(bgr, self.short_side, self.long_side)
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, with masks."""
         scores = self.model.scores(encoded, query.vectors, query.to_probabilities)
+        scores = query.suppress_negatives(scores)
         return self.model.select(
-            encoded,
-            query.suppress_negatives(scores),
-            score_threshold,
-            top_k=max_detections,
-            masks=masks,
+            encoded, scores, score_threshold, top_k=max_detections, masks=masks
         )
 
     def propose(self, encoded, size: tuple[int, int]) -> Proposals:
-        boxes = self.model.proposals(encoded)
-        return Proposals(boxes, encoded.scores.cpu().numpy())
+        return Proposals(self.model.proposals(encoded), encoded.scores.cpu().numpy())
 
     def masks(self, encoded, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
         return self.model.masks(encoded, boxes)
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
-    """The tiny Detic of this package, a released one by its catalogue name, or "local:PATH".
-
-    A released one is fetched on first use.
+    """The tiny Detic of this package, a released one by its catalogue name, which is fetched on
+    first use, or "local:PATH".
 
     The path is a released checkpoint, or a folder like the tiny one's: `model.safetensors`, and
     `config.json` with the classifier's space, the image size and the threshold.
@@ -85,23 +72,17 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     from .detic import Detic
 
     released = {c.name: c for c in CATALOGUE}
-    metadata = RELEASED
-    if weights in WEIGHTS:
-        path = HERE / weights
-    elif weights in released:
-        path = pull(released[weights])
-    else:
-        path = Path(weights.removeprefix("local:"))
-    if path.is_dir():
-        metadata = _read_about(path / "config.json")
-        path = path / "model.safetensors"
-    own = metadata is RELEASED
-    fingerprint = f"{file_fingerprint(path)} {dtype}" if path.is_file() else ""
+    path = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
+    path = pull(released[weights]) if weights in released else path
+    own, metadata = not path.is_dir(), RELEASED
+    if not own:
+        metadata, path = _read_config(path / "config.json"), path / "model.safetensors"
     model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
+    fingerprint = f"{file_fingerprint(path)} {dtype}"
     return DeticDetector(model, **metadata, name=weights, fingerprint=fingerprint, own=own)
 
 
-def _read_about(path: Path) -> dict:
+def _read_config(path: Path) -> dict:
     try:
         metadata = json.loads(path.read_text())
         return {key: type(value)(metadata[key]) for key, value in RELEASED.items()}

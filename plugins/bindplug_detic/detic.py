@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,38 +14,37 @@ from torch import Tensor, nn
 
 from bindplug.detection.results import Detections
 from bindplug.errors import BindplugError
+from bindplug.storage.state_dict import check_state, read_state
 
 from . import images
-from .backbone import FPN, ResNet
-from .centernet import ProposalGenerator, select_proposals
-from .checkpoint import read_checkpoint, select
-from .config import DeticConfig
+from .backbone import FPN, fold_norms
+from .centernet import CenterNetHead, select_proposals
+from .config import DeticConfig, config_from_state
 from .roi_heads import ROIHeads, StageOutput, clip, score_matrix, select_detections
+from .swin import relative_position_index
 
 
 @dataclass
 class ImageFeatures:
-    """What one image gives to any number of classifiers.
+    """What one image gives to any number of classifiers."""
 
-    Attributes:
-        maps: p3 ... p7, each (1, C, h, w) float32.
-        proposals: (n, 4) xyxy in network pixels, unclipped; `scores` (n,).
-        stages: the cascade's boxes and their embeddings in the classifier's space.
-        network_size, original_size: height and width without padding.
-    """
-
-    maps: list[Tensor]
-    proposals: Tensor
-    scores: Tensor
-    stages: list[StageOutput]
-    network_size: tuple[int, int]
+    maps: list[Tensor]  # p3 ... p7, each (1, C, h, w) float32
+    proposals: Tensor  # (n, 4) xyxy in network pixels, unclipped
+    scores: Tensor  # (n,) of the proposals
+    stages: list[StageOutput]  # the cascade's boxes, and embeddings in the classifier's space
+    network_size: tuple[int, int]  # height and width, without padding
     original_size: tuple[int, int]
 
     @property
-    def ratio(self) -> list[float]:
-        """Of original to network pixels, for x, y, x, y."""
+    def boxes(self) -> Tensor:
+        """(n, 4) xyxy after the cascade, in network pixels, clipped to the image."""
+        return clip(self.stages[-1].decoded, *self.network_size)
+
+    @property
+    def ratio(self) -> Tensor:
+        """(4,) of original to network pixels, for x, y, x, y."""
         (h, w), (height, width) = self.network_size, self.original_size
-        return [width / w, height / h] * 2
+        return self.scores.new_tensor([width / w, height / h] * 2)
 
 
 class Detic(nn.Module):
@@ -57,7 +57,8 @@ class Detic(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = FPN(config)
-        self.proposal_generator = ProposalGenerator(config.fpn_width)
+        centernet = OrderedDict(centernet_head=CenterNetHead(config.fpn_width))
+        self.proposal_generator = nn.Sequential(centernet)
         self.roi_heads = ROIHeads(config)
         self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 
@@ -75,11 +76,20 @@ class Detic(nn.Module):
         Raises:
             BindplugError: not a Detic checkpoint; the first wrong key is named.
         """
-        config, state = read_checkpoint(path, config)
+        state = read_state(path)
+        state = state.get("model", state)
+        if not isinstance(state, dict):
+            raise BindplugError(f"{path}: `model` is no state dict")
+        state = {k: torch.as_tensor(v) for k, v in state.items()}
+        if state and all(k.startswith("module.") for k in state):
+            state = {k.removeprefix("module."): v for k, v in state.items()}
+        try:
+            config = config or config_from_state(state)
+        except BindplugError as err:
+            raise BindplugError(f"{path}: {err}") from err
         with torch.device("meta"):
             model = cls(config)
-        chosen = select(path, state, model.state_dict())
-        model.load_state_dict(chosen, strict=True, assign=True)
+        model.load_state_dict(_wanted(path, state, model.state_dict()), assign=True)
         vocabulary = state.get("roi_heads.box_predictor.0.cls_score.zs_weight")
         if vocabulary is not None:
             model.set_classifier(vocabulary[:, :-1].T)  # the last column is the background
@@ -89,8 +99,8 @@ class Detic(nn.Module):
         """Make it fast, for good: a ResNet's frozen norms go into its convolutions, and weights lie
         channels-last. Maps change by some 3e-6 of their largest value, and a folded model no longer
         has upstream's keys."""
-        if isinstance(self.backbone.bottom_up, ResNet):
-            self.backbone.bottom_up.fold_norms()
+        if self.config.backbone == "resnet":
+            fold_norms(self.backbone.bottom_up)
         return self.to(memory_format=torch.channels_last)
 
     def set_classifier(self, vectors: Tensor | np.ndarray) -> None:
@@ -122,11 +132,7 @@ class Detic(nn.Module):
     def features(
         self, image_bgr: np.ndarray, short_side: int = 800, long_side: int = 1333
     ) -> ImageFeatures:
-        """The part of `predict` that no classifier changes.
-
-        Args:
-            image_bgr: (H, W, 3) uint8.
-        """
+        """The part of `predict` that no classifier changes, of (H, W, 3) uint8."""
         return self.batch_features([image_bgr], short_side, long_side)[0]
 
     @torch.inference_mode()
@@ -141,16 +147,13 @@ class Detic(nn.Module):
             groups.setdefault(size, []).append(i)
         weight = self.backbone.top_block.p6.weight
         for size, members in groups.items():
-            x = torch.cat(
-                [images.to_tensor(images.resize(images_bgr[i][:, :, ::-1], *size)) for i in members]
-            )
-            x = x.to(weight).contiguous(memory_format=torch.channels_last)
-            maps = self.backbone(x)
+            rgb = [images.resize(images_bgr[i][:, :, ::-1], *size) for i in members]
+            x = torch.cat([images.to_tensor(image) for image in rgb]).to(weight)
+            maps = self.backbone(x.contiguous(memory_format=torch.channels_last))
             heat, reach = self.proposal_generator(maps)
             for row, i in enumerate(members):
-                boxes, scores = select_proposals(
-                    [h[row].float() for h in heat], [r[row].float() for r in reach]
-                )
+                own_heat, own_reach = ([x[row].float() for x in each] for each in (heat, reach))
+                boxes, scores = select_proposals(own_heat, own_reach)
                 own = [m[row : row + 1].float() for m in maps]
                 stages = self.roi_heads.cascade(own, boxes, size)
                 original = images_bgr[i].shape[:2]
@@ -159,13 +162,9 @@ class Detic(nn.Module):
 
     @torch.inference_mode()
     def classify(
-        self,
-        features: ImageFeatures,
-        *,
-        score_threshold: float = 0.5,
-        one_class_per_proposal: bool = True,
-        top_k: int = 300,
-    ) -> Detections:
+        self, features: ImageFeatures, *, score_threshold: float = 0.5,
+        one_class_per_proposal: bool = True, top_k: int = 300,
+    ) -> Detections:  # fmt: skip
         """Detections of the present classifier on an image's features, in original pixels."""
         if self.classifier is None:
             raise BindplugError("this Detic has no classifier; call set_classifier first")
@@ -174,76 +173,48 @@ class Detic(nn.Module):
 
     @torch.inference_mode()
     def scores(
-        self,
-        features: ImageFeatures,
-        rows: np.ndarray,
-        read: Callable[[Tensor], Tensor] = torch.sigmoid,
+        self, features: ImageFeatures, rows: np.ndarray, read: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """(n, C) scores of an image's proposals.
-
-        Args:
-            rows: (K, D) to compare with, in the model's text space.
-            read: makes (n, C) probabilities of (n, K) logits.
-        """
+        """(n, C) scores of an image's proposals by (K, D) rows of the model's text space; `read`
+        makes (n, C) probabilities of (n, K) logits."""
         return score_matrix(features.stages, self._columns(rows), features.scores, read)
 
     @torch.inference_mode()
     def proposals(self, features: ImageFeatures) -> np.ndarray:
         """(n, 4) xyxy boxes of the proposals after the cascade, in original pixels."""
-        boxes = clip(features.stages[-1].decoded, *features.network_size)
-        return (boxes * boxes.new_tensor(features.ratio)).cpu().numpy()
+        return (features.boxes * features.ratio).cpu().numpy()
 
     @torch.inference_mode()
     def select(
-        self,
-        features: ImageFeatures,
-        scores: Tensor,
-        score_threshold: float,
-        one_class_per_proposal: bool = True,
-        top_k: int = 300,
-        masks: bool = True,
-    ) -> Detections:
+        self, features: ImageFeatures, scores: Tensor, score_threshold: float,
+        one_class_per_proposal: bool = True, top_k: int = 300, masks: bool = True,
+    ) -> Detections:  # fmt: skip
         """Detections by the (n, C) scores of an image's proposals, in original pixels.
-
-        Raises:
-            BindplugError: more masks on a larger image than memory should hold.
-        """
-        size = features.network_size
-        boxes = clip(features.stages[-1].decoded, *size)
+        Raises BindplugError: more masks on a larger image than memory should hold."""
         boxes, scores, ids = select_detections(
-            boxes, scores, score_threshold, one_class_per_proposal, top_k
+            features.boxes, scores, score_threshold, one_class_per_proposal, top_k
         )
-        inside = self.roi_heads.masks(features.maps, boxes) if masks else None
-        height, width = features.original_size
-        boxes = clip(boxes * boxes.new_tensor(features.ratio), height, width)
-        solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores, ids = boxes[solid], scores[solid], ids[solid]
-        return Detections(
-            boxes=boxes.cpu().numpy(),
-            scores=scores.cpu().numpy(),
-            class_ids=ids.cpu().numpy(),
-            masks=images.paste_masks(inside[solid], boxes, height, width) if masks else None,
-            height=height,
-            width=width,
-        )
+        original = clip(boxes * features.ratio, *features.original_size)
+        solid = (original[:, 2:] > original[:, :2]).all(dim=1)
+        inside = None
+        if masks:
+            inside = self.roi_heads.masks(features.maps, boxes[solid])
+            inside = images.paste_masks(inside, original[solid], *features.original_size)
+        found = (x[solid].cpu().numpy() for x in (original, scores, ids))
+        return Detections(*found, inside, *features.original_size)
 
     @torch.inference_mode()
     def masks(self, features: ImageFeatures, boxes: np.ndarray) -> np.ndarray:
         """(n, H, W) bool of what is in (n, 4) xyxy boxes, in original pixels."""
         boxes = torch.from_numpy(boxes).to(features.scores)
-        inside = self.roi_heads.masks(features.maps, boxes / boxes.new_tensor(features.ratio))
+        inside = self.roi_heads.masks(features.maps, boxes / features.ratio)
         return images.paste_masks(inside, boxes, *features.original_size)
 
     def predict(
-        self,
-        image_bgr_uint8: np.ndarray,
-        *,
-        score_threshold: float = 0.5,
-        one_class_per_proposal: bool = True,
-        top_k: int = 300,
-        short_side: int = 800,
+        self, image_bgr_uint8: np.ndarray, *, score_threshold: float = 0.5,
+        one_class_per_proposal: bool = True, top_k: int = 300, short_side: int = 800,
         long_side: int = 1333,
-    ) -> Detections:
+    ) -> Detections:  # fmt: skip
         """Detect on one image, as Detic's demo does with these defaults.
 
         Args:
@@ -254,16 +225,30 @@ class Detic(nn.Module):
             short_side, long_side: pixels the image is resized to and limited by.
         """
         return self.classify(
-            self.features(image_bgr_uint8, short_side, long_side),
-            score_threshold=score_threshold,
-            one_class_per_proposal=one_class_per_proposal,
-            top_k=top_k,
-        )
+            self.features(image_bgr_uint8, short_side, long_side), score_threshold=score_threshold,
+            one_class_per_proposal=one_class_per_proposal, top_k=top_k,
+        )  # fmt: skip
+
+
+def _wanted(path, state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors of a checkpoint that a network's own state dict has, in float32.
+    Raises BindplugError: a tensor that is absent or of another shape; the first is named."""
+    chosen = {}
+    for key in own:
+        if key.endswith("num_batches_tracked"):
+            chosen[key] = torch.zeros((), dtype=torch.long)
+        elif key.endswith("relative_position_index") and key in state:
+            chosen[key] = state[key]
+            if not torch.equal(state[key], relative_position_index()):
+                raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
+        elif key in state:
+            chosen[key] = state[key].float()
+    check_state(path, chosen, {key: value.shape for key, value in own.items()})
+    return chosen
 
 
 def _check_image(image) -> None:
-    shape = getattr(image, "shape", None)
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or len(shape) != 3:
-        raise BindplugError("give the image as an (H, W, 3) uint8 array in BGR order")
-    if shape[2] != 3 or 0 in shape:
-        raise BindplugError(f"image of shape {shape}; give (H, W, 3) uint8 in BGR order")
+    is_bytes = isinstance(image, np.ndarray) and image.dtype == np.uint8
+    if not is_bytes or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        got = f"of shape {image.shape}" if is_bytes else f"a {type(image).__name__}"
+        raise BindplugError(f"the image is {got}; give (H, W, 3) uint8 in BGR order")

@@ -46,10 +46,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, height: int, width: int) -> np.nda
     """(n, 28, 28) probabilities in their boxes to (n, height, width) bool, at 0.5.
 
     Each is sampled only inside its box grown by a pixel, which is all it can reach.
-
-    Raises:
-        BindplugError: they would need more than MOST_MASK_BYTES.
-    """
+    Raises BindplugError: they would need more than MOST_MASK_BYTES."""
     if len(masks) * height * width > MOST_MASK_BYTES:
         raise BindplugError(
             f"the masks of {len(masks)} objects on {width} x {height} pixels would take "

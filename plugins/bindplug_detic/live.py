@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,24 +16,19 @@ from bindplug.embedding.inputs import caption
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
-from .released import RELEASED, own_vocabulary
+from .config import RELEASED, own_vocabulary
 
 NAME = "zs_weight"
 EPSILON = 1e-6  # probabilities are turned back into logits between it and 1 - it
-_patched: set[int] = set()
-_lock = threading.Lock()
+_patched: dict[int, object] = {}  # by the id of the model; dict.setdefault is atomic
 
 
 @contextmanager
 def patched(
-    model,
-    embedding: Embedding,
-    threshold: float | None = None,
-    bridge: Bridge | str | None = None,
-    competition: str = "none",
-    negative: Embedding | None = None,
-    vocabulary=None,
-) -> Iterator[Embedding]:
+    model, embedding: Embedding, threshold: float | None = None,
+    bridge: Bridge | str | None = None, competition: str = "none",
+    negative: Embedding | None = None, vocabulary=None,
+) -> Iterator[Embedding]:  # fmt: skip
     """Let a live detectron2 Detic find what an embedding means; all is as before afterwards.
 
     In every stage of the cascade the classifier is replaced, and the number of classes follows.
@@ -68,55 +62,36 @@ def patched(
     stages = _stages(model)
     weights = getattr(stages[0].cls_score, NAME)
     query, prompt = _query(embedding, weights, bridge, competition, negative, vocabulary)
-    heads = model.roi_heads
-    with _marked(model):
-        classes, thresholds = heads.num_classes, [s.test_score_thresh for s in stages]
-        metadata = getattr(holder, "metadata", None)
-        before = []
-        try:
-            weight = _classifier(query, stages[0].cls_score, weights)
-            for stage in stages:
-                before.append(_take(stage.cls_score))
-                setattr(stage.cls_score, NAME, weight)
-                if competition != "none" or negative is not None:
-                    stage.cls_score.forward = _competing(stage.cls_score, query)
-                if threshold is not None:
-                    stage.test_score_thresh = threshold
-            heads.num_classes = len(prompt)
-            if metadata is not None:
-                holder.metadata = _named(metadata, prompt.labels)
-            yield prompt
-        finally:
-            for stage, (kind, value), score in zip(stages, before, thresholds, strict=False):
-                stage.cls_score.__dict__.pop("forward", None)
-                _take(stage.cls_score)
-                _put(stage.cls_score, kind, value)
-                stage.test_score_thresh = score
-            heads.num_classes = classes
-            if metadata is not None:
-                holder.metadata = metadata
+    weight = _classifier(query, stages[0].cls_score, weights)
+    with ExitStack() as stack:
 
+        def change(thing, name: str, value) -> None:
+            stack.callback(setattr, thing, name, getattr(thing, name))
+            setattr(thing, name, value)
 
-@contextmanager
-def _marked(model: nn.Module) -> Iterator[None]:
-    with _lock:
-        if id(model) in _patched:
+        if _patched.setdefault(id(model), stack) is not stack:
             raise BindplugError("this model is patched already; leave that `with` first")
-        _patched.add(id(model))
-    try:
-        yield
-    finally:
-        _patched.discard(id(model))
+        stack.callback(_patched.pop, id(model))
+        for stage in stages:
+            _replace(stage.cls_score, weight, stack)
+            if competition != "none" or negative is not None:
+                stage.cls_score.forward = _competing(stage.cls_score, query)
+                stack.callback(vars(stage.cls_score).pop, "forward", None)
+            lowest = stage.test_score_thresh if threshold is None else threshold
+            change(stage, "test_score_thresh", lowest)
+        change(model.roi_heads, "num_classes", len(prompt))
+        if getattr(holder, "metadata", None) is not None:
+            change(holder, "metadata", _named(holder.metadata, prompt.labels))
+        yield prompt
 
 
 def _model(given) -> tuple[object, nn.Module]:
     """What holds the metadata, and the network itself."""
-    holder = given
+    model = given
     for name in ("predictor", "model", "module"):  # demo, predictor, DataParallel
-        inner = getattr(given, name, None)
-        if inner is not None and not hasattr(given, "roi_heads"):
-            given = inner
-    return holder, given
+        if not hasattr(model, "roi_heads"):
+            model = getattr(model, name, None) or model
+    return given, model
 
 
 def _query(
@@ -139,12 +114,10 @@ def _query(
 
 def _stages(model: nn.Module) -> list[nn.Module]:
     """The box predictors of the cascade."""
-    try:
+    with suppress(AttributeError, TypeError):
         stages = list(model.roi_heads.box_predictor)
         if stages and all(hasattr(s.cls_score, NAME) for s in stages):
             return stages
-    except (AttributeError, TypeError):
-        pass
     raise BindplugError(
         f"{type(model).__name__} is no detectron2 Detic: it has no "
         f"roi_heads.box_predictor[k].cls_score.{NAME}; give the predictor or its .model"
@@ -153,8 +126,7 @@ def _stages(model: nn.Module) -> list[nn.Module]:
 
 def _classifier(query: Query, cls_score: nn.Module, like: Tensor) -> Tensor:
     """(D, K + 1): unit columns, where the model normalises its own, and zeros for background."""
-    columns = torch.from_numpy(query.vectors).T.to(like.device)
-    weight = torch.cat([columns, columns.new_zeros(len(columns), 1)], dim=1)
+    weight = nn.functional.pad(torch.from_numpy(query.vectors).T, (0, 1)).to(like.device)
     weight = nn.functional.normalize(weight, dim=0) if cls_score.norm_weight else weight
     return weight.to(like.dtype)
 
@@ -179,22 +151,16 @@ def _named(metadata, labels: tuple[str, ...]):
     return kind(**{**fields, "thing_classes": list(labels)})
 
 
-def _take(module: nn.Module) -> tuple[str, Tensor | None]:
-    """Remove the weight; what kind it was, and the very object."""
-    value = getattr(module, NAME, None)
-    if NAME in module._parameters:
-        kind = "parameter"
-    elif NAME in module._buffers:
-        kind = "lost buffer" if NAME in module._non_persistent_buffers_set else "buffer"
-    else:
-        kind = "tensor"
-    if value is not None:
-        delattr(module, NAME)
-    return kind, value
+def _replace(module: nn.Module, weight: Tensor, stack: ExitStack) -> None:
+    """Put a plain tensor in the place of a module's weight until a stack is left."""
+    stores = (module._parameters, module._buffers, vars(module))
+    store = next(s for s in stores if NAME in s)  # a buffer stays listed as (not) persistent
+    own = store.pop(NAME)
 
+    def restore() -> None:
+        for s in stores:
+            s.pop(NAME, None)
+        store[NAME] = own
 
-def _put(module: nn.Module, kind: str, value: Tensor) -> None:
-    if kind.endswith("buffer"):
-        module.register_buffer(NAME, value, persistent=kind == "buffer")
-    else:
-        setattr(module, NAME, value)
+    stack.callback(restore)
+    vars(module)[NAME] = weight

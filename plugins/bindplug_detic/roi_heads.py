@@ -15,28 +15,23 @@ from .config import DeticConfig
 # Divisors of the deltas (dx, dy, dw, dh) in the three stages.
 STAGE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
 MAX_LOG_GROWTH = math.log(1000 / 16)
-TEMPERATURE = 50.0
 
 
 def pool(maps: list[Tensor], boxes: list[Tensor], size: int) -> Tensor:
-    """ROIAlign on p3, p4 or p5 by box size.
+    """ROIAlign on p3, p4 or p5 by box size: (sum of n, C, size, size).
 
     Args:
         maps: at least p3, p4, p5, each (B, C, h, w), float32: in half precision a box's edge
             would be off by up to half a pixel.
         boxes: for each image (n, 4) xyxy in network pixels.
-
-    Returns:
-        (sum of n, C, size, size).
     """
-    from torchvision.ops import roi_align
+    from torchvision.ops import box_area, roi_align
 
     index = torch.cat([b.new_full((len(b), 1), i) for i, b in enumerate(boxes)])
-    flat = torch.cat(boxes)
-    side = ((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1])).sqrt()
+    rois = torch.cat([index, torch.cat(boxes)], dim=1)
+    side = box_area(rois[:, 1:]).sqrt()
     level = torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(3, 5)
-    rois = torch.cat([index, flat], dim=1)
-    out = maps[0].new_zeros(len(flat), maps[0].shape[1], size, size)
+    out = maps[0].new_zeros(len(rois), maps[0].shape[1], size, size)
     for i, x in enumerate(maps[:3]):
         chosen = torch.nonzero(level == 3 + i)[:, 0]
         pooled = roi_align(x, rois[chosen], size, 1 / 2 ** (3 + i), 0, aligned=True)
@@ -54,8 +49,7 @@ def decode_deltas(boxes: Tensor, deltas: Tensor, stage: int) -> Tensor:
 
 
 def clip(boxes: Tensor, height: float, width: float) -> Tensor:
-    limit = boxes.new_tensor([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), limit)
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height] * 2))
 
 
 class BoxHead(nn.Module):
@@ -70,7 +64,7 @@ class BoxHead(nn.Module):
 
 
 class ClassScore(nn.Module):
-    """Cosine to the classifier's columns times 50."""
+    """50 times the cosine to the classifier's columns."""
 
     def __init__(self, config: DeticConfig):
         super().__init__()
@@ -78,29 +72,27 @@ class ClassScore(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, fc) to (n, D) rows of length 50 in the classifier's space."""
-        return TEMPERATURE * F.normalize(self.linear(x).float(), dim=1)
+        return 50.0 * F.normalize(self.linear(x).float(), dim=1)
 
     def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
         return self.embed(x) @ classifier
 
 
-class BoxPredictor(nn.Module):
-    def __init__(self, config: DeticConfig):
-        super().__init__()
-        self.cls_score = ClassScore(config)
-        width = config.fc_width
-        self.bbox_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+def box_predictor(config: DeticConfig) -> nn.ModuleDict:
+    width = config.fc_width
+    bbox_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+    return nn.ModuleDict({"cls_score": ClassScore(config), "bbox_pred": bbox_pred})
 
 
 class MaskHead(nn.Module):
     def __init__(self, config: DeticConfig):
         super().__init__()
-        self.convs = config.mask_convs
+        self.convs, width = config.mask_convs, config.mask_width
         for i in range(config.mask_convs):
-            into = config.mask_width if i else config.fpn_width
-            setattr(self, f"mask_fcn{i + 1}", nn.Conv2d(into, config.mask_width, 3, padding=1))
-        self.deconv = nn.ConvTranspose2d(config.mask_width, config.mask_width, 2, stride=2)
-        self.predictor = nn.Conv2d(config.mask_width, 1, 1)
+            into = width if i else config.fpn_width
+            setattr(self, f"mask_fcn{i + 1}", nn.Conv2d(into, width, 3, padding=1))
+        self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2)
+        self.predictor = nn.Conv2d(width, 1, 1)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(n, C, 14, 14) to logits (n, 28, 28)."""
@@ -112,48 +104,32 @@ class MaskHead(nn.Module):
 
 @dataclass
 class StageOutput:
-    """What one stage of the cascade gives for n boxes of one image.
+    """What one stage of the cascade gives for n boxes of one image. Boxes move without regard to
+    class, so none of this depends on the classifier."""
 
-    Boxes move without regard to class, so none of this depends on the classifier.
-
-    Attributes:
-        boxes: (n, 4) the boxes that were pooled.
-        embeddings: (n, D), of length 50; times the classifier's columns they are logits.
-        deltas, decoded: (n, 4); decoded boxes are not clipped.
-    """
-
-    boxes: Tensor
-    embeddings: Tensor
-    deltas: Tensor
-    decoded: Tensor
+    boxes: Tensor  # (n, 4), that were pooled
+    embeddings: Tensor  # (n, D), of length 50; times the classifier's columns they are logits
+    deltas: Tensor  # (n, 4)
+    decoded: Tensor  # (n, 4), not clipped
 
 
 class ROIHeads(nn.Module):
     def __init__(self, config: DeticConfig):
         super().__init__()
         self.box_head = nn.ModuleList(BoxHead(config) for _ in STAGE_WEIGHTS)
-        self.box_predictor = nn.ModuleList(BoxPredictor(config) for _ in STAGE_WEIGHTS)
+        self.box_predictor = nn.ModuleList(box_predictor(config) for _ in STAGE_WEIGHTS)
         self.mask_head = MaskHead(config)
 
-    def run_stage(self, maps: list[Tensor], boxes: Tensor, stage: int) -> StageOutput:
-        x = self.box_head[stage](pool(maps, [boxes], 7))
-        predictor = self.box_predictor[stage]
-        deltas = predictor.bbox_pred(x).float()
-        embeddings = predictor.cls_score.embed(x)
-        return StageOutput(boxes, embeddings, deltas, decode_deltas(boxes, deltas, stage))
-
-    def cascade(
-        self, maps: list[Tensor], boxes: Tensor, size: tuple[int, int]
-    ) -> list[StageOutput]:
-        """Three stages on one image; boxes are clipped between them, not before the first.
-
-        Args:
-            size: height and width of the image without padding.
-        """
+    def cascade(self, maps: list[Tensor], boxes: Tensor, size) -> list[StageOutput]:
+        """Three stages on one image; boxes are clipped to its (height, width), without padding,
+        between the stages, not before the first."""
         stages = []
-        for stage in range(len(STAGE_WEIGHTS)):
-            stages.append(self.run_stage(maps, boxes, stage))
-            boxes = clip(stages[-1].decoded, *size)
+        for i, (head, predictor) in enumerate(zip(self.box_head, self.box_predictor, strict=True)):
+            x = head(pool(maps, [boxes], 7))
+            deltas = predictor.bbox_pred(x).float()
+            decoded = decode_deltas(boxes, deltas, i)
+            stages.append(StageOutput(boxes, predictor.cls_score.embed(x), deltas, decoded))
+            boxes = clip(decoded, *size)
         return stages
 
     def masks(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
@@ -162,31 +138,21 @@ class ROIHeads(nn.Module):
 
 
 def score_matrix(
-    stages: list[StageOutput],
-    classifier: Tensor,
-    proposal_scores: Tensor,
+    stages: list[StageOutput], classifier: Tensor, proposal_scores: Tensor,
     read: Callable[[Tensor], Tensor] = torch.sigmoid,
-) -> Tensor:
-    """(n, C): square root of the stages' mean probability times the proposal score.
-
-    Args:
-        classifier: (D, K), unit columns.
-        read: makes (n, C) probabilities of (n, K) logits.
-    """
+) -> Tensor:  # fmt: skip
+    """(n, C): square root of the stages' mean probability times the proposal score; the classifier
+    has (D, K) unit columns, `read` makes (n, C) probabilities of (n, K) logits."""
     mean = sum(read(s.embeddings @ classifier) for s in stages) / len(stages)
     return (mean * proposal_scores[:, None]).sqrt()
 
 
 def select_detections(
-    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int, iou: float = 0.5
+    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first.
-
-    Args:
-        boxes: (n, 4), clipped.
-        scores: (n, C).
-        one_class: each proposal keeps only its best class, as Detic's demo does.
-    """
+    """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first,
+    of (n, 4) clipped boxes and (n, C) scores. With `one_class` each proposal keeps only its best
+    class, as Detic's demo does."""
     from torchvision.ops import batched_nms
 
     finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
@@ -195,5 +161,5 @@ def select_detections(
         scores = scores * (scores == scores.amax(dim=1, keepdim=True))
     row, column = torch.nonzero(scores > threshold, as_tuple=True)
     boxes, scores = boxes[row], scores[row, column]
-    keep = batched_nms(boxes, scores, column, iou)[:top_k]
+    keep = batched_nms(boxes, scores, column, 0.5)[:top_k]
     return boxes[keep], scores[keep], column[keep]

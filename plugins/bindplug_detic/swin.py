@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.swin_transformer import PatchMerging
 
 from bindplug.imagebind.transformer import MLP
+
+from .config import DeticConfig
 
 WINDOW, SHIFT = 7, 3
 
@@ -74,13 +77,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, H, W, C)
         height, width = x.shape[1:3]
-        y = self.norm1(x)
-        y = F.pad(y, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
+        y = F.pad(self.norm1(x), (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         rows, columns = y.shape[1:3]
         mask = None
         if self.shifted:
-            y = y.roll((-SHIFT, -SHIFT), (1, 2))
-            mask = shift_mask(rows, columns, y.device)
+            y, mask = y.roll((-SHIFT, -SHIFT), (1, 2)), shift_mask(rows, columns, y.device)
         y = unwindows(self.attn(windows(y), mask), rows, columns)
         if self.shifted:
             y = y.roll((SHIFT, SHIFT), (1, 2))
@@ -88,61 +89,32 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class Downsample(nn.Module):
-    """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
-        self.norm = nn.LayerNorm(4 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
-        parts = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(parts, dim=-1)))
-
-
 class Stage(nn.Module):
     def __init__(self, width: int, depth: int, heads: int, last: bool):
         super().__init__()
         self.blocks = nn.ModuleList(Block(width, heads, i % 2 == 1) for i in range(depth))
-        self.downsample = None if last else Downsample(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x)
-        return x
-
-
-class PatchEmbed(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, 4, stride=4)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+        self.downsample = None if last else PatchMerging(width)
 
 
 class Swin(nn.Module):
     """(B, 3, H, W) to three maps of strides 8, 16 and 32 (Liu et al., ICCV 2021)."""
 
-    def __init__(self, depths, widths, heads):
+    def __init__(self, config: DeticConfig):
         super().__init__()
-        self.patch_embed = PatchEmbed(widths[0])
-        last = len(depths) - 1
-        self.layers = nn.ModuleList(
-            Stage(w, d, h, i == last)
-            for i, (w, d, h) in enumerate(zip(widths, depths, heads, strict=True))
+        sizes = list(zip(config.widths, config.depths, config.heads, strict=True))
+        width = config.widths[0]
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv2d(3, width, 4, stride=4), "norm": nn.LayerNorm(width)}
         )
-        for i in range(1, len(widths)):
-            setattr(self, f"norm{i}", nn.LayerNorm(widths[i]))
+        self.layers = nn.ModuleList(Stage(*s, last=s is sizes[-1]) for s in sizes)
+        for i in range(1, len(sizes)):
+            setattr(self, f"norm{i}", nn.LayerNorm(config.widths[i]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.patch_embed(x)
-        maps = []
+        x, maps = self.patch_embed.norm(self.patch_embed.proj(x).permute(0, 2, 3, 1)), []
         for i, stage in enumerate(self.layers):
-            x = stage(x)
+            for block in stage.blocks:
+                x = block(x)
             if i:
                 maps.append(getattr(self, f"norm{i}")(x).permute(0, 3, 1, 2).contiguous())
             if stage.downsample is not None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from bindplug.detection.detector import PromptedDetector
-from bindplug.detection.query import Query
-from bindplug.detection.results import Detections
+from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
 from bindplug.plugins import Plugin
@@ -18,14 +13,6 @@ HUB = {
     "grounding-dino-base": "IDEA-Research/grounding-dino-base",
 }
 THRESHOLD = 0.25  # transformers' own default for these models
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One image as the network takes it: image and caption are encoded together, in `find`."""
-
-    pixels: object
-    mask: object
 
 
 class GroundingDinoDetector(PromptedDetector):
@@ -45,54 +32,35 @@ class GroundingDinoDetector(PromptedDetector):
         self.model, self.processor, self.name = model, processor, f"gdino/{name}"
 
     def encode_images(self, images: list) -> list:
-        out = []
-        for image in images:
-            x = self.processor.image_processor(images=image, return_tensors="pt")
-            out.append(Encoded(x["pixel_values"], x["pixel_mask"]))
-        return out
+        """Images as the network takes them: image and caption are encoded together, in `find`."""
+        processor = self.processor.image_processor
+        return [processor(images=image, return_tensors="pt") for image in images]
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, without masks."""
         import torch
+        from torchvision.ops import box_convert, clip_boxes_to_image
 
-        weight = next(self.model.parameters())
         ids, spans = self.caption(query.texts)
-        ids = ids.to(weight.device)
+        ids = ids.to(self.model.device)
         with torch.inference_mode():
             out = self.model(
-                pixel_values=encoded.pixels.to(weight.device, weight.dtype),
-                pixel_mask=encoded.mask.to(weight.device),
+                pixel_values=encoded["pixel_values"].to(self.model.device, self.model.dtype),
+                pixel_mask=encoded["pixel_mask"].to(self.model.device),
                 input_ids=ids,
                 token_type_ids=torch.zeros_like(ids),
                 attention_mask=torch.ones_like(ids),
             )
         logits = out.logits[0].float().cpu()
         words = torch.stack([logits[:, start:end].amax(dim=1) for start, end in spans], dim=1)
-        best, row = query.suppress_negatives(query.to_probabilities(words)).max(dim=1)
-        order = best.argsort(descending=True, stable=True)
-        order = order[best[order] > score_threshold][:max_detections]
-        width, height = size
-        centre, half = out.pred_boxes[0].float().cpu()[order].split(2, dim=1)
-        boxes = torch.cat([centre - half / 2, centre + half / 2], dim=1).numpy()
-        boxes = (boxes * np.float32([width, height] * 2)).clip(0, [width, height] * 2)
-        return Detections(
-            boxes=boxes.astype(np.float32),
-            scores=best[order].numpy(),
-            class_ids=row[order].numpy(),
-            masks=None,
-            height=height,
-            width=width,
-        )
+        scores = query.suppress_negatives(query.to_probabilities(words))
+        boxes = box_convert(out.pred_boxes[0].float().cpu(), "cxcywh", "xyxy")
+        boxes = clip_boxes_to_image(boxes * boxes.new_tensor(size * 2), size[::-1])
+        return best_regions(boxes, scores, size, score_threshold, max_detections)
 
     def caption(self, words: tuple[str, ...]):
         """(1, L) token ids of "dog. cat.", and each word's first and last + 1 place in it.
-
-        Raises:
-            BindplugError: more words than the model reads.
-        """
+        Raises BindplugError: more words than the model reads."""
         import torch
 
         tokenizer = self.processor.tokenizer
@@ -116,10 +84,7 @@ class GroundingDinoDetector(PromptedDetector):
 
 def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDetector:
     """A Grounding DINO of the Hugging Face hub by its short name, or "local:FOLDER".
-
-    Raises:
-        BindplugError: it is not there, cannot be fetched, or is another model.
-    """
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoProcessor, GroundingDinoForObjectDetection
 
     model, processor, _ = open_pretrained(
@@ -131,7 +96,6 @@ def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDete
 
 PLUGIN = Plugin(
     load=load,
-    weights=(),
     description="Grounding DINO (transformers): boxes of the words a sound is heard as; Apache-2.0",
     hub=tuple(HUB),
 )

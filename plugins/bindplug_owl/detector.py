@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from bindplug.detection.detector import PromptedDetector, Proposals
-from bindplug.detection.query import Query
-from bindplug.detection.results import Detections
+from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
 from bindplug.models.hub import open_pretrained
 from bindplug.plugins import Plugin
@@ -41,44 +36,31 @@ class OwlDetector(PromptedDetector):
 
         self.model, self.processor = model, processor
         self.space, self.name = space, f"owl/{name}"
-        device = str(next(model.parameters()).device)
+        device = str(model.device)
         self.embedder = Embedder(OwlText(model), space, device, fingerprint=name)
 
-    def encode_images(self, images: list) -> list:
+    def encode_images(self, images: list) -> list[tuple]:
+        """Each image's patches: tokens (n, width), and boxes (n, 4) as relative cx, cy, w, h."""
         import torch
 
-        weight = next(self.model.parameters())
         x = self.processor(images=images, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            maps, _ = self.model.image_embedder(x.to(weight.device, weight.dtype))
+            maps, _ = self.model.image_embedder(x.to(self.model.device, self.model.dtype))
             tokens = maps.flatten(1, 2)
             boxes = self.model.box_predictor(tokens, maps)
-        return [Encoded(t[None], b[None]) for t, b in zip(tokens, boxes, strict=True)]
+        return list(zip(tokens, boxes, strict=True))
 
-    def find(
-        self, encoded, size: tuple[int, int], query: Query, score_threshold: float,
-        max_detections: int, masks: bool,
-    ):  # fmt: skip
+    def find(self, encoded, size, query, score_threshold, max_detections, masks) -> Detections:
         """Detections, without masks."""
         import torch
 
-        rows = torch.from_numpy(query.vectors)[None].to(encoded.tokens)
+        tokens = encoded[0][None]
         with torch.inference_mode():
-            logits, _ = self.model.class_predictor(encoded.tokens, rows)
+            rows = torch.from_numpy(query.vectors)[None].to(tokens)
+            logits, _ = self.model.class_predictor(tokens, rows)
             scores = query.suppress_negatives(query.to_probabilities(logits[0].float()))
-        best, ids = scores.max(dim=1)
-        order = best.argsort(descending=True, stable=True)
-        order = order[best[order] > score_threshold][:max_detections]
-        boxes = self._boxes(encoded, size)[order.cpu().numpy()]
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        return Detections(
-            boxes=boxes[inside],
-            scores=best[order].cpu().numpy()[inside],
-            class_ids=ids[order].cpu().numpy()[inside],
-            masks=None,
-            height=size[1],
-            width=size[0],
-        )
+        boxes = self._boxes(encoded, size)
+        return best_regions(boxes, scores, size, score_threshold, max_detections)
 
     def propose(self, encoded, size: tuple[int, int]) -> Proposals:
         """The patches' boxes by objectness, which only OWLv2 has."""
@@ -88,35 +70,23 @@ class OwlDetector(PromptedDetector):
         if not hasattr(self.model, "objectness_predictor"):
             return super().propose(encoded, size)
         with torch.inference_mode():
-            scores = self.model.objectness_predictor(encoded.tokens)[0].float().sigmoid().cpu()
-        boxes = torch.from_numpy(self._boxes(encoded, size))
-        keep = nms(boxes, scores, 0.5).numpy()
-        return Proposals(boxes.numpy()[keep], scores.numpy()[keep])
+            scores = self.model.objectness_predictor(encoded[0][None])[0].float().sigmoid().cpu()
+        boxes = self._boxes(encoded, size)
+        keep = nms(boxes, scores, 0.5)
+        return Proposals(boxes[keep].numpy(), scores[keep].numpy())
 
-    def _boxes(self, encoded, size: tuple[int, int]) -> np.ndarray:
+    def _boxes(self, encoded, size: tuple[int, int]):
         """(n, 4) xyxy in pixels, clipped; OWLv2's are relative to a square of the longer side."""
-        width, height = size
-        across, down = (max(size),) * 2 if hasattr(self.model, "owlv2") else size
-        centre, half = encoded.boxes[0].float().cpu().numpy().reshape(-1, 2, 2).transpose(1, 0, 2)
-        boxes = np.concatenate([centre - half / 2, centre + half / 2], axis=1)
-        boxes = boxes * np.float32([across, down, across, down])
-        return boxes.clip(0, [width, height, width, height]).astype(np.float32)
+        from torchvision.ops import box_convert, clip_boxes_to_image
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """One image's patches: tokens (1, n, width), boxes (1, n, 4) as relative cx, cy, w, h."""
-
-    tokens: object
-    boxes: object
+        scale = (max(size),) * 2 if hasattr(self.model, "owlv2") else size
+        boxes = box_convert(encoded[1].float().cpu(), "cxcywh", "xyxy")
+        return clip_boxes_to_image(boxes * boxes.new_tensor(scale * 2), size[::-1])
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
     """An OWL model of the Hugging Face hub by its short name, or "local:FOLDER".
-
-    Raises:
-        BindplugError: it is not there, cannot be fetched, or is no OWL model.
-    """
+    Raises BindplugError: it is not there, cannot be fetched, or is no OWL model."""
     from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection
 
     model, processor, path = open_pretrained(
@@ -130,7 +100,6 @@ def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
 
 PLUGIN = Plugin(
     load=load,
-    weights=(),
     description="OWL-ViT and OWLv2 (transformers): open-vocabulary boxes; Apache-2.0",
     hub=tuple(HUB),
 )

@@ -35,36 +35,25 @@ class SamMasker:
         """The image encoder's features of a PIL image, for `masks`."""
         import torch
 
-        x = self.processor(images=image, return_tensors="pt")
-        weight = next(self.model.parameters())
+        x = self.processor(images=image, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            pixels = x["pixel_values"].to(weight.device, weight.dtype)
-            return self.model.get_image_embeddings(pixels)
+            return self.model.get_image_embeddings(x.to(self.model.device, self.model.dtype))
 
     def masks(self, encoded, image, boxes: np.ndarray) -> np.ndarray:
-        """(n, H, W) bool.
-
-        Args:
-            encoded: what `encode_image` returned for the image.
-            image: PIL.
-            boxes: (n, 4) xyxy in its pixels.
-        """
+        """(n, H, W) bool of the objects in (n, 4) xyxy boxes, in pixels of the PIL image."""
         import torch
 
         out = [np.zeros((0, image.height, image.width), dtype=bool)]
         for start in range(0, len(boxes), BATCH):
             own = [boxes[start : start + BATCH].tolist()]
             x = self.processor(images=image, input_boxes=own, return_tensors="pt")
-            weight = next(self.model.parameters())
+            prompt = x["input_boxes"].to(self.model.device, self.model.dtype)
             with torch.inference_mode():
                 found = self.model(
-                    input_boxes=x["input_boxes"].to(weight.device, weight.dtype),
-                    image_embeddings=encoded,
-                    multimask_output=False,
+                    input_boxes=prompt, image_embeddings=encoded, multimask_output=False
                 ).pred_masks
-            sizes = [x["original_sizes"]]
-            if "reshaped_input_sizes" in x:  # the first SAM pads its images
-                sizes.append(x["reshaped_input_sizes"])
+            # The first SAM pads its images.
+            sizes = [x[k] for k in ("original_sizes", "reshaped_input_sizes") if k in x]
             processor = self.processor.image_processor
             [masks] = processor.post_process_masks(found.float().cpu(), *sizes)
             out.append(masks[:, 0].numpy().astype(bool))
@@ -73,10 +62,7 @@ class SamMasker:
 
 def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
     """A SAM or SAM 2 of the Hugging Face hub by its short name, or "local:FOLDER".
-
-    Raises:
-        BindplugError: it is not there, cannot be fetched, or is another model.
-    """
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoModelForMaskGeneration, AutoProcessor
 
     model, processor, _ = open_pretrained(
@@ -88,6 +74,6 @@ def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
 
 
 PLUGIN = Plugin(
-    load=load, weights=(), description="SAM and SAM 2 (transformers): masks of boxes; Apache-2.0",
+    load=load, description="SAM and SAM 2 (transformers): masks of boxes; Apache-2.0",
     hub=tuple(HUB),
 )  # fmt: skip

@@ -24,21 +24,12 @@ class ImageBank:
     points to the right things from another region. It does understand
     softmax(x @ vectors.T / 0.05) @ vectors, the projection of DeCap (arXiv 2303.03032) with images
     in place of texts.
-
-    Attributes:
-        space: of the vectors.
-        names: N of them.
-        vectors: (N, D) float32, unit rows.
-        sounding: so many of the first are of things that sound: audio is projected on these alone.
-
-    Raises:
-        BindplugError: no vectors, or another number of names.
-    """
+    Raises BindplugError: no vectors, not finite ones, or another number of names."""
 
     space: str
     names: list[str]
-    vectors: np.ndarray
-    sounding: int
+    vectors: np.ndarray  # (N, D) float32, unit rows
+    sounding: int  # of the first so many, which make sounds: audio is projected on these alone
 
     def __post_init__(self):
         shape = np.shape(self.vectors)
@@ -46,17 +37,13 @@ class ImageBank:
             raise BindplugError(f"image embeddings of shape {shape} for {len(self.names)} names")
         if not 0 < self.sounding <= shape[0]:
             raise BindplugError(f"{self.sounding} of {shape[0]} image embeddings are of sounds")
-        vectors = unit(self.vectors)
-        if not np.isfinite(vectors).all():
+        if not np.isfinite(self.vectors).all():
             raise BindplugError("image embeddings with NaN or infinite values")
-        object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "vectors", unit(self.vectors))
 
     def __call__(self, embedding: Embedding) -> Embedding:
         """Every row projected, a sum part by part; image embeddings stay as they are.
-
-        Raises:
-            SpaceMismatch: an embedding of another space.
-        """
+        Raises SpaceMismatch: an embedding of another space."""
         if embedding.space != self.space:
             raise SpaceMismatch(f"image bank of {self.space!r}, embedding of {embedding.space!r}")
         return by_parts(embedding, self._project)
@@ -71,17 +58,14 @@ class ImageBank:
 
 def shipped_bank(folder: Path, space: str) -> ImageBank | None:
     """The bank beside a pipeline, if there is one.
-
-    Raises:
-        BindplugError: a damaged one.
-    """
+    Raises BindplugError: a damaged one."""
     if not (folder / FILE).exists():
         return None
     from safetensors.numpy import load_file
 
     try:
         metadata = json.loads((folder / NAMES).read_text())
-        vectors = load_file(folder / FILE)["vectors"].astype(np.float32)
+        vectors = load_file(folder / FILE)["vectors"]
         return ImageBank(space, list(metadata["names"]), vectors, int(metadata["sounding"]))
     except Exception as err:  # of JSON, of safetensors, and of ImageBank
         raise BindplugError(
@@ -91,10 +75,7 @@ def shipped_bank(folder: Path, space: str) -> ImageBank | None:
 
 def load_bank(path: str | Path, space: str) -> ImageBank:
     """A bank of one's own: what `bindplug embed --image FOLDER -o FILE.safetensors` wrote.
-
-    Raises:
-        BindplugError: another kind of file, a damaged one, or one of another space.
-    """
+    Raises BindplugError: another kind of file, a damaged one, or one of another space."""
     from bindplug.storage.vector_file import map_vectors, read_metadata
 
     path = Path(path)
@@ -107,6 +88,6 @@ def load_bank(path: str | Path, space: str) -> ImageBank:
         )
     names = metadata["labels"]
     try:
-        return ImageBank(space, names, np.array(map_vectors(path), np.float32), len(names))
+        return ImageBank(space, names, map_vectors(path), len(names))
     except BindplugError as err:
         raise BindplugError(f"{path}: {err}; make it again") from err

@@ -10,20 +10,11 @@ from bindplug.models.load import embedder_of
 STRIDE = 1_000_000  # between the seeds of an image's candidates, so that near seeds share none
 
 
-def candidate_seeds(seed: int, count: int) -> list[int]:
-    """seed, seed + STRIDE, seed + 2 * STRIDE, ...: the first candidate is the image of the seed."""
-    return [seed + c * STRIDE for c in range(count)]
-
-
 def image_embedder(embedding: Embedding):
     """An embedder of images into an embedding's space: its own, or one that is looked up by space.
-
-    Raises:
-        BindplugError: there is none.
-    """
+    Raises BindplugError: there is none."""
     own = embedding.embedder
-    has_images = own is not None and "image" in own.modalities
-    embedder = own if has_images else embedder_of(embedding.space)
+    embedder = own if own and "image" in own.modalities else embedder_of(embedding.space)
     if "image" not in embedder.modalities:
         raise BindplugError(
             f"the embedder of {embedding.space!r} supports no images, so candidates cannot be "
@@ -32,6 +23,6 @@ def image_embedder(embedding: Embedding):
     return embedder
 
 
-def nearest(images: list, prompt: Embedding, embedder) -> int:
-    """The index of the PIL image whose embedding has the highest cosine to one row."""
-    return int((embedder.embed(image=images).vectors @ prompt.vectors[0]).argmax())
+def nearest(images: list, prompt: Embedding, embedder):
+    """The PIL image whose embedding has the highest cosine to one row."""
+    return images[int((embedder.embed(image=images).vectors @ prompt.vectors[0]).argmax())]

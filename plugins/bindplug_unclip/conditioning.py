@@ -5,15 +5,13 @@ from __future__ import annotations
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
-from .families import FAMILIES, Family
+from .families import FAMILIES
+from .family import Family
 
 
 def family_of(pipe) -> Family:
     """A pipeline as one of its family.
-
-    Raises:
-        BindplugError: a pipeline of no family, or one that cannot be conditioned.
-    """
+    Raises BindplugError: a pipeline of no family, or one that cannot be conditioned."""
     for family in FAMILIES:
         width = family.width_of(pipe)
         if width is not None:
@@ -26,24 +24,17 @@ def family_of(pipe) -> Family:
 
 
 def conditioning(
-    pipe,
-    embedding: Embedding,
-    *,
-    prompt: str | list[str] = "",
-    norm: float | None = None,
-    num_images: int = 1,
-    **options,
-) -> dict:
+    pipe, embedding: Embedding, *, prompt: str | list[str] = "", norm: float | None = None,
+    num_images: int = 1, **options,
+) -> dict:  # fmt: skip
     """Keyword arguments that put an embedding where the pipeline's image embedding goes.
 
     Use as `pipe(**conditioning(pipe, dog), num_inference_steps=20)`, with any other argument of
     the pipeline beside it.
 
     Args:
-        pipe: a StableUnCLIPImg2ImgPipeline, KandinskyV22Pipeline, UnCLIPPipeline,
-            UnCLIPImageVariationPipeline or StableCascadePriorPipeline, one of Stable Diffusion 1.5
-            or XL with a plain IP-Adapter loaded, or any text-to-image pipeline, which is given
-            words.
+        pipe: of a family in `bindplug_unclip.families`, or any text-to-image pipeline, which is
+            given words.
         embedding: (N, D) of the pipeline's space; for one that reads, of any space whose embedder
             supports text. N rows give N images a call.
         prompt: text beside the embedding, one for all rows or one a row; for a pipeline that is
@@ -64,11 +55,9 @@ def conditioning(
             that this family does not have or that is out of range.
     """
     family = family_of(pipe)
-    for name in options:
-        if name not in family.options:
-            raise BindplugError(
-                f"{type(pipe).__name__} has no option {name!r}; it has {', '.join(family.options)}"
-            )
+    if unknown := sorted(set(options) - set(family.options)):
+        known = ", ".join(family.options)
+        raise BindplugError(f"{type(pipe).__name__} has no option {unknown[0]!r}; it has {known}")
     if num_images < 1:
         raise BindplugError(f"num_images {num_images}; give at least 1")
     prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -16,7 +16,7 @@ from bindplug.generation.settings import MAX_SEED, GenerationSettings, whole_num
 from bindplug.plugins import Plugin
 
 from .bank import ImageBank, load_bank, shipped_bank
-from .candidates import candidate_seeds, image_embedder, nearest
+from .candidates import STRIDE, image_embedder, nearest
 from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
 
@@ -37,20 +37,13 @@ class PipelineGenerator:
     and the pipeline must not be called around this class meanwhile.
 
     Args:
-        pipe: the pipeline.
-        space: of its embeddings; None takes what the pipeline tells.
+        space: of the pipeline's embeddings; None takes what the pipeline tells.
         bank: image embeddings, for a decoder that was trained on images' alone; or None.
         candidates: images generated for each one that is kept, where `generate` is not told.
         defaults: settings in place of the pipeline's own defaults ("steps", "guidance_scale").
         device: where it runs; None asks the pipeline, which does not know where its parts are
             offloaded.
-
-    Attributes:
-        space: "" where it reads text.
-        reads_text: it is given words in place of an embedding.
-        size: height and width of its images, pixels.
-        device, dtype: names.
-        family: the pipeline as one of its family.
+        fingerprint: of the weights; "" is unknown.
 
     Raises:
         BindplugError: a pipeline that makes no images, or whose space is unknown.
@@ -58,7 +51,7 @@ class PipelineGenerator:
 
     def __init__(
         self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
-        defaults: dict | None = None, device: str | None = None,
+        defaults: dict | None = None, device: str | None = None, fingerprint: str = "",
     ):  # fmt: skip
         self.pipe, self.family = pipe, family_of(pipe)
         self.reads_text, self.size = self.family.reads_text, self.family.size
@@ -69,15 +62,12 @@ class PipelineGenerator:
             )
         self.candidates, self.defaults = candidates, dict(defaults or {})
         self.bank = bank if self.family.region == "image" else None
-        self.device = device or str(pipe.device)
+        self.device, self.fingerprint = device or str(pipe.device), fingerprint
         self.dtype = str(pipe.dtype).removeprefix("torch.")
 
     def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
         """The embedding in the pipeline's space, and where there is a bank, projected on it.
-
-        Raises:
-            SpaceMismatch: no bridge can be built to the pipeline's space.
-        """
+        Raises SpaceMismatch: no bridge can be built to the pipeline's space."""
         if self.reads_text:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
@@ -85,25 +75,15 @@ class PipelineGenerator:
 
     def resolve(self, settings: GenerationSettings) -> GenerationSettings:
         """Settings with this pipeline's values in place of None.
-
-        Raises:
-            BindplugError: a setting that the pipeline does not have.
-        """
+        Raises BindplugError: a setting that the pipeline does not have."""
         return self.family.resolve(settings, self.defaults)
 
     def generate(
-        self,
-        embedding: Embedding,
-        num_images: int = 1,
-        seed: int = 0,
-        *,
-        bridge=None,
-        candidates: int | None = None,
-        **settings,
-    ) -> list:
-        """`num_images` PIL images for each row of the embedding, row by row.
-
-        Image i of a row is made with the seed `seed + i`, whatever `num_images` is.
+        self, embedding: Embedding, num_images: int = 1, seed: int = 0, *, bridge=None,
+        candidates: int | None = None, **settings,
+    ) -> list:  # fmt: skip
+        """`num_images` PIL images for each row of the embedding, row by row; image i of a row is
+        made with the seed `seed + i`, whatever `num_images` is.
 
         Args:
             seed: 0 to 2**63.
@@ -139,26 +119,18 @@ class PipelineGenerator:
             prompt = self.prepare(embedding[row], bridge)
             target = prompt if prompt.space == embedding.space else embedding[row]
             for i in range(num_images):
-                seeds = candidate_seeds(seed + i, candidates)
+                seeds = [seed + i + c * STRIDE for c in range(candidates)]
                 batch = self.generate_batch(prompt, seeds, settings)
-                images.append(batch[nearest(batch, target, embedder) if embedder else 0])
+                images.append(nearest(batch, target, embedder) if embedder else batch[0])
         return images
 
     def morph(
         self, start: Embedding, end: Embedding, frames: int, seed: int = 0, *, bridge=None,
         **settings,
     ) -> list:  # fmt: skip
-        """PIL images of one seed on the arc from one embedding to another (`slerp`), both ends
-        among them.
-
-        Args:
-            start, end: one row each.
-            frames: at least 2.
-            settings: as in `generate`.
-
-        Raises:
-            BindplugError: as in `generate`, or a pipeline that reads words.
-        """
+        """At least 2 PIL images of one seed on the arc from one row to another (`slerp`), both ends
+        among them; settings as in `generate`.
+        Raises BindplugError: as in `generate`, or a pipeline that reads words."""
         frames = whole_number("frames", frames, 2)
         seed = whole_number("seed", seed, 0, MAX_SEED)
         if self.reads_text:
@@ -171,37 +143,31 @@ class PipelineGenerator:
     def generate_batch(
         self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS
     ) -> list:
-        """A PIL image of each seed, for one row that `prepare` gave, in one call of the pipeline.
-
-        Args:
-            settings: `negative` as `prepare` gives it, for families that take one.
-
-        Raises:
-            BindplugError: a setting that the pipeline does not have.
-        """
+        """A PIL image of each seed in one call of the pipeline, for one row that `prepare` gave; so
+        is the settings' `negative`, for families that take one.
+        Raises BindplugError: a setting that the pipeline does not have."""
         import torch
 
         settings = self.resolve(settings)
         options = {"noise_level": settings.noise_level, "guidance": settings.guidance_scale > 1,
                    "negative": settings.negative}  # fmt: skip
         options = {k: v for k, v in options.items() if k in self.family.options}
-        call = self.family.settings(settings)
+        names = self.family.setting_names.items()
+        call = {theirs: getattr(settings, ours) for ours, theirs in names}
         if settings.negative_text:
             call["negative_prompt"] = [settings.negative_text] * len(seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        with _LOCK:
+        with _LOCK, ExitStack() as stack:
             self.pipe.set_progress_bar_config(disable=not settings.progress)
-            begin = nullcontext()
+            call |= conditioning(
+                self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
+            )
             if settings.init_image is not None:
-                begin = starting_from(self.pipe, settings, generators)
-            with begin as latents, torch.random.fork_rng():
-                torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from it
-                if latents is not None:
-                    call["latents"] = latents
-                given = conditioning(
-                    self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
-                )
-                return self.pipe(**given, **call, generator=generators).images
+                started = starting_from(self.pipe, settings, generators)
+                call["latents"] = stack.enter_context(started)
+            stack.enter_context(torch.random.fork_rng())
+            torch.manual_seed(seeds[0])  # stable unCLIP draws the embedding's noise from it
+            return self.pipe(**call, generator=generators).images
 
 
 def load(
@@ -228,7 +194,7 @@ def load(
     if offload and not on_gpu:
         raise BindplugError("offload moves parts to a GPU when they work; here is none")
     dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
-    pipe = open_pipeline(weights, folder, dtype)
+    pipe, fingerprint = open_pipeline(weights, folder, dtype)
     metadata = _metadata(folder)
     pipe.bindplug_space = metadata.pop("space", None)
     if offload:
@@ -236,23 +202,19 @@ def load(
     else:
         pipe = pipe.to(device)
     candidates = metadata.pop("candidates", 1)
-    generator = PipelineGenerator(pipe, None, None, candidates, metadata, device)
-    if generator.family.region == "image":
-        if bank is not None:
-            generator.bank = load_bank(bank, generator.space)
-        elif folder is not None:
-            generator.bank = shipped_bank(folder, generator.space)
-    elif bank is not None:
+    generator = PipelineGenerator(pipe, None, None, candidates, metadata, device, fingerprint)
+    if bank is not None and generator.family.region != "image":
         raise BindplugError(f"{weights} was trained on text embeddings: it needs no bank")
+    if bank is not None:
+        generator.bank = load_bank(bank, generator.space)
+    elif folder is not None and generator.family.region == "image":
+        generator.bank = shipped_bank(folder, generator.space)
     return generator
 
 
 def _metadata(folder: Path | None) -> dict:
     """A folder's bindplug.json, {} where there is none.
-
-    Raises:
-        BindplugError: a damaged one.
-    """
+    Raises BindplugError: a damaged one."""
     path = folder and folder / "bindplug.json"
     if not path or not path.is_file():
         return {}

@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bindplug.errors import BindplugError, first_line
 from bindplug.generation.settings import GenerationSettings
 from bindplug.storage.cache_dir import hub_access, is_offline
+from bindplug.storage.hashing import file_fingerprint
 
 HERE = Path(__file__).parent
 HUB = json.loads((HERE / "hub.json").read_text())
 
 
 def open_pipeline(weights: str, folder: Path | None, dtype):
-    """A pipeline of a folder, or of the catalogue by name, in a torch dtype.
+    """A pipeline of a folder, or of the catalogue by name, in a torch dtype, and a fingerprint of
+    its weights.
 
     Licences are the makers', see hub.json; nothing is unpickled that has a safetensors twin.
-
-    Raises:
-        BindplugError: not there, cannot be fetched, or no pipeline.
-    """
+    Raises BindplugError: not there, cannot be fetched, or no pipeline."""
     from diffusers import DiffusionPipeline
+    from huggingface_hub import try_to_load_from_cache
 
     if folder is not None and not (folder / "model_index.json").is_file():
         raise BindplugError(f"{folder}: not a diffusers pipeline folder (no model_index.json)")
-    metadata = {} if folder is not None else HUB[weights]
+    entry, files_in = {} if folder is not None else HUB[weights], folder
     _add_karlo_names()
     try:
         with _quiet(), hub_access():
             if folder is not None:
                 pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
             else:
+                of = {"revision": entry["revision"]}
                 pipe = DiffusionPipeline.from_pretrained(
-                    metadata["repo"], revision=metadata["revision"], local_files_only=is_offline()
+                    entry["repo"], local_files_only=is_offline(), **of
                 )
-            if adapter := metadata.get("adapter"):
-                pipe.load_ip_adapter(
-                    adapter["repo"],
-                    subfolder=adapter["subfolder"],
-                    weight_name=adapter["file"],
-                    image_encoder_folder=None,  # the embedding takes its place
+                index = try_to_load_from_cache(entry["repo"], "model_index.json", **of)
+                files_in = Path(index).parent if isinstance(index, str) else None
+            if adapter := entry.get("adapter"):
+                pipe.load_ip_adapter(  # without its image encoder: the embedding takes its place
+                    adapter["repo"], subfolder=adapter["subfolder"], weight_name=adapter["file"],
+                    revision=adapter["revision"], image_encoder_folder=None,
                     local_files_only=is_offline(),
-                )
-            return pipe.to(dtype)
+                )  # fmt: skip
+            return pipe.to(dtype), _fingerprint(files_in)
     except Exception as err:  # diffusers and the hub raise many kinds
         raise BindplugError(
             f"{folder or weights}: cannot be loaded as a pipeline: {first_line(err)}"
         ) from err
+
+
+def _fingerprint(folder: Path | None) -> str:
+    """Of the files of a pipeline; "" where it is not known where they are."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else ()
+    digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
+    return digest[:16] if files else ""
 
 
 @contextmanager
@@ -59,20 +68,14 @@ def _quiet() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    before = [
-        (log, log.get_verbosity(), log.is_progress_bar_enabled())
-        for log in (diffusers_logging, transformers_logging)
-    ]
-    try:
-        for log, *_ in before:
-            log.disable_progress_bar()
+    with ExitStack() as stack:
+        for log in (diffusers_logging, transformers_logging):
+            stack.callback(log.set_verbosity, log.get_verbosity())
             log.set_verbosity_error()
+            if log.is_progress_bar_enabled():
+                stack.callback(log.enable_progress_bar)
+                log.disable_progress_bar()
         yield
-    finally:
-        for log, verbosity, bars in before:
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()
 
 
 def _add_karlo_names() -> None:
@@ -84,10 +87,8 @@ def _add_karlo_names() -> None:
         from diffusers.pipelines.deprecated import unclip
     except ImportError:  # a version that has them where they were
         return
-    if not hasattr(diffusers.pipelines, "unclip"):
-        diffusers.pipelines.unclip = unclip
-    if not hasattr(diffusers, "UnCLIPTextProjModel"):
-        diffusers.UnCLIPTextProjModel = unclip.UnCLIPTextProjModel
+    vars(diffusers.pipelines).setdefault("unclip", unclip)
+    vars(diffusers).setdefault("UnCLIPTextProjModel", unclip.UnCLIPTextProjModel)
 
 
 @contextmanager
@@ -97,9 +98,6 @@ def starting_from(pipe, settings: GenerationSettings, generators: list) -> Itera
 
     Inside the block the pipeline's scheduler skips the first steps: no other thread may call the
     pipeline then.
-
-    Args:
-        settings: with `init_image`, `strength`, `steps`, `height` and `width`.
 
     Yields:
         The call's `latents`, (N, C, h, w).

@@ -63,7 +63,8 @@ def film(tmp_path, media):
 def test_the_sound_finds_its_maker_while_it_sounds(film, parts, tmp_path):
     video = film()
     timeline = annotate(*parts, video, tmp_path / "out", seconds=2.0, threshold=0.3,
-                        vocabulary=["rooster", "rain", "piano"])  # fmt: skip
+                        vocabulary=["rooster", "rain", "piano"], made_from={"x": 1})  # fmt: skip
+    assert timeline["made_from"] == {"x": 1} and timeline["bridge"].startswith("vocabulary")
     heard = [list(w["heard"])[:1] for w in timeline["windows"]]
     assert heard[0] == ["rooster"] and heard[1] == [] and heard[2] == ["rooster"]
     best = max(timeline["tracks"], key=lambda t: t["score"])

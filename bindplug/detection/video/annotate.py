@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -16,57 +16,38 @@ from ...storage.source import reopenable, source_name
 from ...transforms import media
 from ...transforms.media_writer import writing
 from ..detector import Finder
-from ..results import Detections
+from ..results import Detections, document_head
 from .tracks import Tracker
 
 SECONDS = 2.0  # of sound that prompt the frames of the same time: ImageBind's clip
 STEP = 0.5  # seconds between the frames that are searched
 SILENCE = 1e-3  # root mean square, -60 dB of full scale
-SCHEMA = 1
 
 
 @dataclass
 class Window:
-    """A stretch of the soundtrack.
+    """A stretch of the soundtrack; without words and finder where it is silent."""
 
-    Attributes:
-        start, end: seconds.
-        heard: (word, probability) of what it sounds like; empty for silence.
-        finder: detects what it sounds like in image features; None for silence.
-    """
-
-    start: float
+    start: float  # seconds
     end: float
-    heard: list[tuple[str, float]] = field(default_factory=list)
-    finder: Finder | None = None
+    heard: tuple[tuple[str, float], ...] = ()  # (word, probability) of what it sounds like
+    finder: Finder | None = None  # detects that in image features
 
 
 @dataclass
 class Frame:
-    """One frame of a video.
+    """One frame of a video. `found` is None where it was not searched, or its window is silent."""
 
-    Attributes:
-        time: seconds from the start of the file's earliest stream.
-        pixels: (H, W, 3) uint8 RGB, upright.
-        found: what was detected; None where the frame was not searched, or its window is silent.
-        window: of the soundtrack, that the frame belongs to.
-    """
-
-    time: float
-    pixels: np.ndarray
+    time: float  # seconds from the start of the file's earliest stream
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB, upright
     found: Detections | None
-    window: Window
+    window: Window  # of the soundtrack
 
 
 def detect_video(
-    detector,
-    embedder,
-    video,
-    prompt: Embedding | None = None,
-    step: float = STEP,
-    seconds: float = SECONDS,
-    **options,
-) -> Iterator[Frame]:
+    detector, embedder, video, prompt: Embedding | None = None, step: float = STEP,
+    seconds: float = SECONDS, **options,
+) -> Iterator[Frame]:  # fmt: skip
     """All frames of a video in order; every `step` seconds one is searched.
 
     Times count from the start of the file's earliest stream; sound that starts later is preceded
@@ -89,7 +70,7 @@ def detect_video(
     if prompt is None:
         windows = _sound_windows(detector, embedder, video, name, seconds, options)
     else:
-        windows = iter([Window(0.0, float("inf"), [], Finder(detector, prompt, **options))])
+        windows = iter([Window(0.0, float("inf"), (), Finder(detector, prompt, **options))])
     window, due = next(windows), 0.0
     for time, pixels in media.frames(video, name):
         while time >= window.end and (after := next(windows, None)) is not None:
@@ -110,27 +91,22 @@ def _sound_windows(detector, embedder, video, name, seconds, options) -> Iterato
         start = window.end
         loud = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
         if loud >= SILENCE and samples.shape[1] >= rate // 10:
-            heard = embedder.embed(audio=(samples, rate))
-            heard = replace(heard, labels=(name,))
-            window.finder = Finder(detector, heard, **options)
-            window.heard = list(window.finder.query.heard[0]) if window.finder.query.heard else []
+            prompt = replace(embedder.embed(audio=(samples, rate)), labels=(name,))
+            window.finder = Finder(detector, prompt, **options)
+            [window.heard] = window.finder.query.heard or [()]
         yield window
 
 
 def annotate_video(
-    detector,
-    embedder,
-    video,
-    folder: str | Path,
-    overwrite: bool = False,
-    progress: bool = False,
-    **options,
-) -> dict:
+    detector, embedder, video, folder: str | Path, overwrite: bool = False, progress: bool = False,
+    made_from: dict | None = None, **options,
+) -> dict:  # fmt: skip
     """Detect in a video and write `<video>.mp4` (annotated, with its sound, in sync),
     `<video>.json` (the timeline) and `<video>.png` (the timeline drawn) to a folder, each by
     rename.
 
     Args:
+        made_from: prompts, fingerprints and settings, for the timeline.
         options: as in `detect_video`.
 
     Returns:
@@ -164,11 +140,11 @@ def annotate_video(
     sound = None if start is None else media.sound_blocks(video, name, start)
     with writing(paths[0], media.frame_rate(video), (width, height), sound, start or 0) as out:
         shown, until = None, 0.0
-        bar = tqdm(chain([first], all_frames), unit="frame", disable=not progress, desc=stem)
-        for frame in bar:
-            if window is not frame.window:  # only its words are kept: an hour has many queries
+        frames = chain([first], all_frames)
+        for frame in tqdm(frames, unit="frame", disable=not progress, desc=stem):
+            if window is not frame.window:
                 window = frame.window
-                windows.append((window.start, window.end, window.heard))
+                windows.append(replace(window, finder=None))  # an hour has many queries
             if frame.found is not None:
                 metadata = frame.found.metadata
                 tracker.add(frame.time, frame.found)
@@ -179,19 +155,19 @@ def annotate_video(
                 pixels = np.asarray(overlay(replace(shown, picture=Image.fromarray(pixels))))
             out.write(frame.time, pixels)
             end = frame.time
+    metadata = metadata if made_from is None else {**metadata, "made_from": made_from}
     timeline = {
-        "schema": SCHEMA,
+        **document_head(metadata),
         "video": name,
-        **{k: metadata.get(k) for k in ("model", "detector", "bridge", "competition")},
         "seconds": round(end, 3),
         "step": step,
         "windows": [
             {
-                "start": round(opened, 3),
-                "end": round(min(closed, max(end, opened)), 3),
-                "heard": {word: round(share, 4) for word, share in heard},
+                "start": round(w.start, 3),
+                "end": round(min(w.end, max(end, w.start)), 3),
+                "heard": {word: round(share, 4) for word, share in w.heard},
             }
-            for opened, closed, heard in windows
+            for w in windows
         ],
         "tracks": [t.to_dict(step) for t in tracker.tracks],
     }

@@ -7,24 +7,20 @@ from PIL import Image, ImageDraw, ImageFont
 from ...embedding.inputs import caption
 from ..drawing import COLOURS
 
+WIDTH, MOST = 900, 40  # pixels, and tracks that are drawn
 
-def timeline_picture(timeline: dict, width: int = 900, most: int = 40) -> Image.Image:
-    """An RGB image of when each track of an `annotate_video` timeline sounds, longest first.
 
-    Args:
-        timeline: what `annotate_video` returns.
-        width: pixels.
-        most: tracks that are drawn.
-    """
+def timeline_picture(timeline: dict) -> Image.Image:
+    """An RGB image of when each track of an `annotate_video` timeline sounds, longest first."""
     font = ImageFont.load_default(size=13)
     seconds = max(timeline["seconds"], 1e-3)
-    tracks = sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:most]
+    tracks = sorted(timeline["tracks"], key=lambda t: -len(t["boxes"]))[:MOST]
     left, row, top = 150, 22, 44
-    out = Image.new("RGB", (width, top + row * max(len(tracks), 1) + 12), "white")
+    out = Image.new("RGB", (WIDTH, top + row * max(len(tracks), 1) + 12), "white")
     draw = ImageDraw.Draw(out)
 
     def x(time: float) -> float:
-        return left + (width - left - 12) * min(time, seconds) / seconds
+        return left + (WIDTH - left - 12) * min(time, seconds) / seconds
 
     for i in range(5):
         time = seconds * i / 4

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..results import Detections, box_iou
+from ..results import Detections, box_record
 
 OVERLAP = 0.3  # least IoU with where a track last was
 PATIENCE = 1.0  # seconds that a track may be gone, or two searched frames where that is more
@@ -14,16 +14,11 @@ PATIENCE = 1.0  # seconds that a track may be gone, or two searched frames where
 
 @dataclass
 class Track:
-    """One object.
+    """One object, and the frames that it is on."""
 
-    Attributes:
-        label: the prompt that it answers.
-        times: seconds of the frames it is on; `boxes` (4,) xyxy pixels and `scores` there.
-    """
-
-    label: str
-    times: list[float] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
+    label: str  # the prompt that it answers
+    times: list[float] = field(default_factory=list)  # seconds of the frames
+    boxes: list[np.ndarray] = field(default_factory=list)  # (4,) xyxy pixels
     scores: list[float] = field(default_factory=list)
 
     def sounds(self, step: float) -> list[tuple[float, float]]:
@@ -43,49 +38,37 @@ class Track:
             "score": round(float(np.mean(self.scores)), 4),
             "sounds": [{"start": round(s, 3), "end": round(e, 3)} for s, e in self.sounds(step)],
             "boxes": [
-                {
-                    "time": round(time, 3),
-                    "score": round(score, 4),
-                    "box": dict(zip(("xmin", "ymin", "xmax", "ymax"),
-                                    (round(float(v), 2) for v in box), strict=True)),
-                }
+                {"time": round(time, 3), "score": round(score, 4), "box": box_record(box)}
                 for time, box, score in zip(self.times, self.boxes, self.scores, strict=True)
             ],
-        }  # fmt: skip
+        }
 
 
 class Tracker:
-    """Joins detections of one frame after another by overlap, best pairs first."""
+    """Joins detections of one frame after another, `step` seconds apart, by overlap, best first."""
 
     def __init__(self, step: float = 0.5):
-        """
-        Args:
-            step: seconds between searched frames.
-        """
         self.patience = max(PATIENCE, 2 * step) + 1e-6
         self.tracks: list[Track] = []
 
     def add(self, time: float, found: Detections) -> None:
         """The detections of a frame, later than those before."""
-        open_ones = [t for t in self.tracks[-200:] if time - t.times[-1] <= self.patience]
-        free = set(range(len(found)))
-        pairs = []
-        if open_ones and len(found):
-            overlap = box_iou(np.stack([t.boxes[-1] for t in open_ones]), found.boxes)
-            for i, j in zip(*np.nonzero(overlap >= OVERLAP), strict=True):
-                if open_ones[i].label == found.labels[j]:
-                    pairs.append((-overlap[i, j], int(i), int(j)))
-        taken = set()
-        for _, i, j in sorted(pairs):
-            if i not in taken and j in free:
-                taken.add(i)
-                free.remove(j)
-                self._put(open_ones[i], time, found, j)
-        for j in sorted(free):
-            self.tracks.append(Track(found.labels[j]))
-            self._put(self.tracks[-1], time, found, j)
+        import torch
+        from torchvision.ops import box_iou
 
-    def _put(self, track: Track, time: float, found: Detections, j: int) -> None:
-        track.times.append(time)
-        track.boxes.append(found.boxes[j])
-        track.scores.append(float(found.scores[j]))
+        recent = [t for t in self.tracks[-200:] if time - t.times[-1] <= self.patience]
+        last = np.reshape([t.boxes[-1] for t in recent], (-1, 4)).astype(np.float32)
+        overlap = box_iou(torch.from_numpy(last), torch.from_numpy(found.boxes)).numpy()
+        pairs = np.argwhere(overlap >= OVERLAP).tolist()
+        track_of: dict[int, int] = {}  # by the index of the object
+        for i, j in sorted(pairs, key=lambda pair: -overlap[tuple(pair)]):
+            same = recent[i].label == found.labels[j]
+            if same and j not in track_of and i not in track_of.values():
+                track_of[j] = i
+        for j, label in enumerate(found.labels):
+            if j not in track_of:
+                self.tracks.append(Track(label))
+            track = recent[track_of[j]] if j in track_of else self.tracks[-1]
+            track.times.append(time)
+            track.boxes.append(found.boxes[j])
+            track.scores.append(float(found.scores[j]))

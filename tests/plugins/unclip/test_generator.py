@@ -28,6 +28,12 @@ def prompt():
     return bindplug.load_embedder("tiny", "cpu").embed(text="a heart")
 
 
+def test_a_fingerprint_is_of_the_weights(generator, pipeline_folder):
+    again, other = load("tiny", "cpu"), load(f"local:{pipeline_folder}", "cpu")
+    assert generator.fingerprint and generator.fingerprint == again.fingerprint
+    assert other.fingerprint not in ("", generator.fingerprint)
+
+
 def pixels(image):
     return np.asarray(image).astype(int)
 

@@ -17,32 +17,23 @@ from bindplug.generation.settings import GenerationSettings
 
 
 class Family(ABC):
-    """A pipeline as one of its family. A new family is a subclass in a file of its own, listed in
-    `families/__init__.py`.
+    """A pipeline as one of its family. A new family is a subclass in `families.FAMILIES`."""
 
-    Attributes:
-        pipe: the pipeline.
-        width: D of the embedding that it takes; 0 for one that reads words.
-        spaces: the spaces of the family's released models by width.
-        released_norm: the length that those models expect of an embedding; None as for others.
-        region: "image" or "text": which embeddings of that space it was trained on.
-        options: what `arguments` takes beside rows and prompts; `negative` among them where the
-            pipeline can be steered away from an embedding.
-        setting_names: the pipeline's own names of the settings that it has.
-        reads_text: it takes words in place of an embedding.
-    """
-
-    spaces: ClassVar[dict[int, str]] = {}
+    spaces: ClassVar[dict[int, str]] = {}  # of the family's released models, by width
+    # The length that those models expect of an embedding; None as for others.
     released_norm: ClassVar[float | None] = None
+    # Which embeddings of that space it was trained on: "image" or "text".
     region: ClassVar[str] = "image"
+    # What `arguments` takes beside rows and prompts; `negative` among them where the pipeline can
+    # be steered away from an embedding.
     options: ClassVar[tuple[str, ...]] = ()
+    # The pipeline's own names of the settings that it has.
     setting_names: ClassVar[dict[str, str]] = {
-        "steps": "num_inference_steps",
-        "guidance_scale": "guidance_scale",
-        "height": "height",
-        "width": "width",
-    }
-    reads_text: ClassVar[bool] = False
+        "steps": "num_inference_steps", "guidance_scale": "guidance_scale",
+        "height": "height", "width": "width",
+    }  # fmt: skip
+    network: ClassVar[str] = "unet"  # the pipeline's part that takes the rows
+    reads_text: ClassVar[bool] = False  # it takes words in place of an embedding; its width is 0
 
     def __init__(self, pipe, width: int):
         self.pipe, self.width = pipe, width
@@ -52,10 +43,7 @@ class Family(ABC):
     def width_of(cls, pipe) -> int | None:
         """The width of the embedding that a pipeline of the family takes; None for any other
         pipeline.
-
-        Raises:
-            BindplugError: a pipeline of the family that cannot be conditioned.
-        """
+        Raises BindplugError: a pipeline of the family that cannot be conditioned."""
 
     @property
     def space(self) -> str | None:
@@ -71,23 +59,18 @@ class Family(ABC):
     @property
     def size(self) -> int:
         """Height and width of its images where nobody asks for others, pixels.
-
-        Raises:
-            BindplugError: a pipeline that makes no images.
-        """
-        for scale in ("vae_scale_factor", "movq_scale_factor"):
-            if hasattr(self.pipe, scale) and hasattr(self.pipe, "unet"):
-                return self.pipe.unet.config.sample_size * getattr(self.pipe, scale)
-        name = type(self.pipe).__name__
-        raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
+        Raises BindplugError: a pipeline that makes no images."""
+        pipe = self.pipe
+        scale = getattr(pipe, "vae_scale_factor", None) or getattr(pipe, "movq_scale_factor", None)
+        if not scale or not hasattr(pipe, "unet"):
+            name = type(pipe).__name__
+            raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
+        return pipe.unet.config.sample_size * scale
 
     @abstractmethod
     def arguments(self, rows: Tensor, prompts: list[str], **options) -> dict:
         """The pipeline's keyword arguments for (N, width) rows of length `norm` and N prompts.
-
-        Raises:
-            BindplugError: rows, prompts or options that the pipeline cannot take.
-        """
+        Raises BindplugError: rows, prompts or options that the pipeline cannot take."""
 
     def condition(
         self, embedding: Embedding, prompts: list[str], num_images: int, norm: float | None,
@@ -110,8 +93,7 @@ class Family(ABC):
             raise BindplugError(f"this pipeline wants image embeddings of {self.width}, got {got}")
         length = self.norm if norm is None else norm
         rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
-        prompts = [p for p in prompts for _ in range(num_images)]
-        return self.arguments(rows, prompts, **options)
+        return self.arguments(rows, [p for p in prompts for _ in range(num_images)], **options)
 
     def resolve(self, settings: GenerationSettings, own: dict) -> GenerationSettings:
         """Settings with values in place of None, for those that the pipeline has.
@@ -135,42 +117,40 @@ class Family(ABC):
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
         return replace(settings, **missing)
 
-    def settings(self, settings: GenerationSettings) -> dict:
-        """Steps, guidance and size as the pipeline's keyword arguments."""
-        return {theirs: getattr(settings, ours) for ours, theirs in self.setting_names.items()}
+    def place(self, rows: Tensor) -> Tensor:
+        """Rows on the device and in the dtype of the network that takes them."""
+        return rows.to(self.pipe.device, getattr(self.pipe, self.network).dtype)
+
+    def negative_rows(self, negative: Embedding | None, rows: Tensor) -> Tensor:
+        """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
+        Raises BindplugError: a wrong width, or neither one row nor one for each."""
+        if negative is None:
+            return torch.zeros_like(rows)
+        count, width = negative.vectors.shape
+        if width != rows.shape[1] or count not in (1, len(rows)):
+            raise BindplugError(
+                f"negative of {count} x {width} for {len(rows)} x {rows.shape[1]} rows; give one "
+                "row, or one for each"
+            )
+        return torch.from_numpy(negative.vectors * np.float32(self.norm)).expand_as(rows)
+
+    def one_row(self, rows: Tensor) -> Tensor:
+        """The first row of rows that are all the same. Some pipelines repeat the whole tensor for
+        each prompt, so that each image would see all rows.
+        Raises BindplugError: rows that differ."""
+        if not bool((rows == rows[:1]).all()):
+            name = type(self).__name__
+            raise BindplugError(f"{name} takes one embedding a call; call it once for each row")
+        return rows[:1]
+
+    def refuse_prompts(self, prompts: list[str]) -> None:
+        """Raises BindplugError: there is a prompt."""
+        if any(prompts):
+            name = type(self.pipe).__name__
+            raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")
 
 
-def negative_rows(negative: Embedding | None, rows: Tensor, norm: float) -> Tensor:
-    """(N, D) rows that images are steered away from, scaled to `norm`; zeros for None.
-
-    Raises:
-        BindplugError: a wrong width, or neither one row nor one for each.
-    """
-    if negative is None:
-        return torch.zeros_like(rows)
-    if negative.vectors.shape[1] != rows.shape[1] or len(negative) not in (1, len(rows)):
-        raise BindplugError(
-            f"negative of {len(negative)} x {negative.vectors.shape[1]} for {len(rows)} x "
-            f"{rows.shape[1]} rows; give one row, or one for each"
-        )
-    return torch.from_numpy(np.broadcast_to(negative.vectors, rows.shape) * np.float32(norm))
-
-
-def one_row(rows: Tensor, why: str) -> Tensor:
-    """The first row of rows that are all the same.
-
-    Raises:
-        BindplugError: rows that differ.
-    """
-    if not bool((rows == rows[:1]).all()):
-        raise BindplugError(f"{why}; call it once for each row")
-    return rows[:1]
-
-
-def no_prompt(prompts: list[str], name: str) -> None:
-    """
-    Raises:
-        BindplugError: there is a prompt.
-    """
-    if any(prompts):
-        raise BindplugError(f"{name} reads no prompt; mix a text into the embedding")
+def config_of(pipe, part: str) -> dict:
+    """The configuration of a pipeline's part; empty without one."""
+    config = getattr(getattr(pipe, part, None), "config", None)
+    return config if hasattr(config, "get") else {}
