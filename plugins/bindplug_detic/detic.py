@@ -243,7 +243,7 @@ def _wanted(path, state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str,
                 raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
         elif key in state:
             chosen[key] = state[key].float()
-    check_state(path, chosen, {key: value.shape for key, value in own.items()})
+    check_state(path, chosen, own)
     return chosen
 
 
