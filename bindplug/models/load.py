@@ -41,9 +41,9 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
 
 
 def embedder_of(space: str, device: str = "auto") -> Embedder:
-    """An installed embedder of a space; the last four are kept. Raises
-    SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are not
-    downloaded for a bridge that nobody may have meant."""
+    """An installed embedder of a space; the last four are kept.
+    Raises SpaceMismatch: no installed embedder has it, or its weights are not here: gigabytes are
+    not downloaded for a bridge that nobody may have meant."""
     import torch
 
     device = str(torch.empty(0, device=pick_device(device)).device)  # "cuda" is "cuda:0"

@@ -39,7 +39,7 @@ def transform_audio(source, config: AudioConfig) -> Tensor:
 
     Arguments and errors as in `distinct_clips`, which is what embedders use."""
     name = source_name(source, "audio array")
-    return log_mel_clips(pick_channel(*load_audio(source), "first", name), config, CLIPS, name)
+    return log_mel_clips(read_channel(source, "first", name), config, CLIPS, name)
 
 
 def distinct_clips(
@@ -69,7 +69,7 @@ def distinct_clips(
     if normalize not in ("none", "peak"):
         raise BindplugError(f"normalize {normalize!r}; choose none or peak")
     name = source_name(source, "audio array")
-    wave = pick_channel(*load_audio(source), channel, name)
+    wave = read_channel(source, channel, name)
     if normalize == "peak":
         wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
     seconds = wave.shape[1] / RATE
@@ -81,13 +81,14 @@ def distinct_clips(
     return x, [(start / RATE, min(end / RATE, seconds)) for start, end in bounds]
 
 
-def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
-    """(C, n) at `rate` Hz to 16 kHz: (C, n) whose first channel is the one to use.
+def read_channel(source, channel: str, name: str, to: int = RATE) -> Tensor:
+    """A sound (`load_audio`) at `to` Hz: (C, n) whose first channel is the one to use.
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
     first is silent and another is not. "loudest" and "mix" give (1, n)."""
     if channel not in ("first", "loudest", "mix"):
         raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
+    wave, rate = load_audio(source)
     if channel == "mix":
         wave = wave.mean(0, keepdim=True)
     elif len(wave) > 1:
@@ -100,7 +101,7 @@ def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
                 "%s: its first channel, the one that is used, is silent, and channel %d is not; "
                 "choose the channel loudest or mix", name, loudest + 1,
             )  # fmt: skip
-    return resample(wave, rate)
+    return resample(wave, rate, to)
 
 
 def load_audio(source) -> tuple[Tensor, int]:

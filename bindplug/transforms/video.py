@@ -39,26 +39,28 @@ def clip_frames(count: int, fps: float, clips: int) -> list[tuple[int, int, floa
 
 
 def frames_to_clips(
-    get: Callable[[int], np.ndarray], count: int, fps: float, config: VisionConfig, clips: int
-) -> tuple[Tensor, list[tuple[float, float]]]:
-    """Clips of a video: (clips * 3, 3, 2, S, S) float32, and the seconds that each clip spans.
+    get: Callable[[int], np.ndarray], count: int, fps: float, size: int, clips: int,
+    scale: Callable[[Tensor], Tensor] = normalise,
+) -> tuple[Tensor, list[tuple[float, float]]]:  # fmt: skip
+    """Clips of a video: (clips * 3, 3, 2, size, size) float32, and the seconds that each clip spans.
 
     From each clip its first and last frame, of these three squares along the longer side.
 
     Args:
         get: a frame's number to the frame, (H, W, 3) uint8 RGB.
         count, fps, clips: as in `clip_frames`.
+        scale: (n, 3, H, W) RGB in [0, 1] to what the network takes.
     """
     bounds = clip_frames(count, fps, clips)
     out = []
     for first, last, _, _ in bounds:  # each frame by itself: a stream may change its size
         pair = (torch.from_numpy(get(i)).permute(2, 0, 1)[None].float() for i in (first, last))
-        both = zip(*(_crops(frame, config.image_size) for frame in pair), strict=True)
+        both = zip(*(_crops(frame, size, scale) for frame in pair), strict=True)
         out.extend(torch.cat(crops, dim=1) for crops in both)
     return torch.stack(out), [(start, end) for _, _, start, end in bounds]
 
 
-def _crops(frames: Tensor, size: int) -> list[Tensor]:
+def _crops(frames: Tensor, size: int, scale: Callable[[Tensor], Tensor]) -> list[Tensor]:
     """(n, 3, H, W) in 0..255 to three (3, n, size, size): start, middle, end of the long side."""
     height, width = frames.shape[-2:]
     if width < height:
@@ -67,7 +69,7 @@ def _crops(frames: Tensor, size: int) -> list[Tensor]:
         height, width = size, math.floor(width / height * size)
     # As released: divided first, and scaled without antialiasing.
     x = F.interpolate(frames / 255, (height, width), mode="bilinear", align_corners=False)
-    x = normalise(x).transpose(0, 1)
+    x = scale(x).transpose(0, 1)
     spare = max(height, width) - size
     offsets = (0, math.ceil(spare / 2), spare)
     return [x.narrow(-2 if height > width else -1, offset, size) for offset in offsets]
@@ -88,10 +90,17 @@ def transform_video(
     Raises:
         BindplugError: absent, no video, without frames, or damaged.
     """
+    return read_clips(source, config.image_size, clips, normalise)
+
+
+def read_clips(
+    source, size: int, clips: int | str, scale: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """`transform_video` for frames of any size and scale (`frames_to_clips`)."""
     if isinstance(source, tuple):
         frames, fps = _frame_array(*source)
         number = clip_count(clips, len(frames) / fps, CLIPS)
-        return frames_to_clips(frames.__getitem__, len(frames), fps, config, number)
+        return frames_to_clips(frames.__getitem__, len(frames), fps, size, number, scale)
     name = source_name(source, "media file")
     source = reopenable(source, name, "media file")
     count, fps = count_frames(source, name)
@@ -100,7 +109,7 @@ def transform_video(
         wanted = {i for clip in clip_frames(count, fps, number) for i in clip[:2]}
         found, decoded = pick_frames(source, name, wanted)
         if len(found) == len(wanted):
-            return frames_to_clips(found.__getitem__, count, fps, config, number)
+            return frames_to_clips(found.__getitem__, count, fps, size, number, scale)
         if not decoded:
             raise BindplugError(f"{name}: holds no video frames")
         count = decoded  # fewer frames than packets

@@ -37,7 +37,8 @@ class UnbiasedChannelNorm(nn.LayerNorm):
 
 
 class TimmBackbone(nn.Module):
-    """timm's ResNet, or its ConvNeXt with the downsampling norms of its early versions."""
+    """timm's ResNet, its ConvNeXt with the downsampling norms of its early versions, or another
+    of its models by name."""
 
     def __init__(self, config: DeticConfig):
         super().__init__()
@@ -50,6 +51,11 @@ class TimmBackbone(nn.Module):
                 "resnet18", features_only=True, out_indices=(2, 3, 4), layers=config.depths,
                 channels=config.widths, block=Bottleneck if config.bottleneck else BasicBlock,
             )  # fmt: skip
+            return
+        if config.backbone != "convnext":
+            self.base = timm.create_model(
+                config.backbone, features_only=True, out_indices=(2, 3, 4)
+            )
             return
         self.base = timm.create_model(
             "convnext_tiny", features_only=True, out_indices=(1, 2, 3), depths=config.depths,

@@ -12,13 +12,16 @@ from bindplug.errors import BindplugError
 
 PREFIX = "backbone.bottom_up."
 # A key of a block: its stage, the kind of the stage, and the number of the block.
-BLOCK = re.compile(PREFIX + r"((layers\.|base\.stages_|base\.layer)\d(?:\.blocks)?)\.(\d+)\.")
+BLOCK = re.compile(
+    PREFIX + r"((layers\.|base\.stages_|base\.layer|base\.blocks\.)\d(?:\.blocks)?)\.(\d+)\."
+)
 # Of each kind the backbone's name, and a tensor of a block with as many rows as its width.
 BACKBONES = {
     "layers.": ("swin", "norm1.weight"),
     "base.stages_": ("convnext", "gamma"),
     "base.layer": ("resnet", "conv1.weight"),
 }
+LITE0 = ("tf_efficientnet_lite0", (1, 2, 2, 3, 3, 4, 1))  # timm's name and depths
 # Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
 # that of the authors' demo for custom vocabularies.
 RELEASED = {
@@ -34,9 +37,13 @@ RELEASED = {
 class DeticConfig:
     """Detic of the CenterNet2 family; the defaults are the heads of every released model."""
 
-    backbone: str  # resnet, convnext or swin
+    backbone: (
+        str  # resnet, convnext, swin, or the name of a timm model with features of strides 8 to 32
+    )
     depths: tuple[int, ...]
-    widths: tuple[int, ...]  # of the four stages; of a bottleneck, its inner width
+    widths: tuple[
+        int, ...
+    ]  # of the stages, at least the last three; of a bottleneck, its inner width
     heads: tuple[int, ...] = ()  # swin only
     bottleneck: bool = False  # resnet only
     fpn_width: int = 256
@@ -49,7 +56,7 @@ class DeticConfig:
     def map_widths(self) -> tuple[int, ...]:
         """Channels of the three maps that the backbone hands to the FPN, strides 8, 16, 32."""
         expansion = 4 if self.bottleneck else 1
-        return tuple(w * expansion for w in self.widths[1:])
+        return tuple(w * expansion for w in self.widths[-3:])
 
 
 def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
@@ -60,21 +67,27 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
         if match := BLOCK.match(key):
             stage, kind, block = match.groups()
             depths[stage] = max(depths.get(stage, 0), int(block) + 1)
-    backbone, tensor = BACKBONES[kind]
+    backbone, tensor = BACKBONES.get(kind, ("", ""))
 
     def rows(key: str) -> int:
         return state[key].shape[0]
 
     try:
-        if len(depths) != 4:
+        counts = tuple(depths[stage] for stage in sorted(depths))
+        if (len(depths) if backbone else counts) != (4 if backbone else LITE0[1]):
             raise KeyError(f"{PREFIX}{kind}1")
         stages = [f"{PREFIX}{stage}.0" for stage in sorted(depths)]
+        if backbone:
+            widths = tuple(rows(f"{stage}.{tensor}") for stage in stages)
+        else:
+            backbone = LITE0[0]
+            widths = tuple(state[f"backbone.fpn_lateral{i}.weight"].shape[1] for i in (3, 4, 5))
         heads = "attn.relative_position_bias_table"
         mask = "roi_heads.mask_head.mask_fcn"
         return DeticConfig(
             backbone=backbone,
-            depths=tuple(depths[stage] for stage in sorted(depths)),
-            widths=tuple(rows(f"{stage}.{tensor}") for stage in stages),
+            depths=counts,
+            widths=widths,
             heads=tuple(state[f"{s}.{heads}"].shape[1] for s in stages if f"{s}.{heads}" in state),
             bottleneck=f"{stages[0]}.conv3.weight" in state,
             fpn_width=rows("backbone.fpn_output3.weight"),

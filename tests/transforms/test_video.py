@@ -22,7 +22,7 @@ def test_golden(name, golden):
     if name == "portrait":
         frames = frames.transpose(0, 2, 1, 3)
     fps, count = CASES[name]
-    x, times = frames_to_clips(frames.__getitem__, count, fps, VisionConfig(), 5)
+    x, times = frames_to_clips(frames.__getitem__, count, fps, VisionConfig().image_size, 5)
     expected = data[f"{name}/out_stride8"]
     assert x.shape == (15, 3, 2, 224, 224) and len(times) == 5
     assert np.abs(x.numpy()[..., ::8, ::8] - expected).max() < 1e-5

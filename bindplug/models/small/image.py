@@ -1,0 +1,58 @@
+"""Images and videos to vectors: EfficientNet-Lite (Apache-2.0, ImageNet-1k) and a linear head."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...transforms.video import read_clips
+from ...transforms.vision import load_image, resize_and_crop
+
+MARGIN = 256 / 224  # side of the resized image over that of the crop
+
+
+def scale(image: Tensor) -> Tensor:
+    """RGB in [0, 1] to [-1, 1]."""
+    return image * 2 - 1
+
+
+def transform_image(source, size: int, upright: bool = False) -> Tensor:
+    """One image to (3, size, size) float32 RGB in [-1, 1]: short side to size * 256 / 224 pixels
+    (bicubic), then the central square.
+
+    Args:
+        source, upright: as in `bindplug.transforms.vision.load_image`.
+    """
+    image = resize_and_crop(load_image(source, upright), round(size * MARGIN))
+    edge = (image.width - size) // 2
+    array = np.asarray(image)[edge : edge + size, edge : edge + size]
+    return scale(torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255)
+
+
+def transform_video(
+    source, size: int, clips: int | str = "reference"
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """A video to (clips * 3, 3, 2, size, size) float32, and the seconds that each clip spans.
+
+    Frames and crops are ImageBind's (`bindplug.transforms.video.transform_video`), in [-1, 1].
+    """
+    return read_clips(source, size, clips, scale)
+
+
+class ImageTrunk(nn.Module):
+    """(B, 3, S, S), or (B, 3, T, S, S) whose frames are averaged, to (B, 1280) features."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        import timm
+
+        self.net = timm.create_model(name, num_classes=0).to(memory_format=torch.channels_last)
+        self.width = self.net.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            return self.net(x.contiguous(memory_format=torch.channels_last))
+        frames = x.transpose(1, 2)
+        features = self.forward(frames.flatten(0, 1))
+        return features.unflatten(0, frames.shape[:2]).mean(1)

@@ -1,0 +1,163 @@
+"""Trunks with a linear head each into one space, as a Network: the shipped small embedders."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...embedding.embedder import Embedder
+from ...errors import BindplugError
+from ...plugins import Network
+from ...storage.hashing import file_fingerprint
+from .audio import AudioTrunk, transform_audio
+from .image import ImageTrunk, transform_image, transform_video
+from .text import TextTrunk, WordTable
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+TOWERS = {"image": "image", "video": "image", "text": "text", "audio": "audio"}
+
+
+class Tower(nn.Module):
+    """A trunk and its linear head: inputs to (B, D) float32 unit vectors."""
+
+    def __init__(self, trunk: nn.Module, width: int):
+        super().__init__()
+        self.trunk, self.head = trunk, nn.Linear(trunk.width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_floating_point():
+            x = x.to(self.head.weight.dtype)
+        return F.normalize(self.head(self.trunk(x)).float(), dim=-1)
+
+
+def make_tower(name: str, config: dict) -> Tower:
+    """One tower of a configuration ("image", "text" or "audio"), with untrained weights."""
+    settings = config[name]
+    if name == "image":
+        trunk = ImageTrunk(settings["trunk"])
+    elif name == "text":
+        trunk = TextTrunk(settings["rows"], settings["width"])
+    else:
+        trunk = AudioTrunk()
+    return Tower(trunk, config["embed_dim"])
+
+
+class SmallNetwork(Network):
+    """Towers from one folder, each read when it is first needed.
+
+    Args:
+        folder: with `config.json` and `model.safetensors`.
+        config: what `config.json` holds: "embed_dim", "temperature", and settings of the towers
+            "image" ("trunk": timm's name, "size": pixels), "text" ("rows", "width") and "audio".
+    """
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder, self.config = folder, config
+        self.modalities = tuple(m for m, tower in TOWERS.items() if tower in config)
+        self._towers: dict[str, Tower] = {}
+        self._words: WordTable | None = None
+        self._device, self._dtype, self._compile = "cpu", None, False
+
+    def options(self, modality: str) -> tuple[str, ...]:
+        if modality == "text":
+            return ()
+        function = {"image": transform_image, "video": transform_video, "audio": transform_audio}
+        names = inspect.signature(function[modality]).parameters
+        return tuple(n for n in names if n not in ("source", "size"))
+
+    def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
+        if modality == "audio":
+            clips, bounds = transform_audio(item, **options)
+            return clips, tuple(bounds)
+        if modality == "text":
+            if self._words is None:
+                table = self._read("words.")
+                self._words = WordTable(table["keys"], table["rows"])
+            return self._words(item)[None], ()
+        size = self.config["image"]["size"]
+        if modality == "video":
+            clips, bounds = transform_video(item, size, **options)
+            return clips, tuple(bounds)
+        return transform_image(item, size, **options)[None], ()
+
+    def encode(self, modality: str, clips: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return self._tower(TOWERS[modality])(clips)
+
+    def logit_scale(self, modality: str) -> float:
+        return 1 / self.config["temperature"]
+
+    def to(self, device: str) -> SmallNetwork:
+        self._device = device
+        for tower in self._towers.values():
+            tower.to(device)
+        return self
+
+    def cast(self, dtype: torch.dtype) -> SmallNetwork:
+        self._dtype = dtype
+        for tower in self._towers.values():
+            _cast(tower, dtype)
+        return self
+
+    def compile(self) -> SmallNetwork:
+        self._compile = True
+        for tower in self._towers.values():
+            tower.trunk.compile()
+        return self
+
+    def _read(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors below a prefix, from the file."""
+        from safetensors import safe_open
+
+        with safe_open(self.folder / WEIGHTS, "pt") as file:
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+
+    def _tower(self, name: str) -> Tower:
+        if name not in self._towers:
+            tower = make_tower(name, self.config)
+            tower.load_state_dict({k: v.float() for k, v in self._read(f"{name}.").items()})
+            if self._dtype is not None:
+                _cast(tower, self._dtype)
+            if self._compile:
+                tower.trunk.compile()
+            self._towers[name] = tower.eval().to(self._device)
+        return self._towers[name]
+
+
+def _cast(tower: Tower, dtype: torch.dtype) -> None:
+    """Weights in `dtype`, but for batch norms, which stay in float32."""
+    for module in tower.modules():
+        if not isinstance(module, nn.BatchNorm2d):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+
+
+def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder:
+    """An embedder from a folder of towers.
+
+    Args:
+        settings: as in `Embedder`.
+
+    Raises:
+        BindplugError: the folder is not whole.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        fingerprint = " ".join(file_fingerprint(folder / name) for name in (WEIGHTS, CONFIG))
+    except (OSError, ValueError) as err:
+        raise BindplugError(f"{folder}: not a folder of towers ({err}); is it whole?") from err
+    return Embedder(
+        SmallNetwork(folder, config),
+        config["space"],
+        device,
+        fingerprint=fingerprint,
+        templates=tuple(config["templates"]),
+        **settings,
+    )

@@ -1,0 +1,116 @@
+"""Both heads of a space in training: word vectors, and linear heads on cached features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from trunks import word_vectors
+
+from bindplug.models.small.text import TextTrunk, word_key, words_of
+from bindplug.training import Standardise
+
+LENGTH = 20  # words that are read in training
+COMPONENTS = 128  # principal components of the word vectors; the first two are left out
+
+
+@dataclass(frozen=True)
+class Space:
+    """Sizes of a space, and how it is trained."""
+
+    width: int
+    words: int  # width of a word vector
+    steps: int
+    dropout: float
+    seed: int
+
+
+class Words(nn.Module):
+    """Word vectors in training: spaCy's, turned, plus one of its own for each word that training
+    meets; and a weight for each.
+
+    Attributes:
+        index: words to rows; a row past the first `own` is spaCy's.
+    """
+
+    def __init__(self, texts: list[str], width: int):
+        super().__init__()
+        counts = Counter(w for text in texts for w in words_of(text))
+        known = [w for w, n in counts.most_common() if n > 1]
+        rows, table = word_vectors()
+        table = table - table.mean(0)
+        basis = torch.linalg.svd(F.normalize(table, dim=1), full_matrices=False).Vh
+        table = table @ basis[2 : 2 + COMPONENTS].T
+        self.own = len(known) + 1
+        self.index = {w: self.own + row for w, row in rows.items()}
+        given = torch.zeros(self.own, COMPONENTS)
+        for i, w in enumerate(known, 1):
+            if w in rows:
+                given[i] = table[rows[w]]
+        self.index.update({w: i for i, w in enumerate(known, 1)})
+        self.register_buffer("given", torch.cat([given, table]) / table.std())
+        self.vectors, self.weights = nn.Embedding(self.own, width), nn.Embedding(self.own, 1)
+        self.turn = nn.Linear(COMPONENTS, width, bias=False)
+        nn.init.normal_(self.vectors.weight, std=0.3)
+        often = torch.tensor([1e6, *[counts[w] for w in known]])
+        with torch.no_grad():
+            self.vectors.weight[0] = 0
+            self.turn.weight.mul_(0.3)
+            self.weights.weight[:, 0] = -0.5 * often.log()
+
+    def ids(self, texts: list[str]) -> Tensor:
+        """(N, LENGTH) int64 rows of the words of texts."""
+        out = torch.zeros(len(texts), LENGTH, dtype=torch.long)
+        for row, text in zip(out, texts, strict=True):
+            found = [self.index[w] for w in words_of(text) if w in self.index][:LENGTH]
+            row[: len(found)] = torch.tensor(found, dtype=torch.long)
+        return out
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, L) rows to (B, width), as `TextTrunk` computes it."""
+        own = ids * (ids < self.own)
+        vectors = self.vectors(own) * (own > 0)[..., None] + self.turn(self.given[ids])
+        weights = torch.where(own > 0, self.weights(own)[..., 0], -1.0)
+        share = weights.masked_fill(ids == 0, -1e9).softmax(1)
+        return (share[..., None] * vectors).sum(1)
+
+    @torch.no_grad()
+    def table(self) -> tuple[TextTrunk, dict[str, Tensor]]:
+        """The same with one vector and weight a row, and the keys of all words."""
+        every = torch.arange(len(self.given))
+        own = every * (every < self.own)
+        trunk = TextTrunk(len(every), self.turn.out_features)
+        vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given)
+        trunk.vectors.weight.copy_(vectors)
+        trunk.weights.weight.copy_(torch.where(own[:, None] > 0, self.weights(own), -1.0))
+        keys = {word_key(w): row for w, row in self.index.items()}
+        order = sorted(keys)
+        rows = torch.tensor([keys[k] for k in order]).to(torch.uint16)
+        return trunk, {"keys": torch.tensor(order).to(torch.uint32), "rows": rows}
+
+
+class Heads(nn.Module):
+    """Both sides of a space on cached features and word rows.
+
+    Args:
+        sample: (N, 1280) features that give the mean and deviation.
+    """
+
+    def __init__(self, space: Space, words: Words, sample: Tensor):
+        super().__init__()
+        self.words, self.standardise = words, Standardise(sample)
+        self.image = nn.Linear(sample.shape[1], space.width)
+        self.text = nn.Linear(space.words, space.width)
+        self.dropout = space.dropout
+
+    def images(self, x: Tensor) -> Tensor:
+        """(B, 1280) features to (B, D) unit vectors."""
+        x = F.dropout(self.standardise(x), self.dropout, self.training)
+        return F.normalize(self.image(x), dim=-1)
+
+    def texts(self, ids: Tensor) -> Tensor:
+        """(B, L) word rows to (B, D) unit vectors."""
+        return F.normalize(self.text(self.words(ids)), dim=-1)

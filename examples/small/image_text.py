@@ -1,0 +1,212 @@
+"""Step 2: image and text heads of a space, by contrastive learning of images and names.
+
+python image_text.py small           # the shipped embedder's own
+python image_text.py small-clip      # the second space, in which the shipped Detic classifies
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+import torch.nn.functional as F
+from data import RUNS, Pictures, concepts, texts_of
+from features import features
+from heads import Heads, Space, Words
+from torch import Tensor
+from words import classes, dictionary, synonyms
+
+from bindplug.training import Groups, Run, accuracy, fit, info_nce
+
+TEMPERATURE = 0.05
+OTHER_NAMES, CLASSES, LEMMAS = 150, 256, 384  # of a step, beside the 66 concepts twice
+MARGIN = (5.0, 14.0)  # logits by which a made feature's class exceeds all others
+SHOWN = 0.2  # share of a concept's images that are made features of its ImageNet classes
+CLASS_WEIGHT = 0.3  # of the loss of ImageNet's classes
+
+
+SPACES = {
+    "small": Space(width=256, words=96, steps=2000, dropout=0.3, seed=0),
+    "small-clip": Space(width=160, words=64, steps=2000, dropout=0.2, seed=500),
+}
+
+
+class MadeFeatures:
+    """Features of ImageNet's classes, whose images are not here, in two ways of equal shares: the
+    classifier's row w_c itself; and real features, moved along a class's direction until the
+    classifier names that class. That direction is covariance * w_c (linear discriminants:
+    w_c = covariance^-1 mean_c).
+
+    Args:
+        rows: (1000, 1280) of the classifier.
+        base: (N, 1280) features to move.
+    """
+
+    def __init__(self, rows: Tensor, base: Tensor):
+        self.base, self.rows = base, rows - rows.mean(0)
+        covariance = torch.cov(base.T) + 1e-3 * torch.eye(base.shape[1])
+        directions = self.rows @ covariance
+        self.directions = directions / (self.rows * directions).sum(1, keepdim=True)
+        self.mean = base.mean(0)
+        length = (base - self.mean).norm(dim=1).mean()
+        self.plain = self.mean + 0.7 * length * F.normalize(self.rows, dim=1)
+
+    def draw(self, chosen: Tensor, g: torch.Generator) -> Tensor:
+        """(B,) classes to (B, 1280) features."""
+        x = self.base[torch.randint(len(self.base), (len(chosen),), generator=g)]
+        logits = x @ self.rows.T
+        low, high = MARGIN
+        margin = low + (high - low) * torch.rand(len(chosen), generator=g)
+        gap = logits.amax(1) - logits[torch.arange(len(x)), chosen] + margin
+        moved = (x + self.directions[chosen] * gap[:, None]).clamp(min=0)
+        return torch.where(torch.rand(len(x), 1, generator=g) < 0.5, moved, self.plain[chosen])
+
+
+class Training:
+    """The pictures, names and losses of both spaces."""
+
+    def __init__(self, space: Space, photo_val: bool):
+        found = features()
+        self.pictures = Pictures("pictures.csv", None, 128, concepts())
+        self.vocab = Pictures("vocab.csv", None, 64)
+        self.views = {"pictures": found["pictures"], "vocab": found["vocab"]}
+        kept = [r["split"] == "train" for r in self.pictures.rows]
+        if photo_val:  # look at photographs while choosing the recipe
+            kept = [
+                k and r["style"] != "gcompris-photo"
+                for k, r in zip(kept, self.pictures.rows, strict=True)
+            ]
+        self.of = Groups([[i for i in of.tolist() if kept[i]] for of in self.pictures.of])
+        known = [r["split"] == "train" for r in self.vocab.rows]
+        self.vocab_of = Groups([[i for i in of.tolist() if known[i]] for of in self.vocab.of])
+        self.known = torch.nonzero(self.vocab_of.sizes)[:, 0]
+        train = torch.cat(
+            [
+                found["pictures"][1:, kept].flatten(0, 1)[::9],
+                found["vocab"][1:, known].flatten(0, 1)[::9],
+            ]
+        )
+        squares = found["squares"][0].float()
+        self.made = MadeFeatures(found["rows"], torch.cat([squares, train.float()[::2], squares]))
+        pairs, lemmas, meanings = dictionary()
+        names = self.pictures.names
+        texts: list[str] = []
+
+        def group(lists: list[list[str]]) -> Groups:
+            ids = []
+            for group_texts in lists:
+                ids.append(list(range(len(texts), len(texts) + len(group_texts))))
+                texts.extend(group_texts)
+            return Groups(ids)
+
+        self.own = group([texts_of(n) for n in names])
+        self.other = group([texts_of(n, synonyms(n)) for n in names])
+        self.vocab_texts = group([texts_of(n) for n in self.vocab.names])
+        self.lemmas, self.meanings = group(lemmas), group([[m] for m in meanings])
+        self.pair_lemmas, self.pair_meanings = (
+            group([[a] for a, _ in pairs]),
+            group([[b] for _, b in pairs]),
+        )
+        self.classes = Groups([classes(n) for n in names])
+        words = Words(texts, space.words)
+        self.ids = words.ids(texts)
+        self.heads = Heads(space, words, train)
+
+    def loss(self, step: int, g: torch.Generator) -> Tensor:
+        """Images against names (the concepts twice, other names), ImageNet's classes against their
+        lemmas and definitions, and lemmas against definitions."""
+
+        def chance(count: int, p: float) -> Tensor:
+            return torch.rand(count, generator=g) < p
+
+        def view(name: str, index: Tensor) -> Tensor:
+            views = self.views[name]
+            which = torch.randint(1, len(views), (len(index),), generator=g)
+            return views[which, index].float()
+
+        every = torch.arange(66)
+        images, texts = [], []
+        shown = self.classes.sizes > 0
+        for _ in range(2):
+            x = view("pictures", self.of.draw(every, g))
+            made = self.made.draw(self.classes.draw(every, g), g)
+            images.append(torch.where((chance(66, SHOWN) & shown)[:, None], made, x))
+            own, other = self.own.draw(every, g), self.other.draw(every, g)
+            texts.append(torch.where(chance(66, 0.4), other, own))
+        names = self.known[torch.randperm(len(self.known), generator=g)[:OTHER_NAMES]]
+        images.append(view("vocab", self.vocab_of.draw(names, g)))
+        texts.append(self.vocab_texts.draw(names, g))
+        chosen = torch.randperm(1000, generator=g)[:CLASSES]
+        images.append(self.made.draw(chosen, g))
+        lemma, meaning = self.lemmas.draw(chosen, g), self.meanings.draw(chosen, g)
+        texts.append(torch.where(chance(CLASSES, 0.25), meaning, lemma))
+        pairs = torch.randint(len(self.pair_lemmas.sizes), (LEMMAS,), generator=g)
+        meanings = self.ids[self.pair_meanings.draw(pairs, g)]
+        meanings = meanings * (torch.rand(meanings.shape, generator=g) > 0.15)
+        ids = torch.cat([self.ids[torch.cat(texts)], self.ids[self.pair_lemmas.draw(pairs, g)]])
+        sizes = [66, 66, OTHER_NAMES, CLASSES]
+        a = self.heads.images(torch.cat(images)).split(sizes)
+        *b, left, right = self.heads.texts(torch.cat([ids, meanings])).split(
+            [*sizes, LEMMAS, LEMMAS]
+        )
+        first, second = (
+            info_nce(torch.cat([a[i], a[2]]), torch.cat([b[i], b[2]]), 1 / TEMPERATURE)
+            for i in (0, 1)
+        )
+        return (
+            (first + second) / 2
+            + CLASS_WEIGHT * info_nce(a[3], b[3], 1 / TEMPERATURE)
+            + info_nce(left, right, 1 / TEMPERATURE)
+        )
+
+    @torch.inference_mode()
+    def name_vectors(self) -> tuple[Tensor, Tensor]:
+        """(66, D) and (937, D) unit text vectors, each the mean over its wordings."""
+        rows = self.heads.texts(self.ids)
+        return self.own.mean(rows), self.vocab_texts.mean(rows)
+
+    @torch.inference_mode()
+    def figures(self) -> dict[str, tuple[float, float]]:
+        """Top-1 and top-5 on val: concepts among 66, other names among all."""
+        names, others = self.name_vectors()
+        out = {}
+        val = torch.tensor([r["split"] == "val" for r in self.pictures.rows])
+        photo = torch.tensor([r["style"] == "gcompris-photo" for r in self.pictures.rows])
+        plain = self.heads.images(self.views["pictures"][0])
+        for label, chosen in (("unseen style", val), ("photographs", photo)):
+            out[label] = accuracy(plain[chosen], names, self.pictures.labels[chosen])
+        known = torch.tensor([r["split"] == "val" for r in self.vocab.rows])
+        rest = self.heads.images(self.views["vocab"][0][known])
+        every = torch.cat([names, others])
+        out["other names"] = accuracy(rest, every, self.vocab.labels[known] + 66)
+        return out
+
+
+def train(name: str, seed: int, steps: int | None = None, photo_val: bool = False) -> Training:
+    """Train a space, or go on where it was left, and load what was trained."""
+    space = SPACES[name]
+    torch.manual_seed(seed + space.seed)
+    training = Training(space, photo_val)
+    folder = RUNS / f"{name}-{seed}" / ("photo-val" if photo_val else "image-text")
+    run = Run(
+        folder, steps or space.steps, lr=2e-3, muon_lr=None, weight_decay=0.1,
+        seed=seed + space.seed,
+    )  # fmt: skip
+    fit(training.heads, training.loss, run, f"{name} image-text")
+    return training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("space", choices=SPACES)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--photo-val", action="store_true", help="keep photographs aside")
+    args = parser.parse_args()
+    training = train(args.space, args.seed, args.steps, args.photo_val)
+    for label, (top1, top5) in training.figures().items():
+        print(f"{label}: top-1 {top1:.3f}, top-5 {top5:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""An image classifier of the 66 concepts, trained apart from every embedder: the judge of
+generated images. It is not shipped.
+
+    python judge.py
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from augment import augment
+from data import RUNS, Pictures, concepts
+from torch import Tensor, nn
+
+from bindplug.training import Run, fit
+from bindplug.transforms.vision import normalise
+
+
+def make_judge() -> nn.Module:
+    from timm.models import resnet
+
+    return resnet.ResNet(
+        resnet.BasicBlock, (1, 1, 1, 1), channels=(32, 64, 128, 256), num_classes=66
+    )
+
+
+def load_judge() -> nn.Module:
+    model = make_judge()
+    model.load_state_dict(torch.load(RUNS / "judge" / "judge.pt", weights_only=True))
+    return model.eval()
+
+
+@torch.inference_mode()
+def likeliest(judge: nn.Module, pictures: list) -> Tensor:
+    """(N, 5) indices of the likeliest concepts of PIL images of 64 x 64 pixels."""
+    x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
+    return judge(normalise(x.float() / 255)).topk(5, dim=1).indices
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=700)
+    args = parser.parse_args()
+    torch.manual_seed(9)
+    pictures = Pictures("pictures.csv", None, 64, concepts())  # every style, openmoji too
+    held = torch.rand(len(pictures.rgba), generator=torch.Generator().manual_seed(3)) < 0.1
+    pictures.of = [of[~held[of]] for of in pictures.of]
+    model = make_judge().to(memory_format=torch.channels_last)
+    everyone = torch.arange(len(pictures.names)).repeat(2)
+
+    def loss_of_step(step: int, g: torch.Generator) -> Tensor:
+        rgba = pictures.rgba[pictures.one_of_each(everyone, g)]
+        x = normalise(augment(rgba, g, min(0.5, step / args.steps)))
+        x = x.to(memory_format=torch.channels_last)
+        return F.cross_entropy(model(x), everyone, label_smoothing=0.1)
+
+    run = Run(RUNS / "judge", args.steps, lr=3e-3, muon_lr=None, weight_decay=0.05, ema=0.99)
+    fit(model, loss_of_step, run, "judge")
+    torch.save(model.state_dict(), RUNS / "judge" / "judge.pt")
+    with torch.inference_mode():
+        out = model(normalise(pictures.on_white(held))).argmax(1)
+    print(f"pictures kept aside: {(out == pictures.labels[held]).float().mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()

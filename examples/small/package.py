@@ -1,0 +1,112 @@
+"""Step 6: put the trained weights where the packages ship them from.
+
+python package.py [small] [small-clip] [detic] [unclip] --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from audio import TEMPERATURE, trained_ear
+from data import RUNS
+from features import SIZE, TRUNK
+from image_text import SPACES, Training, train
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from trunks import image_trunk
+
+from bindplug.models.small.network import CONFIG, WEIGHTS, Tower
+
+REPO = Path(__file__).parents[2]
+# Where the weights lie below the repository, or below another folder of the same layout.
+SMALL = Path("bindplug", "models", "small")
+DETIC = Path("plugins", "bindplug_detic", "small")
+UNCLIP = Path("plugins", "bindplug_unclip", "small")
+TEMPLATES = ["{}", "a {}", "a picture of a {}", "a photo of a {}"]
+SETTINGS = {"candidates": 8, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
+
+
+def tower_state(name: str, trunk: nn.Module, head: nn.Linear) -> dict[str, Tensor]:
+    """The float16 tensors of a tower, below its name; batch norms' statistics in float32."""
+    tower = Tower(trunk, head.out_features)
+    tower.head = head
+    return {
+        f"{name}.{k}": v.detach().contiguous() if "running" in k else v.detach().half().contiguous()
+        for k, v in tower.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+
+
+def save_towers(space: str, training: Training, folder: Path, ear=None) -> None:
+    """A folder that `bindplug.models.small.network.open_folder` reads."""
+    heads = training.heads
+    words, table = heads.words.table()
+    state = tower_state("text", words, heads.text)
+    state |= tower_state("image", image_trunk(TRUNK)[0], heads.standardise.fold_into(heads.image))
+    state |= {f"words.{k}": v for k, v in table.items()}
+    config = {
+        "space": space,
+        "embed_dim": SPACES[space].width,
+        "temperature": TEMPERATURE,
+        "templates": TEMPLATES,
+        "image": {"trunk": TRUNK, "size": SIZE},
+        "text": {"rows": len(words.vectors.weight), "width": words.width},
+    }
+    if ear is not None:
+        state |= tower_state("audio", ear.trunk, ear.standardise.fold_into(ear.head))
+        config["audio"] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+
+
+def small(seed: int, root: Path) -> None:
+    training, ear = trained_ear("small", seed)
+    save_towers("small", training, root / SMALL, ear)
+
+
+def small_clip(seed: int, root: Path) -> None:
+    save_towers("small-clip", train("small-clip", seed), root / DETIC / "clip")
+
+
+def detic(seed: int, root: Path) -> None:
+    state = torch.load(RUNS / f"detic-{seed}" / "detic.pt", weights_only=True)
+    state = {
+        k: v.half().contiguous() if v.is_floating_point() and "running" not in k else v
+        for k, v in state.items()
+    }
+    folder = root / DETIC
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / "model.safetensors")
+    metadata = {"space": "small-clip", "short_side": 320, "long_side": 560, "threshold": 0.15}
+    metadata["templates"] = TEMPLATES
+    (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")
+
+
+def unclip(seed: int, root: Path) -> None:
+    folder = root / UNCLIP
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
+    metadata = {"space": "small", **SETTINGS}
+    (folder / "bindplug.json").write_text(json.dumps(metadata, indent=1) + "\n")
+
+
+PARTS = {"small": small, "small-clip": small_clip, "detic": detic, "unclip": unclip}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--to", type=Path, default=REPO, help="another folder, to be evaluated")
+    args = parser.parse_args()
+    for part in args.parts:
+        PARTS[part](args.seed, args.to)
+
+
+if __name__ == "__main__":
+    main()

