@@ -1,0 +1,237 @@
+"""Every figure of the model card, on the val split, from the weights in the packages, or from
+those that package.py put into another folder.
+
+python evaluate.py [encoders] [detection] [generation] [--weights FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from data import RUNS, Pictures, concepts, grounds, sounds
+from package import DETIC, REPO, SMALL, UNCLIP
+from PIL import Image
+from scenes import compose
+from words import SYNONYMS, synonyms
+
+import bindplug
+from bindplug.bridge import fit_bridge
+from bindplug.bridge.vocabulary import default_vocabulary
+from bindplug.detection.query import Query, build_query
+from bindplug.detection.results import Detections
+from bindplug.embedding import unit
+from bindplug.embedding.vectors import Embedding
+from bindplug.evaluation import average_precision, proposal_recall
+from bindplug.models.small.network import open_folder
+from bindplug.training import step_generator
+from bindplug_detic.roi_heads import score_matrix, select_detections
+
+
+def text_queries(embedder, names: list[str]) -> Embedding:
+    """One row a name: the mean over the embedder's templates."""
+    texts = [t.format(name) for name in names for t in embedder.templates]
+    vectors = embedder.embed(text=texts).vectors.reshape(len(names), len(embedder.templates), -1)
+    return Embedding(unit(vectors.mean(1)), embedder.space, "text", tuple(names))
+
+
+def pil(images: torch.Tensor) -> list[Image.Image]:
+    """(N, 3, H, W) in [0, 1] to PIL images."""
+    return [Image.fromarray((x * 255).byte().permute(1, 2, 0).numpy()) for x in images]
+
+
+def sounds_of(split: str, tables: tuple[str, ...], embedder) -> tuple[Embedding, list[str]]:
+    """The embeddings of all sounds of a split, and their concepts."""
+    rows = [r for r in sounds() if r["split"] == split and r["set"] in tables]
+    return embedder.embed(audio=[r["path"] for r in rows]), [r["concept"] for r in rows]
+
+
+def sounds_of_val(embedder) -> tuple[Embedding, list[str]]:
+    return sounds_of("val", ("sounds.csv", "sounds2.csv"), embedder)
+
+
+def top(embedding: Embedding, texts: Embedding, wanted: list[str]) -> dict[str, float]:
+    """Top-1 and top-5 of naming by the nearest text, and the mean of top-1 over the names."""
+    labels = torch.tensor([texts.labels.index(w) for w in wanted])
+    order = torch.from_numpy(embedding.vectors @ texts.vectors.T).topk(5, dim=1).indices
+    hit = order == labels[:, None]
+    each = [hit[labels == c, 0].float().mean() for c in labels.unique()]
+    return {
+        "top1": hit[:, 0].float().mean().item(),
+        "top5": hit.any(1).float().mean().item(),
+        "mean over names": torch.stack(each).mean().item(),
+        "count": len(wanted),
+    }
+
+
+def encoders(embedder, root: Path) -> dict:
+    names = concepts()
+    texts = text_queries(embedder, names)
+    val = Pictures("pictures.csv", "val", 128, names)
+    shown = embedder.embed(image=pil(val.on_white()))
+    out = {"image to text": top(shown, texts, [names[i] for i in val.labels])}
+    for name in ("sounds.csv", "sounds2.csv"):
+        heard, wanted = sounds_of("val", (name,), embedder)
+        out[f"audio to text, {name}"] = top(heard, texts, wanted)
+    others = [(word, name) for name in SYNONYMS for word in synonyms(name)]
+    rows = embedder.embed(text=[word for word, _ in others])
+    out["other words, trained"] = top(rows, texts, [name for _, name in others])
+    return out
+
+
+def boxes_only(model, features, query: Query, classes: list[int]) -> Detections:
+    """Every class's detections down to a low score, without masks, in original pixels."""
+    scores = model.scores(features, query.vectors, query.to_probabilities)
+    boxes = torch.from_numpy(model.proposals(features))
+    boxes, scores, ids = select_detections(boxes, scores, 0.02, one_class=False, top_k=100)
+    return Detections(
+        boxes=boxes.numpy(),
+        scores=scores.numpy(),
+        class_ids=np.array(classes)[ids.numpy()],
+        masks=None,
+        height=features.original_size[0],
+        width=features.original_size[1],
+    )
+
+
+@torch.inference_mode()
+def detection(embedder, root: Path, count: int = 200) -> dict:
+    names = concepts()
+    detector = bindplug.load_detector("detic", f"local:{root / DETIC}", "cpu")
+    own = open_folder(root / DETIC / "clip")
+    val = Pictures("pictures.csv", "val", 128, names)
+    scenes = compose([(val, torch.arange(66))], step_generator(123, 0), count, grounds=grounds())
+    images = [(s.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for s in scenes]
+    boxes = [s.boxes.numpy() for s in scenes]
+    labels = [s.labels.numpy() for s in scenes]
+    model = detector.model
+    features = [
+        model.features(np.ascontiguousarray(i[:, :, ::-1]), detector.short_side, detector.long_side)
+        for i in images
+    ]
+
+    def ap50(query: Query | Embedding, classes: list[int]) -> float:
+        """Of a query, or of rows in the detector's own space without any competition."""
+        if isinstance(query, Embedding):
+            query = Query(query.labels, query.vectors)
+        kept = [np.isin(la, classes) for la in labels]
+        found = [boxes_only(model, f, query, classes) for f in features]
+        truth = [b[k] for b, k in zip(boxes, kept, strict=True)]
+        ids = [la[k] for la, k in zip(labels, kept, strict=True)]
+        return average_precision(found, truth, ids)["AP50"]
+
+    def named(query: Embedding) -> float:
+        """Share of true boxes whose best class is the right one."""
+        model.set_classifier(query.vectors)
+        hits = []
+        for f, rows, ids in zip(features, boxes, labels, strict=True):
+            scale = f.network_size[0] / f.original_size[0]
+            stages = model.roi_heads.cascade(f.maps, torch.from_numpy(rows) * scale, f.network_size)
+            scores = score_matrix(stages, model.classifier, torch.ones(len(rows)))
+            hits.extend((scores.argmax(1).numpy() == ids).tolist())
+        return float(np.mean(hits))
+
+    ratio = [f.original_size[0] / f.network_size[0] for f in features]
+    proposals = [f.proposals.numpy() * r for f, r in zip(features, ratio, strict=True)]
+    heard, concept = sounds_of_val(embedder)
+    sounded = [i for i, n in enumerate(names) if n in concept]
+    texts = text_queries(embedder, names)
+    out = {
+        "scenes": count,
+        "recall_at_0.5": proposal_recall(proposals, boxes),
+        "true_boxes_named": named(text_queries(own, names)),
+        "text_oracle": ap50(text_queries(own, names), list(range(66))),
+        "text_oracle_sounded": ap50(text_queries(own, [names[i] for i in sounded]), sounded),
+    }
+    vocabularies = {
+        "all": default_vocabulary(),
+        "sounding": default_vocabulary("audio"),
+        "66": names,
+    }
+    rng = np.random.default_rng(0)  # three draws of an unseen recording for each concept
+    draws = [
+        [rng.choice([j for j, c in enumerate(concept) if c == names[i]]) for i in sounded]
+        for _ in range(3)
+    ]
+
+    def both(bridge, competition: str | None) -> dict:
+        text, *sounds = (
+            ap50(build_query(rows, own.space, bridge, competition), classes)
+            for rows, classes in [
+                (texts, list(range(66))), *((heard[d], sounded) for d in draws)
+            ]
+        )  # fmt: skip
+        return {"text": text, "sound": float(np.mean(sounds))}
+
+    out["default"] = both(None, None)
+    for kind in ("vocabulary", "linear"):
+        for label, words in vocabularies.items():
+            bridge = fit_bridge(kind, embedder, own, words)
+            for competition in ("none", "words"):
+                name = f"{kind}, {label} ({len(words)} words), competition {competition}"
+                out[name] = both(bridge, competition)
+    return out
+
+
+def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
+    """One row a name: the mean embedding of its training images."""
+    rows = [embedder.embed(image=pil(train.on_white(of))).vectors.mean(0) for of in train.of]
+    return Embedding(unit(np.stack(rows)), embedder.space, "image", tuple(names))
+
+
+def generation(embedder, root: Path, per_sound: int = 2) -> dict:
+    from judge import likeliest, load_judge
+
+    names, judge = concepts(), load_judge()
+    generator = bindplug.load_generator("unclip", f"local:{root / UNCLIP}", "cpu")
+    heard, concept = sounds_of_val(embedder)
+    wanted = torch.tensor([names.index(c) for c in concept])
+    train = Pictures("pictures.csv", "train", 128, names)
+
+    def judged(prompt: Embedding, labels: torch.Tensor, name: str, direct=False, **how) -> dict:
+        memory = generator.bank
+        generator.bank = None if direct else memory
+        pictures = generator.generate(prompt, num_images=per_sound, seed=0, **how)
+        generator.bank = memory
+        hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
+        side = 16
+        sheet = Image.new("RGB", (side * 96, -(-len(pictures) // side) * 96), "white")
+        for i, p in enumerate(pictures):
+            sheet.paste(p, (i % side * 96, i // side * 96))
+        sheet.save(RUNS / f"sheet_{name}.png")
+        return {
+            "top1": hit[:, 0].float().mean().item(),
+            "top5": hit.any(1).float().mean().item(),
+            "pictures": len(pictures),
+        }
+
+    means = mean_pictures(embedder, train, names)
+    texts, everyone, one = text_queries(embedder, names), torch.arange(66), {"candidates": 1}
+    return {
+        "candidates": generator.candidates,
+        "sound": judged(heard, wanted, "sound"),
+        "one candidate": {
+            "sound": judged(heard, wanted, "sound_one", **one),
+            "sound_raw": judged(heard, wanted, "sound_raw", direct=True, **one),
+            "mean_picture": judged(means, everyone, "mean_picture", **one),
+            "text": judged(texts, everyone, "text", **one),
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["encoders", "detection", "generation"])
+    parser.add_argument("--weights", type=Path, default=REPO)
+    args = parser.parse_args()
+    embedder = open_folder(args.weights / SMALL)
+    torch.manual_seed(0)
+    for part in args.parts:
+        print(json.dumps({part: globals()[part](embedder, args.weights)}, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
