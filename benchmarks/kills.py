@@ -11,7 +11,6 @@ is sent.
 """
 
 import argparse
-import io
 import json
 import os
 import random
@@ -98,7 +97,7 @@ def start(name: str, place: Path) -> int:
     os.environ["BINDPLUG_HOME"] = str(place / "home")
     os.dup2(os.open(place / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    sys.stdout, sys.stderr = io.TextIOWrapper(open(1, "wb")), io.TextIOWrapper(open(2, "wb"))
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     try:
         from bindplug.cli import main
 
