@@ -79,14 +79,23 @@ def embed_files(
         return _embed_files(embedder, items, output, options or {}, overwrite, progress)
 
 
+def _parts_folder(output: Path) -> Path:
+    return output.with_name(output.name + ".parts")
+
+
+def remove_parts(output: Path) -> None:
+    """Remove what a job that was stopped after its result was there has left beside it."""
+    shutil.rmtree(_parts_folder(output), ignore_errors=True)
+
+
 def _embed_files(embedder, items, output: Path, options, overwrite: bool, progress: bool) -> Report:
     job = {"id": _fingerprint(embedder, items, options), "chunk": part_size(embedder)}
-    folder = output.with_name(output.name + ".parts")
+    folder = _parts_folder(output)
     claim = _read_claim(folder, job)
     if output.exists() and not overwrite:
         done = _finished(output, claim, job)
         if done:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_parts(output)
             return done
         if not claim.get("overwrite"):  # else the call that was interrupted had leave to replace it
             refuse_existing([output], overwrite)
