@@ -1,7 +1,5 @@
 """Embeddings kept on disk by the content that they were computed from."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """ """
 
-from __future__ import annotations
-
 from .errors import BindplugError
 
 DTYPES = ("float32", "bfloat16", "float16")

@@ -1,7 +1,5 @@
 """Fitting bridges from embedders and a vocabulary, and the bridge that a crossing takes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock

@@ -1,7 +1,5 @@
 """Vocabularies, and text vectors that are encoded once and kept."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Word lists that bridges and detection compete over: shipped, from timm, or of a file."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 from ..embedding.modalities import MODALITIES

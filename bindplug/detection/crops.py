@@ -6,8 +6,6 @@ to the prompt; boxes that cover more than 98 % of the image are left out. Here t
 words of a vocabulary can compete for each box instead, as in `bindplug.detection.query`.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What detectors share: an image is encoded once, any number of queries are scored on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice

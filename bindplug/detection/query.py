@@ -1,7 +1,5 @@
 """Queries: the rows that a detector scores regions with, and how logits become scores."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

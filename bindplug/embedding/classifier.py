@@ -1,7 +1,5 @@
 """Classes from names (zero-shot) or from a few examples (a linear probe)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Embedder: inputs of one modality to an Embedding, decoded by threads while the network works."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

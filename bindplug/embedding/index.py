@@ -1,7 +1,5 @@
 """A folder's files by meaning: embed them once, then rank them by cosine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Which files are meant: by ending, folder, pattern or list."""
 
-from __future__ import annotations
-
 import glob
 import json
 import os

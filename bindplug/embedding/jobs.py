@@ -5,8 +5,6 @@ a batch where that is more); the same call goes on where it stopped, with the sa
 result is bit for bit the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

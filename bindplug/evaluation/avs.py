@@ -1,7 +1,5 @@
 """Audio-visual segmentation on AVSBench's layout (Zhou et al., ECCV 2022): mIoU and F."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """COCO-format boxes with a sound for each category: AP, AP50, AP75 and AR."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Labelled files: a folder with a folder for each class, or a CSV beside its files."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

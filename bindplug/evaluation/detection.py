@@ -1,7 +1,5 @@
 """COCO average precision (pycocotools) and class-agnostic recall of boxes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

@@ -1,7 +1,5 @@
 """Generated images, judged by another model than the one that conditioned them."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Zero-shot classification and retrieval with an embedder (ImageBind, sections 4.1 and B.4)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images one after another, as an animated GIF or as an MP4 with sound."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Audio prompts: which part of a long recording counts, and several recordings mixed into one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

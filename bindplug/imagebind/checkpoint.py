@@ -1,7 +1,5 @@
 """Reading and writing ImageBind weights: a folder of safetensors, or the released `.pth`."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

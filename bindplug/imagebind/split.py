@@ -1,7 +1,5 @@
 """The released checkpoint as one safetensors file a trunk: a sound reads 345 MB of 4.8 GB."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -4,8 +4,6 @@ Attribute names follow the released state dict, which is why audio and thermal s
 `rgbt_stem` and why some stems hold their convolution at index 1.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Models of transformers: from the Hugging Face hub by a short name, or from a folder."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from contextlib import suppress

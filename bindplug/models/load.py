@@ -1,7 +1,5 @@
 """Embedders, detectors, maskers and generators by name."""
 
-from __future__ import annotations
-
 import logging
 import os
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Fetching checkpoints that are not shipped, safely."""
 
-from __future__ import annotations
-
 import errno
 import os
 import random

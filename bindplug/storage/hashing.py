@@ -1,7 +1,5 @@
 """Hashes of files: of all their bytes, or of their place, size and time."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files of (N, D) vectors: written a block at a time, read by their formats' own libraries."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ The numbers follow ImageBind's released data pipeline, quirks included; each is 
 it is done.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

@@ -8,8 +8,6 @@ ImageBind's own numbers are the same is not known; users reach the paper's figur
 them and stay below it on NYU-D.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -5,8 +5,6 @@ The paper says 6 channels, accelerometer and gyroscope, and 5 s that become 2000
 accelerometer X Y Z, then gyroscope X Y Z, in m/s² and rad/s as Ego4D records them, as they are.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -1,7 +1,5 @@
 """CLIP's byte-pair encoding (Radford et al. 2021), read from the merges that open_clip ships."""
 
-from __future__ import annotations
-
 import gzip
 import html
 from functools import cached_property, lru_cache

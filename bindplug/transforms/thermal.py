@@ -4,8 +4,6 @@ ImageBind's authors published no thermal loader. Users reach 62.4 % on LLVIP (pa
 gray values in [0, 1] and no normalisation, 55.2 % with one (ImageBind PR 73); so none is done here.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from PIL import Image

@@ -3,8 +3,6 @@
 The numbers follow ImageBind's released data pipeline (clips, frames, scaling, three crops).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

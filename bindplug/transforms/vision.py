@@ -1,8 +1,6 @@
 """Images: read, also in one channel, and to normalised tensors, bit for bit as the reference's PIL
 pipeline."""
 
-from __future__ import annotations
-
 import os
 import warnings
 

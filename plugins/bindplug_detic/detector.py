@@ -1,7 +1,5 @@
 """bindplug's detector: Detic, prompted by embeddings of any modality."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An embedding as the classifier of a Detic that lives in detectron2, inside a `with` block."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace

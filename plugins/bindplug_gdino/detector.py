@@ -1,7 +1,5 @@
 """Grounding DINO (Liu et al., ECCV 2024): it reads text, so a sound is put into words for it."""
 
-from __future__ import annotations
-
 from bindplug.detection.detector import PromptedDetector
 from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError

@@ -1,7 +1,5 @@
 """OWL-ViT and OWLv2 (Minderer et al. 2022, 2023) with an embedding as query."""
 
-from __future__ import annotations
-
 from bindplug.detection.detector import PromptedDetector, Proposals
 from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError

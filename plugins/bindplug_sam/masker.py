@@ -1,7 +1,5 @@
 """SAM (Kirillov et al., ICCV 2023) and SAM 2 (Ravi et al., 2024): masks of what is in boxes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bindplug.errors import BindplugError

@@ -1,7 +1,5 @@
 """An Embedding as keyword arguments for a diffusers pipeline that the user already has."""
 
-from __future__ import annotations
-
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 

@@ -1,7 +1,5 @@
 """What a family of diffusers pipelines is: where its pipelines take an embedding, and how."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from inspect import signature

@@ -1,7 +1,5 @@
 """bindplug's generator: a diffusers pipeline, conditioned by embeddings of any modality."""
 
-from __future__ import annotations
-
 import json
 from contextlib import ExitStack
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Diffusers pipelines: opened from a folder or the Hugging Face hub, and started from an image."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

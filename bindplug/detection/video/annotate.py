@@ -1,7 +1,5 @@
 """Detection in a video, prompted by its own soundtrack window by window, or by one embedding."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
