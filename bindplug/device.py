@@ -7,10 +7,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def pick_device(device: str = "auto") -> str:
     """A torch device name; "auto" is the GPU when there is one.
-
-    Raises:
-        BindplugError: unknown, or not on this machine.
-    """
+    Raises BindplugError: unknown, or not on this machine."""
     import torch
 
     if device == "auto":
@@ -28,10 +25,7 @@ def pick_device(device: str = "auto") -> str:
 
 def torch_dtype(name: str):
     """torch's type of a name.
-
-    Raises:
-        BindplugError: none of float32, bfloat16 and float16.
-    """
+    Raises BindplugError: none of float32, bfloat16 and float16."""
     import torch
 
     if name not in DTYPES:

@@ -71,10 +71,8 @@ def fit_bridge(
         centre: for `linear`, an embedding of many inputs of the modality that will cross, in the
             source space: their mean takes the place of the words'.
 
-    Raises:
-        BindplugError: an unknown kind, an empty vocabulary, or an embedder without text.
-        SpaceMismatch: a space that no installed embedder has, or two spaces for the identity.
-    """
+    Raises BindplugError: an unknown kind, an empty vocabulary, or an embedder without text;
+    SpaceMismatch: a space that no installed embedder has, or two spaces for the identity."""
     if kind not in KINDS:
         raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
     source = _embedder(source)
@@ -118,10 +116,8 @@ def choose_bridge(
             shipped ones; of either, for sounds those that are known by a sound of their own.
         need_words: whether the identity has to have words too.
 
-    Raises:
-        BindplugError: a fitted bridge together with a vocabulary.
-        SpaceMismatch: no bridge can be built, with what is missing.
-    """
+    Raises BindplugError: a fitted bridge together with a vocabulary; SpaceMismatch: no bridge can
+    be built, with what is missing."""
     space = target.space
     if isinstance(bridge, Bridge):
         if vocabulary is not None:

@@ -40,10 +40,8 @@ class Crops:
         competition: "words" (default), "prompts" or "none", which is the softmax over the boxes.
         negative, vocabulary: as in `PromptedDetector.detect`.
 
-    Raises:
-        SpaceMismatch: no embedder of the space is at hand.
-        BindplugError: it does not embed images.
-    """
+    Raises SpaceMismatch: no embedder of the space is at hand; BindplugError: it does not embed
+    images."""
 
     def __init__(self, embedding: Embedding, competition=None, negative=None, vocabulary=None):
         from ..models.load import embedder_of

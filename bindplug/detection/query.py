@@ -92,11 +92,9 @@ def build_query(
         negative: what regions shall not be, in the embedding's space.
         vocabulary: words to name prompts and regions with; None as in `choose_bridge`.
 
-    Raises:
-        BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
-            bridge without words where they are needed.
-        SpaceMismatch: no bridge can be built, or a negative of another space.
-    """
+    Raises BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
+    bridge without words where they are needed; SpaceMismatch: no bridge can be built, or a negative
+    of another space."""
     target = Target(target) if isinstance(target, str) else target
     if not len(embedding):
         raise BindplugError("an embedding without rows holds no prompt; give at least one")

@@ -66,10 +66,8 @@ def embed_files(
         output: x.safetensors (`vectors` (N, D) and the labels), x.npy, or x.parquet (pyarrow).
         options: of the modalities, as in `Embedder.embed`; each goes to those that have it.
 
-    Raises:
-        BindplugError: an unknown ending, an existing file of other content, or no input that can
-            be read.
-    """
+    Raises BindplugError: an unknown ending, an existing file of other content, or no input that can
+    be read."""
     output = Path(output)
     check_format(output)
     make_folder(output.parent)

@@ -36,10 +36,8 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
         modality: a name in `bindplug.embedding.modalities.MODALITIES`; which files count, and the
             folder beside the CSV that is searched for them.
 
-    Raises:
-        BindplugError: an unknown modality, no such data, a row without a file or a label (its line
-            is named), or a file that the CSV names and that is not there.
-    """
+    Raises BindplugError: an unknown modality, no such data, a row without a file or a label (its
+    line is named), or a file that the CSV names and that is not there."""
     _check_modalities(modality)
     data = Path(data)
     if data.is_dir():
@@ -60,10 +58,8 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
     Returns:
         For each row the values of the two columns: texts as they are, others as paths.
 
-    Raises:
-        BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
-            named), or a file that is not there.
-    """
+    Raises BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
+    named), or a file that is not there."""
     _check_modalities(*modalities)
     data = Path(data)
     if data.is_dir():
@@ -99,10 +95,8 @@ def _read_table(path: Path, *wanted: tuple[str, ...]) -> list[tuple]:
     Args:
         wanted: for each column the names that it may have, of which the first that is there counts.
 
-    Raises:
-        BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
-            than the header has columns.
-    """
+    Raises BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
+    than the header has columns."""
     out = []
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)

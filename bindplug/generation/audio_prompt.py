@@ -27,9 +27,7 @@ def embed_audio_prompt(
     Returns:
         (1, D).
 
-    Raises:
-        BindplugError: an unknown window or normalization, or a recording that cannot be read.
-    """
+    Raises BindplugError: an unknown window or normalization, or a recording that cannot be read."""
     window = str(window).replace("-", "_")
     if window not in WINDOWS:
         raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
@@ -54,9 +52,7 @@ def mix_audio(sources: Sequence) -> tuple[np.ndarray, int]:
     Returns:
         (1, n) float32 samples as long as the longest recording, and their rate, 16,000 Hz.
 
-    Raises:
-        BindplugError: fewer than two recordings, or one that cannot be read.
-    """
+    Raises BindplugError: fewer than two recordings, or one that cannot be read."""
     from ..transforms.audio import PEAK, RATE, load_audio, resample
 
     if len(sources) < 2:

@@ -46,9 +46,7 @@ class Recipe(ImageSettings):
         embedder_fingerprint, generator_fingerprint: of the models, "" where unknown.
         sha256: of each file, by its path.
 
-    Raises:
-        BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`.
-    """
+    Raises BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`."""
 
     prompts: tuple[tuple[str, str], ...]
     mix: tuple[float, ...] = ()
@@ -150,10 +148,7 @@ def read_recipe(png: str | Path) -> Recipe:
 
     Its files must have the contents that the image was made from. They are looked for from the
     PNG's folder and the current one, the folders above these, and last by their names alone.
-
-    Raises:
-        BindplugError: no PNG with a recipe, or a file that is gone or has changed.
-    """
+    Raises BindplugError: no PNG with a recipe, or a file that is gone or has changed."""
     from PIL import Image
 
     from ..storage.source import check_file

@@ -49,9 +49,7 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
         path: the checkpoint file that `state` was mapped from.
         state: all its tensors, already checked.
 
-    Raises:
-        BindplugError: the cache cannot be written, or has too little room.
-    """
+    Raises BindplugError: the cache cannot be written, or has too little room."""
     from filelock import FileLock
 
     folder = derived_folder(path)

@@ -46,9 +46,7 @@ def open_pretrained(
         hub: repositories by short name.
         kind: what the model is, for messages.
 
-    Raises:
-        BindplugError: it is not there, cannot be fetched, or is another model.
-    """
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from ..device import torch_dtype
 
     path = hub.get(weights, weights.removeprefix("local:"))

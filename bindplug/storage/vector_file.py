@@ -41,9 +41,7 @@ def write_vectors(
         metadata: kept by .safetensors and .parquet, as strings or JSON; a .parquet has the
             `labels` as a column. A .npy has no room for it.
 
-    Raises:
-        BindplugError: the file cannot be written.
-    """
+    Raises BindplugError: the file cannot be written."""
     strings = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     with writing(path) as file:
         if path.suffix == ".parquet":

@@ -60,10 +60,8 @@ def distinct_clips(
         (n, 1, mel_bins, frames) float32 whose mean embedding is that of all clips, and their
         starts and ends.
 
-    Raises:
-        BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and a
-            silent first channel, are only warned about, on the logger "bindplug".
-    """
+    Raises BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and
+    a silent first channel, are only warned about, on the logger "bindplug"."""
     if normalize not in ("none", "peak"):
         raise BindplugError(f"normalize {normalize!r}; choose none or peak")
     name = source_name(source, "audio array")
@@ -112,10 +110,8 @@ def load_audio(source) -> tuple[Tensor, int]:
             (n,), (C, n) or (n, C): float in [-1, 1]; signed integers of 16, 24 or 32 bits, the
             least that holds all values; or unsigned integers, whose zero is in the middle.
 
-    Raises:
-        BindplugError: absent, not audio, empty, or not finite; an array of other values, shape or
-            rate.
-    """
+    Raises BindplugError: absent, not audio, empty, or not finite; an array of other values, shape
+    or rate."""
     if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():
         source = (source["array"], source["sampling_rate"])
     name = source_name(source, "audio array")

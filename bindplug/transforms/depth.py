@@ -41,10 +41,8 @@ def transform_depth(
         baseline: of the stereo camera, metres (0.095 for SUN's RealSense, perhaps its Xtion).
         focal_length: pixels of the image as given.
 
-    Raises:
-        BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
-            parameter that makes no sense.
-    """
+    Raises BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
+    parameter that makes no sense."""
     data, name = load_gray(source)
     if unit not in (None, *UNITS):
         raise BindplugError(f"unit {unit!r}; choose one of {', '.join(UNITS)}")

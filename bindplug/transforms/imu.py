@@ -43,9 +43,8 @@ def transform_imu(
         rotation: "rad/s" or "deg/s".
         clips: 1 takes the middle 5 s, n spreads them evenly, "all" covers the recording.
 
-    Raises:
-        BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5 s.
-    """
+    Raises BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5
+    s."""
     if acceleration not in ACCELERATION or rotation not in ROTATION:
         raise BindplugError(
             f"units {acceleration!r} and {rotation!r}; acceleration is m/s2 or g, "

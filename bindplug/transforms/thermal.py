@@ -25,9 +25,7 @@ def transform_thermal(
             the image's own 1st and 99th percentiles, since raw counts fill a small part of
             their range.
 
-    Raises:
-        BindplugError: unreadable, NaN, or an empty span.
-    """
+    Raises BindplugError: unreadable, NaN, or an empty span."""
     data, name = load_gray(source)
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")

@@ -83,9 +83,7 @@ def transform_video(
             (`annotate_video` turns it upright). Both as in the reference.
         clips: "reference" (5), a number, or "all": as many as cover the video.
 
-    Raises:
-        BindplugError: absent, no video, without frames, or damaged.
-    """
+    Raises BindplugError: absent, no video, without frames, or damaged."""
     if isinstance(source, tuple):
         frames, fps = _frame_array(*source)
         number = clip_count(clips, len(frames) / fps, CLIPS)

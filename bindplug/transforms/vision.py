@@ -44,10 +44,8 @@ def load_image(source, upright: bool = False) -> Image.Image:
         upright: apply the EXIF orientation. ImageBind's reference leaves it alone, Detic's does
             not.
 
-    Raises:
-        BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
-            or gray beyond 16 bits.
-    """
+    Raises BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
+    or gray beyond 16 bits."""
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
@@ -69,9 +67,7 @@ def load_gray(source) -> tuple[np.ndarray, str]:
         source: a path (`.npy`, or an image of 8 or 16 bits), file object, PIL image, tensor or
             array, (H, W) or (1, H, W). Colour images become gray.
 
-    Raises:
-        BindplugError: absent, no image, of a wrong shape, empty, or without a finite number.
-    """
+    Raises BindplugError: absent, no image, of a wrong shape, empty, or without a finite number."""
     name = image_name(source)
     if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".npy"):
         problem = "cannot be read as a .npy array; save it again with numpy.save"

@@ -51,11 +51,8 @@ def patched(
         The embedding in the classifier's space. `pred_classes` are its rows; its labels are short
         names (files without folder and ending).
 
-    Raises:
-        BindplugError: no such model, no row, a classifier of another width, or a model that is
-            patched already.
-        SpaceMismatch: no bridge can be built.
-    """
+    Raises BindplugError: no such model, no row, a classifier of another width, or a model that is
+    patched already; SpaceMismatch: no bridge can be built."""
     holder, model = _model(model)
     stages = _stages(model)
     weights = getattr(stages[0].cls_score, NAME)

@@ -100,9 +100,7 @@ def starting_from(pipe, settings: GenerationSettings, generators: list) -> Itera
     Yields:
         The call's `latents`, (N, C, h, w).
 
-    Raises:
-        BindplugError: a pipeline without an autoencoder, or whose size nobody can choose.
-    """
+    Raises BindplugError: a pipeline without an autoencoder, or whose size nobody can choose."""
     import torch
     from diffusers.image_processor import VaeImageProcessor
     from diffusers.utils.torch_utils import randn_tensor

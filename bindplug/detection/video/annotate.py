@@ -60,9 +60,7 @@ def detect_video(
         options: as in `PromptedDetector.detect`: threshold, top_k, bridge, competition, negative,
             vocabulary.
 
-    Raises:
-        BindplugError: no video, no sound where it is needed, or a damaged file.
-    """
+    Raises BindplugError: no video, no sound where it is needed, or a damaged file."""
     name = source_name(video, "video")
     video = reopenable(video, name, "video")
     if prompt is None:
@@ -111,9 +109,7 @@ def annotate_video(
         The timeline: windows of the soundtrack with the words that each sounds like, and tracks
         with the seconds at which each sounds.
 
-    Raises:
-        BindplugError: as `detect_video`; or files that exist and `overwrite` is False.
-    """
+    Raises BindplugError: as `detect_video`; or files that exist and `overwrite` is False."""
     from PIL import Image
     from tqdm import tqdm
 
