@@ -96,7 +96,7 @@ def start(name: str, place: Path) -> int:
     os.chdir(place)
     os.environ["BINDPLUG_HOME"] = str(place / "home")
     os.dup2(os.open(place / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.dup2(os.open(place.parent / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     try:
         from bindplug.cli import main
@@ -110,6 +110,7 @@ def start(name: str, place: Path) -> int:
         code = 70
     (place.parent / "modules").write_text("\n".join(sys.modules))
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 
@@ -164,7 +165,8 @@ def kill_once(name: str, place: Path, length: float, chance: random.Random) -> b
     results(place)
     if sent == signal.SIGTERM:
         # -SIGTERM: past the end of the command, where it is handled no more
-        assert code in (0, 143, -sent), f"{name}: SIGTERM gives exit {code}"
+        said = (place.parent / "stderr").read_text()[-500:]
+        assert code in (0, 143, -sent), f"{name}: SIGTERM gives exit {code}: {said}"
         left = [p for p in place.rglob(".*") if p.is_file()]
         assert not left, f"{name}: SIGTERM left {left}"
     return True

@@ -1,6 +1,6 @@
-""" """
+"""Devices and precisions by name."""
 
-from .errors import BindplugError
+from .errors import BindplugError, check_choice
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -28,6 +28,5 @@ def torch_dtype(name: str):
     Raises BindplugError: none of float32, bfloat16 and float16."""
     import torch
 
-    if name not in DTYPES:
-        raise BindplugError(f"dtype {name!r}; choose one of {', '.join(DTYPES)}")
+    check_choice("dtype", name, DTYPES)
     return getattr(torch, name)

@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 
 from ..embedding.vectors import Embedding, unit
-from ..errors import BindplugError, SpaceMismatch
+from ..errors import BindplugError, SpaceMismatch, check_choice
 from .bridge import (
     KINDS,
     READING,
@@ -73,8 +73,7 @@ def fit_bridge(
 
     Raises BindplugError: an unknown kind, an empty vocabulary, or an embedder without text;
     SpaceMismatch: a space that no installed embedder has, or two spaces for the identity."""
-    if kind not in KINDS:
-        raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
+    check_choice("bridge", kind, KINDS)
     source = _embedder(source)
     target = source if kind == "words" else _embedder(target, source)
     _check_identity(kind, source.space, target.space)

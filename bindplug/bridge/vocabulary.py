@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.text_file import read_text
 
 SHIPPED = ("default", "sounding", "lvis")
@@ -19,8 +19,8 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
             all of them.
 
     Raises BindplugError: an unknown modality."""
-    if modality not in (None, "mixed", *MODALITIES):
-        raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
+    if modality is not None:
+        check_choice("modality", modality, (*MODALITIES, "mixed"))
     return read_vocabulary("sounding" if modality == "audio" else "default")
 
 

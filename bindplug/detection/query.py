@@ -9,7 +9,7 @@ from ..bridge import Bridge, Target, choose_bridge, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
 from ..embedding.vectors import Embedding, unit
-from ..errors import BindplugError, SpaceMismatch
+from ..errors import BindplugError, SpaceMismatch, check_choice
 
 COMPETITIONS = ("words", "prompts", "none")
 SAME_MEANING = 0.8  # centred cosine above which two names mean nearly the same
@@ -102,9 +102,8 @@ def build_query(
         raise SpaceMismatch(
             f"the prompt is of {embedding.space!r}, the negative of {negative.space!r}"
         )
-    if competition not in (None, *COMPETITIONS):
-        known = ", ".join(COMPETITIONS)
-        raise BindplugError(f"no competition {competition!r}; choose one of {known}")
+    if competition is not None:
+        check_choice("competition", competition, COMPETITIONS)
     parts = [embedding] if negative is None else [embedding, negative]
     if not target.space:
         return _text_query(parts, bridge, competition, vocabulary)

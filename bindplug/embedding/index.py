@@ -47,8 +47,8 @@ class Index:
 def index_folder(embedder, folder: str | Path, modality: str = "image", progress=False) -> Index:
     """Embed a folder's files of one modality; those of an earlier call are not embedded again.
 
-    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning. Of two
-    processes that index one folder the second waits.
+    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning, that of an
+    embedder without a fingerprint always. Of two processes that index one folder the second waits.
     Raises BindplugError: no such folder, no file of this modality that can be read, or a cache
     folder that cannot be written."""
     folder = Path(folder)
@@ -63,6 +63,8 @@ def index_folder(embedder, folder: str | Path, modality: str = "image", progress
 
 def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -> Index:
     files = {p: file_state(p) for p in expand(modality, str(folder.resolve()))}
+    if not embedder.fingerprint:  # nothing tells whether another network made it
+        path.unlink(missing_ok=True)
     old_paths, old_vectors, old_errors, states = _read(path)
     part = path.with_suffix(".new.safetensors")
     if states == files and old_paths:

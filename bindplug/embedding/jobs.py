@@ -98,8 +98,8 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
     if not claim and folder.exists():
         if (folder / "job.json").exists() and not overwrite:
             raise BindplugError(
-                f"{folder}: is the unfinished work of another call (other inputs or settings); "
-                "repeat that one, add --overwrite, or delete the folder"
+                f"{folder}: is the unfinished work of another call (other inputs, model or "
+                "settings); repeat that one, add --overwrite, or delete the folder"
             )
         shutil.rmtree(folder)
     claim = {**job, **claim, "overwrite": overwrite or claim.get("overwrite", False)}
@@ -136,7 +136,8 @@ def _fingerprint(embedder, items, options) -> str:
         digest.update(f"{modality}\n{value}\n".encode("utf-8", "surrogatepass"))
         if modality != "text" and os.path.isfile(value):
             digest.update(f"{file_state(value)}\n".encode())
-    settings = (embedder.space, embedder.fingerprint, sorted(options.items()))
+    network = embedder.fingerprint or os.urandom(8)  # an unknown one is never the same
+    settings = (embedder.space, network, sorted(options.items()))
     digest.update(repr(settings).encode())
     return digest.hexdigest()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..embedding.inputs import expand
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.text_file import read_text
 
 FILE_COLUMNS = ("filename", "file", "path", "audio", "image", "video", "depth", "thermal", "imu")
@@ -38,7 +38,7 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
 
     Raises BindplugError: an unknown modality, no such data, a row without a file or a label (its
     line is named), or a file that the CSV names and that is not there."""
-    _check_modalities(modality)
+    check_choice("modality", modality, MODALITIES)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("meta/*.csv")) + sorted(data.glob("*.csv"))
@@ -60,7 +60,8 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
 
     Raises BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
     named), or a file that is not there."""
-    _check_modalities(*modalities)
+    for modality in modalities:
+        check_choice("modality", modality, MODALITIES)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("*.csv"))
@@ -70,12 +71,6 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
     first, second = (str if m == "text" else _finder(data, m) for m in modalities)
     columns = [(modality,) for modality in modalities]
     return [(first(a), second(b)) for a, b, _ in _read_table(data, *columns)]
-
-
-def _check_modalities(*modalities: str) -> None:
-    for modality in modalities:
-        if modality not in MODALITIES:
-            raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
 
 
 def _folders(data: Path, modality: str) -> list[Item]:

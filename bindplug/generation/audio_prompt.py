@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..embedding.vectors import Embedding
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 
 WINDOWS = ("mean", "all", "most_confident")
 
@@ -29,8 +29,7 @@ def embed_audio_prompt(
 
     Raises BindplugError: an unknown window or normalization, or a recording that cannot be read."""
     window = str(window).replace("-", "_")
-    if window not in WINDOWS:
-        raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
+    check_choice("window", window, WINDOWS)
     if window != "mean" and "clips" in options:
         raise BindplugError(f"window {window!r} takes all clips; leave out the option clips")
     options |= {"audio": source, "normalize": normalize}

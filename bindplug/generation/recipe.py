@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.hashing import hash_file
 from .settings import MAX_SEED, GenerationSettings, ImageSettings, whole_number
 
@@ -78,8 +78,7 @@ class Recipe(ImageSettings):
         except (TypeError, ValueError) as err:
             raise BindplugError("prompts are (modality, path or text), and mix numbers") from err
         for modality, _ in prompts:
-            if modality not in MODALITIES:
-                raise BindplugError(f"no modality {modality!r}; choose {', '.join(MODALITIES)}")
+            check_choice("modality", modality, MODALITIES)
         for f in fields(self):
             types, what = TYPES.get(f.type, (object, ""))
             if not isinstance(value := getattr(self, f.name), types):

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import BindplugError, first_line
 from ..storage.atomic import write_file
 from ..storage.cache_dir import cache_dir, hub_access, is_offline
+from ..storage.hashing import folder_fingerprint
 
 log = logging.getLogger("bindplug")
 
@@ -32,6 +33,13 @@ def record_commit(repo: str, commit: str | None) -> None:
             write_file(record, lambda f: f.write(commit.encode()))
             log.warning("%s: commit %s is used from now on; delete %s for a newer one",
                         repo, commit, record)  # fmt: skip
+
+
+def pretrained_fingerprint(path: str, dtype: str) -> str:
+    """Of the weights that `open_pretrained` found at `path`: the files of a folder, else the commit
+    of a repository; "" where it is not known."""
+    own = folder_fingerprint(Path(path)) if Path(path).is_dir() else recorded_commit(path)
+    return f"{path} {own} {dtype}" if own else ""
 
 
 def open_pretrained(

@@ -34,6 +34,13 @@ def file_fingerprint(path: Path) -> str:
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
 
 
+def folder_fingerprint(folder: Path) -> str:
+    """`file_fingerprint` of all files below a folder; "" where there is none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
+    return digest[:16] if files else ""
+
+
 def progress_bar(total: int | None, label: str, progress: bool):
     """tqdm of bytes."""
     from tqdm import tqdm

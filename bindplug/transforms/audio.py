@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import AudioConfig
 from ..storage.source import decoding, open_source, reopenable, source_name, to_array
 from .clips import CLIP_SECONDS, clip_count, spread
@@ -62,8 +62,7 @@ def distinct_clips(
 
     Raises BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and
     a silent first channel, are only warned about, on the logger "bindplug"."""
-    if normalize not in ("none", "peak"):
-        raise BindplugError(f"normalize {normalize!r}; choose none or peak")
+    check_choice("normalize", normalize, ("none", "peak"))
     name = source_name(source, "audio array")
     wave = pick_channel(*load_audio(source), channel, name)
     if normalize == "peak":
@@ -82,8 +81,7 @@ def pick_channel(wave: Tensor, rate: int, channel: str, name: str) -> Tensor:
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
     first is silent and another is not. "loudest" and "mix" give (1, n)."""
-    if channel not in ("first", "loudest", "mix"):
-        raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
+    check_choice("channel", channel, ("first", "loudest", "mix"))
     if channel == "mix":
         wave = wave.mean(0, keepdim=True)
     elif len(wave) > 1:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import DepthConfig
 from .vision import load_gray
 
@@ -44,10 +44,10 @@ def transform_depth(
     Raises BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
     parameter that makes no sense."""
     data, name = load_gray(source)
-    if unit not in (None, *UNITS):
-        raise BindplugError(f"unit {unit!r}; choose one of {', '.join(UNITS)}")
+    if unit is not None:
+        check_choice("unit", unit, UNITS)
     for what, value in (("baseline", baseline), ("focal_length", focal_length)):
-        if not 0 < value < np.inf:
+        if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf):
             raise BindplugError(f"{what} {value!r}; give a positive number")
     depth = fill_holes(_to_metres(data, unit, name), name)
     disparity = baseline * focal_length / depth.clamp(NEAR, FAR)

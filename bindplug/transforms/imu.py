@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import IMUConfig
 from ..storage.source import decoding, open_source, source_name, to_array
 from .clips import clip_count, spread
@@ -45,11 +45,8 @@ def transform_imu(
 
     Raises BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5
     s."""
-    if acceleration not in ACCELERATION or rotation not in ROTATION:
-        raise BindplugError(
-            f"units {acceleration!r} and {rotation!r}; acceleration is m/s2 or g, "
-            "rotation is rad/s or deg/s"
-        )
+    check_choice("unit of acceleration", acceleration, ACCELERATION)
+    check_choice("unit of rotation", rotation, ROTATION)
     data, time, rate, name = _load(source, rate, config.channels)
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")

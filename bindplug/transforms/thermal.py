@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import BindplugError
 from ..imagebind.config import ThermalConfig
+from ..storage.source import decoding
 from .vision import load_gray, resize_and_crop
 
 
@@ -31,9 +32,11 @@ def transform_thermal(
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
     gray = data
     if data.dtype != np.uint8 or span is not None:
-        low, high = np.percentile(data, (1, 99)) if span is None else span
-        if not low < high and span is not None:
-            raise BindplugError(f"span {span!r}; the first number has to be the smaller")
+        problem = f"span {span!r}; give two finite numbers, the smaller first"
+        with decoding(name, problem):  # whatever stands in place of numbers
+            low, high = map(float, np.percentile(data, (1, 99)) if span is None else span)
+            if span is not None and not -np.inf < low < high < np.inf:
+                raise ValueError
         width = high - low or 1  # an image of one temperature is black
         gray = (255 * ((data.astype(np.float64) - low) / width).clip(0, 1)).round()
     image = resize_and_crop(Image.fromarray(np.asarray(gray, dtype=np.uint8)), config.image_size)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import VisionConfig
 from ..storage.source import decoding, open_source, source_name, to_array
 
@@ -168,5 +168,6 @@ def normalise(image: Tensor) -> Tensor:
 
 def transform_image(source, config: VisionConfig, upright: bool = False) -> Tensor:
     """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
+    check_choice("upright", upright, (True, False))
     image = resize_and_crop(load_image(source, upright), config.image_size)
     return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)

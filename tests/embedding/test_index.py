@@ -78,6 +78,17 @@ def test_the_index_follows_the_folder(tiny, folder, tmp_path, monkeypatch):
         again.search(bindplug.Embedding(np.ones((1, 128)), "other", "text", ("x",)))
 
 
+def test_the_index_of_an_unknown_network_is_not_kept(tiny, folder):
+    """Its next call may be another network of the same space."""
+    first = np.array(index_folder(tiny, folder).vectors)
+    tiny.fingerprint = ""
+    unknown = index_folder(tiny, folder)
+    assert np.allclose(unknown.vectors, first, atol=1e-6)
+    encode = tiny.network.encode
+    tiny.network.encode = lambda *args: -encode(*args)
+    assert np.allclose(index_folder(tiny, folder).vectors, -first, atol=1e-6)
+
+
 def test_what_cannot_be_searched(tiny, folder, tmp_path):
     with pytest.raises(BindplugError, match="is no folder"):
         index_folder(tiny, folder / "red.png")
