@@ -1,7 +1,5 @@
 """Embeddings kept on disk by the content that they were computed from."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -28,9 +26,7 @@ class Cache:
     Args:
         path: the file; it is made if it is not there.
 
-    Raises:
-        BindplugError: the file cannot be written, or is something else than such a cache.
-    """
+    Raises BindplugError: the file cannot be written, or is something else than such a cache."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)

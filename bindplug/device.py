@@ -1,18 +1,13 @@
-""" """
+"""Devices and precisions by name."""
 
-from __future__ import annotations
-
-from .errors import BindplugError
+from .errors import BindplugError, check_choice
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def pick_device(device: str = "auto") -> str:
     """A torch device name; "auto" is the GPU when there is one.
-
-    Raises:
-        BindplugError: unknown, or not on this machine.
-    """
+    Raises BindplugError: unknown, or not on this machine."""
     import torch
 
     if device == "auto":
@@ -30,12 +25,8 @@ def pick_device(device: str = "auto") -> str:
 
 def torch_dtype(name: str):
     """torch's type of a name.
-
-    Raises:
-        BindplugError: none of float32, bfloat16 and float16.
-    """
+    Raises BindplugError: none of float32, bfloat16 and float16."""
     import torch
 
-    if name not in DTYPES:
-        raise BindplugError(f"dtype {name!r}; choose one of {', '.join(DTYPES)}")
+    check_choice("dtype", name, DTYPES)
     return getattr(torch, name)

@@ -1,5 +1,7 @@
 """What bindplug raises for its users, each with the exit code that the command line ends with."""
 
+from collections.abc import Iterable
+
 
 class BindplugError(Exception):
     """Bad input. The message is one line that names the file or option and says what to do."""
@@ -31,6 +33,13 @@ class InputsFailed(BindplugError):
 
 class BindplugWarning(UserWarning):
     """Something that may not be meant and does not stop the work. One line, as in BindplugError."""
+
+
+def check_choice(what: str, value, known: Iterable[str]) -> None:
+    """BindplugError for a value that is not among the known ones."""
+    if value not in (known := list(known)):
+        *others, last = map(str, known)
+        raise BindplugError(f"no {what} {value!r}; choose {', '.join(others)} or {last}")
 
 
 def first_line(err: BaseException) -> str:

@@ -44,9 +44,8 @@ class Network(Protocol):
             stills and texts. A modality with several crops a clip gives all crops of a clip in
             turn.
 
-        Raises:
-            BindplugError: an input that cannot be read (it is named), or an option out of range.
-        """
+        Raises BindplugError: an input that cannot be read (it is named), or an option out of
+        range."""
         ...
 
     def encode(self, modality: str, clips: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,6 @@ in the target space, or in both:
 - `words`: only the softmax, for target models that read text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Fitting bridges from embedders and a vocabulary, and the bridge that a crossing takes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -9,7 +7,7 @@ from threading import Lock
 import numpy as np
 
 from ..embedding.vectors import Embedding, unit
-from ..errors import BindplugError, SpaceMismatch
+from ..errors import BindplugError, SpaceMismatch, check_choice
 from .bridge import (
     KINDS,
     READING,
@@ -73,12 +71,9 @@ def fit_bridge(
         centre: for `linear`, an embedding of many inputs of the modality that will cross, in the
             source space: their mean takes the place of the words'.
 
-    Raises:
-        BindplugError: an unknown kind, an empty vocabulary, or an embedder without text.
-        SpaceMismatch: a space that no installed embedder has, or two spaces for the identity.
-    """
-    if kind not in KINDS:
-        raise BindplugError(f"no bridge {kind!r}; choose one of {', '.join(KINDS)}")
+    Raises BindplugError: an unknown kind, an empty vocabulary, or an embedder without text;
+    SpaceMismatch: a space that no installed embedder has, or two spaces for the identity."""
+    check_choice("bridge", kind, KINDS)
     source = _embedder(source)
     target = source if kind == "words" else _embedder(target, source)
     _check_identity(kind, source.space, target.space)
@@ -120,10 +115,8 @@ def choose_bridge(
             shipped ones; of either, for sounds those that are known by a sound of their own.
         need_words: whether the identity has to have words too.
 
-    Raises:
-        BindplugError: a fitted bridge together with a vocabulary.
-        SpaceMismatch: no bridge can be built, with what is missing.
-    """
+    Raises BindplugError: a fitted bridge together with a vocabulary; SpaceMismatch: no bridge can
+    be built, with what is missing."""
     space = target.space
     if isinstance(bridge, Bridge):
         if vocabulary is not None:

@@ -1,7 +1,5 @@
 """Vocabularies, and text vectors that are encoded once and kept."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embedding.jobs import embed_files
+from ..embedding.jobs import embed_files, remove_parts
 from ..errors import BindplugError
 from ..storage.cache_dir import cache_dir, cache_folder
 from ..storage.locks import locked
@@ -44,6 +42,8 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
             items = [("text", text) for text in texts]
             embed_files(embedder, items, path, overwrite=True, progress=progress)
             vectors = _read(path, len(texts))
+        else:
+            remove_parts(path)
     with suppress(OSError):  # another process may be making room
         files = sorted(folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
         for old in files[:-KEPT]:

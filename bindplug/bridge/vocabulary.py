@@ -1,11 +1,9 @@
 """Word lists that bridges and detection compete over: shipped, from timm, or of a file."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.text_file import read_text
 
 SHIPPED = ("default", "sounding", "lvis")
@@ -20,11 +18,9 @@ def default_vocabulary(modality: str | None = None) -> list[str]:
             heard would only take probability from the others. None and any other modality give
             all of them.
 
-    Raises:
-        BindplugError: an unknown modality.
-    """
-    if modality not in (None, "mixed", *MODALITIES):
-        raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
+    Raises BindplugError: an unknown modality."""
+    if modality is not None:
+        check_choice("modality", modality, (*MODALITIES, "mixed"))
     return read_vocabulary("sounding" if modality == "audio" else "default")
 
 
@@ -37,9 +33,7 @@ def read_vocabulary(name: str) -> list[str]:
             or "imagenet-21k" (the first name of each synset, from timm), or a file with one a
             line (UTF-8). Duplicates and blank lines are left out.
 
-    Raises:
-        BindplugError: no such vocabulary, a file that is no text, or an empty one.
-    """
+    Raises BindplugError: no such vocabulary, a file that is no text, or an empty one."""
     if name in SHIPPED:
         file = files("bindplug.bridge").joinpath("vocabularies", f"{name}.txt")
         return file.read_text("utf-8").split("\n")[:-1]

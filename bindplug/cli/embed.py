@@ -11,7 +11,7 @@ from .prompts import need_prompts, prompt_files, prompt_options
 
 def _shard(ctx, param, value: str) -> tuple[int, int]:
     i, _, n = value.partition("/")
-    if not (i.isdigit() and n.isdigit() and int(i) < int(n)):
+    if not (i.isdecimal() and n.isdecimal() and int(i) < int(n)):
         words = f"{value!r}: give I/N with I from 0 to N - 1, as 0/2"
         raise click.BadParameter(words, ctx, param)
     return int(i), int(n)

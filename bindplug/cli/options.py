@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from ..defaults import EMBEDDER
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 
 OUTPUT = "bindplug-out"
 
@@ -29,8 +29,8 @@ def finite(ctx, param, value):
 
 
 def a_modality(ctx, param, value):
-    if value is not None and value not in MODALITIES:
-        raise BindplugError(f"no modality {value!r}; choose one of {', '.join(MODALITIES)}")
+    if value is not None:
+        check_choice("modality", value, MODALITIES)
     return value
 
 

@@ -6,8 +6,6 @@ to the prompt; boxes that cover more than 98 % of the image are left out. Here t
 words of a vocabulary can compete for each box instead, as in `bindplug.detection.query`.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +40,8 @@ class Crops:
         competition: "words" (default), "prompts" or "none", which is the softmax over the boxes.
         negative, vocabulary: as in `PromptedDetector.detect`.
 
-    Raises:
-        SpaceMismatch: no embedder of the space is at hand.
-        BindplugError: it does not embed images.
-    """
+    Raises SpaceMismatch: no embedder of the space is at hand; BindplugError: it does not embed
+    images."""
 
     def __init__(self, embedding: Embedding, competition=None, negative=None, vocabulary=None):
         from ..models.load import embedder_of

@@ -1,7 +1,5 @@
 """What detectors share: an image is encoded once, any number of queries are scored on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -71,9 +69,7 @@ class PromptedDetector(Detector):
             image: a path, PIL image or (H, W, 3) uint8 RGB array. A file's EXIF orientation is
                 applied.
 
-        Raises:
-            BindplugError: an image that cannot be read.
-        """
+        Raises BindplugError: an image that cannot be read."""
         rgb = load_image(image, upright=True)
         return Features(self.encode_images([rgb])[0], rgb, image_name(image))
 
@@ -101,10 +97,8 @@ class PromptedDetector(Detector):
             negative: an embedding of what is not to be found.
             vocabulary: words of the bridge, and of the competition.
 
-        Raises:
-            BindplugError: an image that cannot be read, an unknown bridge or competition.
-            SpaceMismatch: no bridge can be built.
-        """
+        Raises BindplugError: an image that cannot be read, an unknown bridge or competition;
+        SpaceMismatch: no bridge can be built."""
         finder = Finder(self, embedding, threshold, top_k, bridge=bridge, competition=competition,
                         negative=negative, vocabulary=vocabulary)  # fmt: skip
         return finder(image if isinstance(image, Features) else self.features(image))

@@ -1,7 +1,5 @@
 """Overlays of detections, and contact sheets, with Pillow."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 

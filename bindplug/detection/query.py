@@ -1,7 +1,5 @@
 """Queries: the rows that a detector scores regions with, and how logits become scores."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +9,7 @@ from ..bridge import Bridge, Target, choose_bridge, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
 from ..embedding.vectors import Embedding, unit
-from ..errors import BindplugError, SpaceMismatch
+from ..errors import BindplugError, SpaceMismatch, check_choice
 
 COMPETITIONS = ("words", "prompts", "none")
 SAME_MEANING = 0.8  # centred cosine above which two names mean nearly the same
@@ -94,11 +92,9 @@ def build_query(
         negative: what regions shall not be, in the embedding's space.
         vocabulary: words to name prompts and regions with; None as in `choose_bridge`.
 
-    Raises:
-        BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
-            bridge without words where they are needed.
-        SpaceMismatch: no bridge can be built, or a negative of another space.
-    """
+    Raises BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
+    bridge without words where they are needed; SpaceMismatch: no bridge can be built, or a negative
+    of another space."""
     target = Target(target) if isinstance(target, str) else target
     if not len(embedding):
         raise BindplugError("an embedding without rows holds no prompt; give at least one")
@@ -106,9 +102,8 @@ def build_query(
         raise SpaceMismatch(
             f"the prompt is of {embedding.space!r}, the negative of {negative.space!r}"
         )
-    if competition not in (None, *COMPETITIONS):
-        known = ", ".join(COMPETITIONS)
-        raise BindplugError(f"no competition {competition!r}; choose one of {known}")
+    if competition is not None:
+        check_choice("competition", competition, COMPETITIONS)
     parts = [embedding] if negative is None else [embedding, negative]
     if not target.space:
         return _text_query(parts, bridge, competition, vocabulary)

@@ -107,10 +107,8 @@ class Detections:
         Returns:
             The paths written; the JSON is the last, so that where it is there, all is.
 
-        Raises:
-            FileExists: the folder holds these files and `overwrite` is False.
-            BindplugError: the folder cannot be written.
-        """
+        Raises FileExists: the folder holds these files and `overwrite` is False; BindplugError: the
+        folder cannot be written."""
         stem, folder = stem or Path(self.image).stem or "image", make_folder(folder)
         paths = result_paths(folder, stem, overlay)
         refuse_existing(paths, overwrite)

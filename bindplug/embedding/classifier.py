@@ -1,7 +1,5 @@
 """Classes from names (zero-shot) or from a few examples (a linear probe)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -67,11 +65,8 @@ class ZeroShot:
         labels: the C classes.
         vectors: (names, D) unit rows; `label_of` (names,) is the class of each.
 
-    Raises:
-        BindplugError: an embedder without text, no label, an empty name, or a template without
-            "{}".
-        SpaceMismatch: in the methods, an embedding of another space.
-    """
+    Raises BindplugError: an embedder without text, no label, an empty name, or a template without
+    "{}"; SpaceMismatch: in the methods, an embedding of another space."""
 
     def __init__(
         self,
@@ -134,10 +129,8 @@ class LinearProbe:
     Attributes:
         labels: the C classes, sorted.
 
-    Raises:
-        BindplugError: examples of fewer than two classes, or not a label for each example.
-        SpaceMismatch: in the methods, an embedding of another space.
-    """
+    Raises BindplugError: examples of fewer than two classes, or not a label for each example;
+    SpaceMismatch: in the methods, an embedding of another space."""
 
     def __init__(self, examples: Embedding, labels: Sequence[str], decay: float = 1e-3):
         import torch

@@ -1,7 +1,5 @@
 """Embedder: inputs of one modality to an Embedding, decoded by threads while the network works."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -95,10 +93,8 @@ class Embedder:
             Unit rows in the order of the inputs; the mean of an input's clips is taken as the
             reference does. `times` says which seconds the clips span.
 
-        Raises:
-            BindplugError: no or several modalities, a modality that this embedder does not
-                support, an unknown option, no input, or an input that cannot be read (it is named).
-        """
+        Raises BindplugError: no or several modalities, a modality that this embedder does not
+        support, an unknown option, no input, or an input that cannot be read (it is named)."""
         given = {k: v for k, v in inputs.items() if k in MODALITIES and v is not None}
         options = {k: v for k, v in inputs.items() if k not in MODALITIES}
         if not given and len(options) == 1:
@@ -134,9 +130,8 @@ class Embedder:
         Yields:
             A Row for each input, with `error` set where it cannot be read.
 
-        Raises:
-            BindplugError: a modality that this embedder does not support, or an unknown option.
-        """
+        Raises BindplugError: a modality that this embedder does not support, or an unknown
+        option."""
         if modality not in self.modalities:
             raise self._not_supported(modality)
         check_options(modality, options, self.options(modality))

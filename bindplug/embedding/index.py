@@ -1,7 +1,5 @@
 """A folder's files by meaning: embed them once, then rank them by cosine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -15,7 +13,7 @@ from ..storage.cache_dir import cache_folder
 from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata, write_vectors
 from .inputs import expand
-from .jobs import embed_files, file_state
+from .jobs import embed_files, file_state, remove_parts
 from .vectors import Embedding
 
 log = logging.getLogger("bindplug")
@@ -49,8 +47,8 @@ class Index:
 def index_folder(embedder, folder: str | Path, modality: str = "image", progress=False) -> Index:
     """Embed a folder's files of one modality; those of an earlier call are not embedded again.
 
-    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning. Of two
-    processes that index one folder the second waits.
+    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning, that of an
+    embedder without a fingerprint always. Of two processes that index one folder the second waits.
     Raises BindplugError: no such folder, no file of this modality that can be read, or a cache
     folder that cannot be written."""
     folder = Path(folder)
@@ -65,14 +63,17 @@ def index_folder(embedder, folder: str | Path, modality: str = "image", progress
 
 def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -> Index:
     files = {p: file_state(p) for p in expand(modality, str(folder.resolve()))}
+    if not embedder.fingerprint:  # nothing tells whether another network made it
+        path.unlink(missing_ok=True)
     old_paths, old_vectors, old_errors, states = _read(path)
+    part = path.with_suffix(".new.safetensors")
     if states == files and old_paths:
+        _remove(part)
         return Index(old_paths, old_vectors, embedder.space, tuple(old_errors.values()))
     known = {p for p, s in states.items() if files.get(p) == s}
     kept = {p: old_vectors[i] for i, p in enumerate(old_paths) if p in known}
     unread = {p: e for p, e in old_errors.items() if p in known}
     new = [p for p in files if p not in known]
-    part = path.with_suffix(".new.safetensors")
     if new:
         items = [(modality, p) for p in new]
         try:
@@ -91,8 +92,14 @@ def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -
     rows = [kept[p][None] for p in paths]
     metadata = {"space": embedder.space, "labels": paths, "states": files, "unread": unread}
     write_vectors(path, len(rows), rows[0].shape[1], iter(rows), metadata)
-    part.unlink(missing_ok=True)
+    _remove(part)
     return Index(paths, map_vectors(path), embedder.space, tuple(unread.values()))
+
+
+def _remove(part: Path) -> None:
+    """Also what a process that was killed at the end has left."""
+    part.unlink(missing_ok=True)
+    remove_parts(part)
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray | None, dict, dict]:

@@ -1,7 +1,5 @@
 """Which files are meant: by ending, folder, pattern or list."""
 
-from __future__ import annotations
-
 import glob
 import json
 import os
@@ -63,9 +61,7 @@ def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[s
     Args:
         modality: of plain lines; None goes by the ending.
 
-    Raises:
-        BindplugError: a line that is neither; its number is named.
-    """
+    Raises BindplugError: a line that is neither; its number is named."""
     out = []
     for number, line in enumerate(lines, 1):
         line = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\r\n")

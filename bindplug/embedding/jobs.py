@@ -5,8 +5,6 @@ a batch where that is more); the same call goes on where it stopped, with the sa
 result is bit for bit the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -68,10 +66,8 @@ def embed_files(
         output: x.safetensors (`vectors` (N, D) and the labels), x.npy, or x.parquet (pyarrow).
         options: of the modalities, as in `Embedder.embed`; each goes to those that have it.
 
-    Raises:
-        BindplugError: an unknown ending, an existing file of other content, or no input that can
-            be read.
-    """
+    Raises BindplugError: an unknown ending, an existing file of other content, or no input that can
+    be read."""
     output = Path(output)
     check_format(output)
     make_folder(output.parent)
@@ -79,22 +75,31 @@ def embed_files(
         return _embed_files(embedder, items, output, options or {}, overwrite, progress)
 
 
+def _parts_folder(output: Path) -> Path:
+    return output.with_name(output.name + ".parts")
+
+
+def remove_parts(output: Path) -> None:
+    """Remove what a job that was stopped after its result was there has left beside it."""
+    shutil.rmtree(_parts_folder(output), ignore_errors=True)
+
+
 def _embed_files(embedder, items, output: Path, options, overwrite: bool, progress: bool) -> Report:
     job = {"id": _fingerprint(embedder, items, options), "chunk": part_size(embedder)}
-    folder = output.with_name(output.name + ".parts")
+    folder = _parts_folder(output)
     claim = _read_claim(folder, job)
     if output.exists() and not overwrite:
         done = _finished(output, claim, job)
         if done:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_parts(output)
             return done
         if not claim.get("overwrite"):  # else the call that was interrupted had leave to replace it
             refuse_existing([output], overwrite)
     if not claim and folder.exists():
         if (folder / "job.json").exists() and not overwrite:
             raise BindplugError(
-                f"{folder}: is the unfinished work of another call (other inputs or settings); "
-                "repeat that one, add --overwrite, or delete the folder"
+                f"{folder}: is the unfinished work of another call (other inputs, model or "
+                "settings); repeat that one, add --overwrite, or delete the folder"
             )
         shutil.rmtree(folder)
     claim = {**job, **claim, "overwrite": overwrite or claim.get("overwrite", False)}
@@ -131,7 +136,8 @@ def _fingerprint(embedder, items, options) -> str:
         digest.update(f"{modality}\n{value}\n".encode("utf-8", "surrogatepass"))
         if modality != "text" and os.path.isfile(value):
             digest.update(f"{file_state(value)}\n".encode())
-    settings = (embedder.space, embedder.fingerprint, sorted(options.items()))
+    network = embedder.fingerprint or os.urandom(8)  # an unknown one is never the same
+    settings = (embedder.space, network, sorted(options.items()))
     digest.update(repr(settings).encode())
     return digest.hexdigest()
 

@@ -1,7 +1,5 @@
 """The kinds of input: how ImageBind reads each, which files hold it, and how it is described."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Items computed by threads a few steps before they are needed."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

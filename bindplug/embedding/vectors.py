@@ -38,10 +38,8 @@ class Embedding:
             for what is no sum.
         embedder: what made the vectors, where it is known: bridges encode their words with it.
 
-    Raises:
-        BindplugError: vectors that are not (N, D) or not finite, or other counts of labels, times
-            or parts.
-    """
+    Raises BindplugError: vectors that are not (N, D) or not finite, or other counts of labels,
+    times or parts."""
 
     vectors: np.ndarray
     space: str
@@ -120,11 +118,9 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     Returns:
         N rows.
 
-    Raises:
-        SpaceMismatch: parts of two spaces.
-        BindplugError: no part, row counts that do not fit, weights that are NaN or infinite, or a
-            sum below 1e-6 of the largest weight (the parts cancel out).
-    """
+    Raises SpaceMismatch: parts of two spaces; BindplugError: no part, row counts that do not fit,
+    weights that are NaN or infinite, or a sum below 1e-6 of the largest weight (the parts cancel
+    out)."""
     if not parts:
         raise BindplugError("compose needs at least one (embedding, weight) pair")
     embeddings = [e for e, _ in parts]
@@ -162,10 +158,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
 
 def mixed(parts: Sequence[Embedding], weights: Sequence[float] = ()) -> Embedding:
     """`compose` of embeddings with a weight for each; () weighs them alike.
-
-    Raises:
-        BindplugError: not one weight for each part; or as in `compose`.
-    """
+    Raises BindplugError: not one weight for each part; or as in `compose`."""
     if weights and len(weights) != len(parts):
         raise BindplugError(f"{len(weights)} weights for {len(parts)} prompts; give one for each")
     return compose(list(zip(parts, weights or [1.0] * len(parts), strict=True)))

@@ -1,7 +1,5 @@
 """Audio-visual segmentation on AVSBench's layout (Zhou et al., ECCV 2022): mIoU and F."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -77,9 +75,7 @@ def evaluate_avs(
         has it) in [0, 1], None without a frame (F: without an object), the number of frames, and
         what could not be read.
 
-    Raises:
-        BindplugError: as `read_clips`.
-    """
+    Raises BindplugError: as `read_clips`."""
     threshold = options.pop("threshold", None)
     threshold = detector.score_threshold if threshold is None else threshold
     overlaps, fs, errors, metadata = [], [], [], {}

@@ -1,7 +1,5 @@
 """COCO-format boxes with a sound for each category: AP, AP50, AP75 and AR."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -37,11 +35,8 @@ def evaluate_boxes(
         images and categories, and what could not be read; images that could not count as if
         nothing was found.
 
-    Raises:
-        BindplugError: no COCO file, an image without `file_name`, no category, or a category
-            without a sound that can be read.
-        MissingDependency: pycocotools is not installed.
-    """
+    Raises BindplugError: no COCO file, an image without `file_name`, no category, or a category
+    without a sound that can be read; MissingDependency: pycocotools is not installed."""
     path = Path(annotations)
     truth = read_coco(path)
     root = path.parent if images is None else Path(images)

@@ -1,7 +1,5 @@
 """Labelled files: a folder with a folder for each class, or a CSV beside its files."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from ..embedding.inputs import expand
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.text_file import read_text
 
 FILE_COLUMNS = ("filename", "file", "path", "audio", "image", "video", "depth", "thermal", "imu")
@@ -38,11 +36,9 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
         modality: a name in `bindplug.embedding.modalities.MODALITIES`; which files count, and the
             folder beside the CSV that is searched for them.
 
-    Raises:
-        BindplugError: an unknown modality, no such data, a row without a file or a label (its line
-            is named), or a file that the CSV names and that is not there.
-    """
-    _check_modalities(modality)
+    Raises BindplugError: an unknown modality, no such data, a row without a file or a label (its
+    line is named), or a file that the CSV names and that is not there."""
+    check_choice("modality", modality, MODALITIES)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("meta/*.csv")) + sorted(data.glob("*.csv"))
@@ -62,11 +58,10 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
     Returns:
         For each row the values of the two columns: texts as they are, others as paths.
 
-    Raises:
-        BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
-            named), or a file that is not there.
-    """
-    _check_modalities(*modalities)
+    Raises BindplugError: an unknown modality, no such CSV or columns, an empty cell (its line is
+    named), or a file that is not there."""
+    for modality in modalities:
+        check_choice("modality", modality, MODALITIES)
     data = Path(data)
     if data.is_dir():
         tables = sorted(data.glob("*.csv"))
@@ -76,12 +71,6 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
     first, second = (str if m == "text" else _finder(data, m) for m in modalities)
     columns = [(modality,) for modality in modalities]
     return [(first(a), second(b)) for a, b, _ in _read_table(data, *columns)]
-
-
-def _check_modalities(*modalities: str) -> None:
-    for modality in modalities:
-        if modality not in MODALITIES:
-            raise BindplugError(f"no modality {modality!r}; there are: {', '.join(MODALITIES)}")
 
 
 def _folders(data: Path, modality: str) -> list[Item]:
@@ -101,10 +90,8 @@ def _read_table(path: Path, *wanted: tuple[str, ...]) -> list[tuple]:
     Args:
         wanted: for each column the names that it may have, of which the first that is there counts.
 
-    Raises:
-        BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
-            than the header has columns.
-    """
+    Raises BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
+    than the header has columns."""
     out = []
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)

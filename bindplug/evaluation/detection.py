@@ -1,7 +1,5 @@
 """COCO average precision (pycocotools) and class-agnostic recall of boxes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math
@@ -49,10 +47,8 @@ def coco_figures(truth: dict, results: list[dict], name: str = "COCO") -> dict[s
     Returns:
         None for each where the truth has no box that counts.
 
-    Raises:
-        BindplugError: not the content of a COCO file, or results that do not fit to it.
-        MissingDependency: pycocotools is not installed.
-    """
+    Raises BindplugError: not the content of a COCO file, or results that do not fit to it;
+    MissingDependency: pycocotools is not installed."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -91,10 +87,8 @@ def complete(truth: dict, name: str) -> dict:
     Args:
         name: of the file, for messages.
 
-    Raises:
-        BindplugError: an entry that lacks what cannot be guessed (it is named): an image or
-            category its id, an annotation its box, or an image or category that is listed.
-    """
+    Raises BindplugError: an entry that lacks what cannot be guessed (it is named): an image or
+    category its id, an annotation its box, or an image or category that is listed."""
     kinds = ("images", "annotations", "categories")
     if not isinstance(truth, dict) or not all(isinstance(truth.get(k), list) for k in kinds):
         raise BindplugError(f"{name}: is no COCO file with images, annotations and categories")

@@ -1,7 +1,5 @@
 """Generated images, judged by another model than the one that conditioned them."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -39,9 +37,7 @@ def evaluate_images(
         between inputs of the same class, `... other` of different classes (None where there is one
         class only); `diversity` is one minus the mean cosine between the images of one class.
 
-    Raises:
-        BindplugError: no data, a judge that conditioned the images, or that lacks a modality.
-    """
+    Raises BindplugError: no data, a judge that conditioned the images, or that lacks a modality."""
     items = read_classified(data, "image")
     if not circular:
         _refuse_own(judge, judge_name, items)

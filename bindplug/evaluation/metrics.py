@@ -1,7 +1,5 @@
 """Accuracy, average precision and recall, each with a 95 % confidence interval."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Zero-shot classification and retrieval with an embedder (ImageBind, sections 4.1 and B.4)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +28,8 @@ def evaluate_classes(
         The figures (shares in [0, 1] as in `bindplug.evaluation.metrics`), and messages for files
         that cannot be read, which are left out.
 
-    Raises:
-        BindplugError: data that cannot be read, a label that is not among `labels`, or no file.
-    """
+    Raises BindplugError: data that cannot be read, a label that is not among `labels`, or no
+    file."""
     items = [i for i in read_classified(data, modality) if fold is None or i.fold == fold]
     if not items:
         raise BindplugError(f"{data}: has no file of fold {fold!r}")
@@ -94,9 +91,7 @@ def evaluate_pairs(
         R@1, R@5 and R@10 each way (as in `bindplug.evaluation.metrics`), and messages for files
         that cannot be read, whose pairs are left out.
 
-    Raises:
-        BindplugError: one modality twice, data that cannot be read, or no pair that can be.
-    """
+    Raises BindplugError: one modality twice, data that cannot be read, or no pair that can be."""
     if query == target:
         raise BindplugError(f"retrieval needs two modalities, and {query} was given twice")
     pairs = read_pairs(data, (query, target))

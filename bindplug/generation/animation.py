@@ -1,7 +1,5 @@
 """Images one after another, as an animated GIF or as an MP4 with sound."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,10 +16,7 @@ BLOCK = 1024  # samples
 
 def write_gif(path: Path, images: list) -> None:
     """Write PIL images as a GIF that repeats for ever, 8 images a second.
-
-    Raises:
-        BindplugError: the file cannot be written.
-    """
+    Raises BindplugError: the file cannot be written."""
     first, *rest = images
     write_file(
         path,
@@ -35,10 +30,7 @@ def write_gif(path: Path, images: list) -> None:
 def write_mp4(path: Path, images: list, sounds: tuple[str, str]) -> None:
     """Write PIL images of one size as an MP4, 8 images a second, while the first sound fades into
     the second.
-
-    Raises:
-        BindplugError: a sound that cannot be read, or a file that cannot be written.
-    """
+    Raises BindplugError: a sound that cannot be read, or a file that cannot be written."""
     wave = crossfade(*sounds, len(images) / FRAME_RATE)
     blocks = ((wave[:, i : i + BLOCK], SAMPLE_RATE) for i in range(0, wave.shape[1], BLOCK))
     with writing(path, Fraction(FRAME_RATE), images[0].size, blocks) as out:

@@ -1,13 +1,11 @@
 """Audio prompts: which part of a long recording counts, and several recordings mixed into one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..embedding.vectors import Embedding
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 
 WINDOWS = ("mean", "all", "most_confident")
 
@@ -29,12 +27,9 @@ def embed_audio_prompt(
     Returns:
         (1, D).
 
-    Raises:
-        BindplugError: an unknown window or normalization, or a recording that cannot be read.
-    """
+    Raises BindplugError: an unknown window or normalization, or a recording that cannot be read."""
     window = str(window).replace("-", "_")
-    if window not in WINDOWS:
-        raise BindplugError(f"window {window!r}; choose one of {', '.join(WINDOWS)}")
+    check_choice("window", window, WINDOWS)
     if window != "mean" and "clips" in options:
         raise BindplugError(f"window {window!r} takes all clips; leave out the option clips")
     options |= {"audio": source, "normalize": normalize}
@@ -56,9 +51,7 @@ def mix_audio(sources: Sequence) -> tuple[np.ndarray, int]:
     Returns:
         (1, n) float32 samples as long as the longest recording, and their rate, 16,000 Hz.
 
-    Raises:
-        BindplugError: fewer than two recordings, or one that cannot be read.
-    """
+    Raises BindplugError: fewer than two recordings, or one that cannot be read."""
     from ..transforms.audio import PEAK, RATE, load_audio, resample
 
     if len(sources) < 2:

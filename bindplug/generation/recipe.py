@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from ..embedding.modalities import MODALITIES
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..storage.hashing import hash_file
 from .settings import MAX_SEED, GenerationSettings, ImageSettings, whole_number
 
@@ -46,9 +46,7 @@ class Recipe(ImageSettings):
         embedder_fingerprint, generator_fingerprint: of the models, "" where unknown.
         sha256: of each file, by its path.
 
-    Raises:
-        BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`.
-    """
+    Raises BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`."""
 
     prompts: tuple[tuple[str, str], ...]
     mix: tuple[float, ...] = ()
@@ -80,8 +78,7 @@ class Recipe(ImageSettings):
         except (TypeError, ValueError) as err:
             raise BindplugError("prompts are (modality, path or text), and mix numbers") from err
         for modality, _ in prompts:
-            if modality not in MODALITIES:
-                raise BindplugError(f"no modality {modality!r}; choose {', '.join(MODALITIES)}")
+            check_choice("modality", modality, MODALITIES)
         for f in fields(self):
             types, what = TYPES.get(f.type, (object, ""))
             if not isinstance(value := getattr(self, f.name), types):
@@ -150,10 +147,7 @@ def read_recipe(png: str | Path) -> Recipe:
 
     Its files must have the contents that the image was made from. They are looked for from the
     PNG's folder and the current one, the folders above these, and last by their names alone.
-
-    Raises:
-        BindplugError: no PNG with a recipe, or a file that is gone or has changed.
-    """
+    Raises BindplugError: no PNG with a recipe, or a file that is gone or has changed."""
     from PIL import Image
 
     from ..storage.source import check_file

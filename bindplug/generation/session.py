@@ -31,9 +31,7 @@ class GenerationSession:
     Attributes:
         used: fields of `Recipe` that say which models these are.
 
-    Raises:
-        BindplugError: a model that cannot be loaded.
-    """
+    Raises BindplugError: a model that cannot be loaded."""
 
     def __init__(
         self,
@@ -70,10 +68,7 @@ class GenerationSession:
     @classmethod
     def of(cls, recipe: Recipe, device: str = "auto") -> GenerationSession:
         """The models of a recipe; `device` "auto" takes the recipe's where it is there.
-
-        Raises:
-            BindplugError: a model that cannot be loaded, or one that was passed as an object.
-        """
+        Raises BindplugError: a model that cannot be loaded, or one that was passed as an object."""
         from ..device import pick_device
 
         if not (recipe.model and recipe.generator):
@@ -104,10 +99,7 @@ class GenerationSession:
     ) -> Iterator[tuple[object, Recipe]]:
         """PIL images with the seeds `recipe.seed`, `recipe.seed + 1`, ..., each when it is made,
         with its own recipe, in which nothing is left to a default.
-
-        Raises:
-            BindplugError: a setting that cannot be used; or as in `embed`.
-        """
+        Raises BindplugError: a setting that cannot be used; or as in `embed`."""
         whole_number("num_images", num_images, 1)
         settings = self._settings(recipe, progress)
         prompt = self.embed(recipe)
@@ -125,10 +117,7 @@ class GenerationSession:
 
     def morph(self, recipe: Recipe, frames: int, progress: bool = False) -> list:
         """`frames` PIL images of one seed on the arc from the recipe's first prompt to its second.
-
-        Raises:
-            BindplugError: not two prompts, or a generator that has no morphs.
-        """
+        Raises BindplugError: not two prompts, or a generator that has no morphs."""
         if len(recipe.prompts) != 2:
             raise BindplugError(f"a morph of {len(recipe.prompts)} prompts; give two")
         if not hasattr(self.generator, "morph"):
@@ -139,10 +128,8 @@ class GenerationSession:
 
     def embed(self, recipe: Recipe) -> Embedding:
         """(1, D): a recipe's prompts, composed by its mix.
-
-        Raises:
-            BindplugError: a prompt that cannot be read, or weights that do not fit the prompts.
-        """
+        Raises BindplugError: a prompt that cannot be read, or weights that do not fit the
+        prompts."""
         prompts, parts = recipe.prompts, []
         if recipe.together:
             sounds = [value for modality, value in prompts if modality == "audio"]

@@ -21,10 +21,7 @@ PIXELS = 8  # sizes are multiples of it
 
 def whole_number(name: str, value, low: int, high: int | None = None) -> int:
     """An int, or an integer of numpy or torch, as an int.
-
-    Raises:
-        BindplugError: no integer, or one outside [low, high].
-    """
+    Raises BindplugError: no integer, or one outside [low, high]."""
     wanted = f"at least {low}" if high is None else f"{low} to {high}"
     try:
         number = operator.index(value)
@@ -49,9 +46,7 @@ class ImageSettings:
             read.
         strength: share of the steps that are run on an initial image, in (0, 1]: 1 keeps nothing.
 
-    Raises:
-        BindplugError: a value out of its range, NaN, or of another type.
-    """
+    Raises BindplugError: a value out of its range, NaN, or of another type."""
 
     steps: int | None = None
     guidance_scale: float | None = None

@@ -1,7 +1,5 @@
 """Reading and writing ImageBind weights: a folder of safetensors, or the released `.pth`."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil
@@ -34,10 +32,8 @@ def load_imagebind(
         split: copy such a file on its first use to the cache folder (`cache_dir`), one file a
             trunk, and read only the parts that are needed; False reads it memory-mapped as it is.
 
-    Raises:
-        BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
-            the configuration (the first wrong key is named).
-    """
+    Raises BindplugError: no such checkpoint, not a state dict, or keys and shapes that do not fit
+    the configuration (the first wrong key is named)."""
     path = Path(path)
     if path.is_dir():
         config, state = read_config(path)[0], read_state(path / WEIGHTS)

@@ -130,9 +130,8 @@ class ImageBind(nn.Module):
             (B, embed_dim) for each modality: unit vectors times its logit scale (vision: 1),
             averaged over the S clips after that, so that a mean of clips is shorter than the scale.
 
-        Raises:
-            ValueError: a modality that this network does not have, or an input of a wrong size.
-        """
+        Raises ValueError: a modality that this network does not have, or an input of a wrong
+        size."""
         return {modality: self.encode(modality, x) for modality, x in inputs.items()}
 
     def encode(self, modality: str, x: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """The released checkpoint as one safetensors file a trunk: a sound reads 345 MB of 4.8 GB."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -51,9 +49,7 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
         path: the checkpoint file that `state` was mapped from.
         state: all its tensors, already checked.
 
-    Raises:
-        BindplugError: the cache cannot be written, or has too little room.
-    """
+    Raises BindplugError: the cache cannot be written, or has too little room."""
     from filelock import FileLock
 
     folder = derived_folder(path)

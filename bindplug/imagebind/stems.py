@@ -4,8 +4,6 @@ Attribute names follow the released state dict, which is why audio and thermal s
 `rgbt_stem` and why some stems hold their convolution at index 1.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -80,9 +78,7 @@ class PatchStem(nn.Module):
         tokens: N of the position table.
         resizable: other square inputs are taken too, with interpolated positions.
 
-    Raises:
-        ValueError: in `forward`, an input of a size that is not taken.
-    """
+    Raises ValueError: in `forward`, an input of a size that is not taken."""
 
     def __init__(
         self, name: str, embed: PatchEmbed, tokens: int, width: int, resizable: bool = True

@@ -1,7 +1,5 @@
 """Pre-norm transformer blocks with torch.nn.MultiheadAttention's parameter names, batch first."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Models of transformers: from the Hugging Face hub by a short name, or from a folder."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +8,7 @@ from pathlib import Path
 from ..errors import BindplugError, first_line
 from ..storage.atomic import write_file
 from ..storage.cache_dir import cache_dir, hub_access, is_offline
+from ..storage.hashing import folder_fingerprint
 
 log = logging.getLogger("bindplug")
 
@@ -36,6 +35,13 @@ def record_commit(repo: str, commit: str | None) -> None:
                         repo, commit, record)  # fmt: skip
 
 
+def pretrained_fingerprint(path: str, dtype: str) -> str:
+    """Of the weights that `open_pretrained` found at `path`: the files of a folder, else the commit
+    of a repository; "" where it is not known."""
+    own = folder_fingerprint(Path(path)) if Path(path).is_dir() else recorded_commit(path)
+    return f"{path} {own} {dtype}" if own else ""
+
+
 def open_pretrained(
     model_class, processor_class, weights: str, hub: Mapping[str, str], kind: str, device: str,
     dtype: str,
@@ -48,9 +54,7 @@ def open_pretrained(
         hub: repositories by short name.
         kind: what the model is, for messages.
 
-    Raises:
-        BindplugError: it is not there, cannot be fetched, or is another model.
-    """
+    Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from ..device import torch_dtype
 
     path = hub.get(weights, weights.removeprefix("local:"))

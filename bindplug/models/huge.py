@@ -1,7 +1,5 @@
 """The released ImageBind as an embedder by name, fetched on its first use."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

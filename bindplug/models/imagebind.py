@@ -77,9 +77,7 @@ def open_local(path: str | Path, device: str = "cpu", split: bool = True, **sett
         split: as in `load_imagebind`.
         settings: as in `Embedder`.
 
-    Raises:
-        BindplugError: nothing is there, or it is no ImageBind.
-    """
+    Raises BindplugError: nothing is there, or it is no ImageBind."""
     from ..imagebind.checkpoint import CONFIG, WEIGHTS, load_imagebind, read_config
     from ..imagebind.config import imagebind_huge
 
@@ -112,9 +110,7 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
             machine.
         settings: as in `Embedder`.
 
-    Raises:
-        BindplugError: it is not there and cannot be fetched, or holds no ImageBind.
-    """
+    Raises BindplugError: it is not there and cannot be fetched, or holds no ImageBind."""
     from huggingface_hub import snapshot_download
 
     repo, _, revision = name.partition("@")

@@ -1,7 +1,5 @@
 """Embedders, detectors, maskers and generators by name."""
 
-from __future__ import annotations
-
 import logging
 import os
 from functools import lru_cache
@@ -25,9 +23,7 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
             `bindplug.Embedder`.
 
-    Raises:
-        BindplugError: an unknown name, or weights that cannot be had or read.
-    """
+    Raises BindplugError: an unknown name, or weights that cannot be had or read."""
     from .imagebind import open_hub, open_local
 
     device = pick_device(device)
@@ -81,9 +77,7 @@ def load_detector(
     Args:
         settings: of the plugin; those here take `dtype` (float32, bfloat16 or float16).
 
-    Raises:
-        BindplugError: an unknown name or weights.
-    """
+    Raises BindplugError: an unknown name or weights."""
     return _load("bindplug.detectors", name, weights, device, settings)
 
 

@@ -1,7 +1,5 @@
 """The installed plugins, and the weights that they ship, download or find on a hub."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

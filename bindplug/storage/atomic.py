@@ -1,7 +1,5 @@
 """The one writer of files: a result is there whole under its name, or not at all."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

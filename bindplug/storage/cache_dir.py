@@ -1,7 +1,5 @@
 """The cache folder, and whether the network may be used."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

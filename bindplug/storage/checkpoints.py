@@ -1,7 +1,5 @@
 """Checkpoints of a catalogue: where they are kept, and whether they are whole."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

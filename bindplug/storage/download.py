@@ -1,7 +1,5 @@
 """Fetching checkpoints that are not shipped, safely."""
 
-from __future__ import annotations
-
 import errno
 import os
 import random
@@ -73,6 +71,8 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
         )
     if not known:
         record_hash(checkpoint, digest)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
     os.replace(part, checkpoint.path)
     download.validator.unlink(missing_ok=True)
 

@@ -1,7 +1,5 @@
 """Hashes of files: of all their bytes, or of their place, size and time."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 
@@ -34,6 +32,13 @@ def file_fingerprint(path: Path) -> str:
     stat = path.stat()
     fingerprint = f"{path.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}"
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """`file_fingerprint` of all files below a folder; "" where there is none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
+    return digest[:16] if files else ""
 
 
 def progress_bar(total: int | None, label: str, progress: bool):

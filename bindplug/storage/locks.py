@@ -1,7 +1,5 @@
 """One process at a time at a file that several may want to make."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

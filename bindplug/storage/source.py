@@ -1,7 +1,5 @@
 """Inputs as they come: their names for messages, their files, their arrays, their decoders."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator

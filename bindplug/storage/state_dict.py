@@ -1,7 +1,5 @@
 """State dicts: read without unpickling, checked against the shapes of a model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

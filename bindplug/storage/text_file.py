@@ -1,7 +1,5 @@
 """Text files as people write them: UTF-8 with or without a byte order mark, or marked UTF-16."""
 
-from __future__ import annotations
-
 import codecs
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files of (N, D) vectors: written a block at a time, read by their formats' own libraries."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Iterable
@@ -43,9 +41,7 @@ def write_vectors(
         metadata: kept by .safetensors and .parquet, as strings or JSON; a .parquet has the
             `labels` as a column. A .npy has no room for it.
 
-    Raises:
-        BindplugError: the file cannot be written.
-    """
+    Raises BindplugError: the file cannot be written."""
     strings = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     with writing(path) as file:
         if path.suffix == ".parquet":

@@ -1,7 +1,5 @@
 """Contrastive learning of two modalities (ImageBind, section 3)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Initialisations from which small transformers learn several times faster than from noise."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """A training loop that shows progress, logs a curve and resumes where it was interrupted."""
 
-from __future__ import annotations
-
 import csv
 import math
 import os

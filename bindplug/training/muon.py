@@ -1,7 +1,5 @@
 """Muon in float32, equal shapes batched; torch.optim.Muon's bfloat16 is slow on many CPUs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import torch

@@ -4,8 +4,6 @@ The numbers follow ImageBind's released data pipeline, quirks included; each is 
 it is done.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os
@@ -16,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import AudioConfig
 from ..storage.source import decoding, open_source, reopenable, source_name, to_array
 from .clips import CLIP_SECONDS, clip_count, spread
@@ -62,12 +60,9 @@ def distinct_clips(
         (n, 1, mel_bins, frames) float32 whose mean embedding is that of all clips, and their
         starts and ends.
 
-    Raises:
-        BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and a
-            silent first channel, are only warned about, on the logger "bindplug".
-    """
-    if normalize not in ("none", "peak"):
-        raise BindplugError(f"normalize {normalize!r}; choose none or peak")
+    Raises BindplugError: as in `load_audio`, shorter than 25 ms, or an unknown option. Silence, and
+    a silent first channel, are only warned about, on the logger "bindplug"."""
+    check_choice("normalize", normalize, ("none", "peak"))
     name = source_name(source, "audio array")
     wave = read_channel(source, channel, name)
     if normalize == "peak":
@@ -86,8 +81,7 @@ def read_channel(source, channel: str, name: str, to: int = RATE) -> Tensor:
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
     first is silent and another is not. "loudest" and "mix" give (1, n)."""
-    if channel not in ("first", "loudest", "mix"):
-        raise BindplugError(f"channel {channel!r}; choose first, loudest or mix")
+    check_choice("channel", channel, ("first", "loudest", "mix"))
     wave, rate = load_audio(source)
     if channel == "mix":
         wave = wave.mean(0, keepdim=True)
@@ -115,10 +109,8 @@ def load_audio(source) -> tuple[Tensor, int]:
             (n,), (C, n) or (n, C): float in [-1, 1]; signed integers of 16, 24 or 32 bits, the
             least that holds all values; or unsigned integers, whose zero is in the middle.
 
-    Raises:
-        BindplugError: absent, not audio, empty, or not finite; an array of other values, shape or
-            rate.
-    """
+    Raises BindplugError: absent, not audio, empty, or not finite; an array of other values, shape
+    or rate."""
     if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():
         source = (source["array"], source["sampling_rate"])
     name = source_name(source, "audio array")

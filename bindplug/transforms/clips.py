@@ -1,7 +1,5 @@
 """Where clips of fixed length lie in a recording."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -8,14 +8,12 @@ ImageBind's own numbers are the same is not known; users reach the paper's figur
 them and stay below it on NYU-D.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import DepthConfig
 from .vision import load_gray
 
@@ -43,15 +41,13 @@ def transform_depth(
         baseline: of the stereo camera, metres (0.095 for SUN's RealSense, perhaps its Xtion).
         focal_length: pixels of the image as given.
 
-    Raises:
-        BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
-            parameter that makes no sense.
-    """
+    Raises BindplugError: unreadable, 8-bit (its unit is unknowable), negative, all holes, or a
+    parameter that makes no sense."""
     data, name = load_gray(source)
-    if unit not in (None, *UNITS):
-        raise BindplugError(f"unit {unit!r}; choose one of {', '.join(UNITS)}")
+    if unit is not None:
+        check_choice("unit", unit, UNITS)
     for what, value in (("baseline", baseline), ("focal_length", focal_length)):
-        if not 0 < value < np.inf:
+        if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf):
             raise BindplugError(f"{what} {value!r}; give a positive number")
     depth = fill_holes(_to_metres(data, unit, name), name)
     disparity = baseline * focal_length / depth.clamp(NEAR, FAR)

@@ -5,8 +5,6 @@ The paper says 6 channels, accelerometer and gyroscope, and 5 s that become 2000
 accelerometer X Y Z, then gyroscope X Y Z, in m/s² and rad/s as Ego4D records them, as they are.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -16,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import IMUConfig
 from ..storage.source import decoding, open_source, source_name, to_array
 from .clips import clip_count, spread
@@ -45,14 +43,10 @@ def transform_imu(
         rotation: "rad/s" or "deg/s".
         clips: 1 takes the middle 5 s, n spreads them evenly, "all" covers the recording.
 
-    Raises:
-        BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5 s.
-    """
-    if acceleration not in ACCELERATION or rotation not in ROTATION:
-        raise BindplugError(
-            f"units {acceleration!r} and {rotation!r}; acceleration is m/s2 or g, "
-            "rotation is rad/s or deg/s"
-        )
+    Raises BindplugError: unreadable, not 6 channels, no rate, NaN, an unknown unit, or under 5
+    s."""
+    check_choice("unit of acceleration", acceleration, ACCELERATION)
+    check_choice("unit of rotation", rotation, ROTATION)
     data, time, rate, name = _load(source, rate, config.channels)
     if not np.isfinite(data).all():
         raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")

@@ -3,8 +3,6 @@
 Frame by frame and block by block: an hour takes no more memory than a minute.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Videos with sound, written through PyAV a frame at a time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Sampling rates: torchaudio's default windowed-sinc interpolation, to the rounding of float32."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

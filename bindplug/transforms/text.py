@@ -1,7 +1,5 @@
 """CLIP's byte-pair encoding (Radford et al. 2021), read from the merges that open_clip ships."""
 
-from __future__ import annotations
-
 import gzip
 import html
 from functools import cached_property, lru_cache
@@ -11,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import BindplugError, MissingDependency
+from ..errors import BindplugError, MissingDependency, check_choice
 from ..imagebind.config import TextConfig
 
 PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
@@ -40,8 +38,6 @@ class Tokenizer:
     def __init__(
         self, vocab_size: int = 49408, context_length: int = 77, truncation: str = "current"
     ):
-        if truncation not in ("current", "old"):
-            raise BindplugError(f"truncation {truncation!r}; choose current or old")
         self.vocab_size, self.context_length = vocab_size, context_length
         self.truncation = truncation
         self.start, self.end = vocab_size - 2, vocab_size - 1
@@ -108,6 +104,7 @@ def _tokenizer(vocab_size: int, context_length: int, truncation: str) -> Tokeniz
 
 def transform_text(texts: list[str], config: TextConfig, truncation: str = "current") -> Tensor:
     """Strings to (B, context_length) int64 token ids; `truncation` as in `Tokenizer`."""
+    check_choice("truncation", truncation, ("current", "old"))
     return _tokenizer(config.vocab_size, config.context_length, truncation)(texts)
 
 

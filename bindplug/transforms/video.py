@@ -3,8 +3,6 @@
 The numbers follow ImageBind's released data pipeline (clips, frames, scaling, three crops).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -42,7 +40,7 @@ def frames_to_clips(
     get: Callable[[int], np.ndarray], count: int, fps: float, size: int, clips: int,
     scale: Callable[[Tensor], Tensor] = normalise,
 ) -> tuple[Tensor, list[tuple[float, float]]]:  # fmt: skip
-    """Clips of a video: (clips * 3, 3, 2, size, size) float32, and the seconds that each clip spans.
+    """Clips of a video: (clips * 3, 3, 2, size, size) float32, and the seconds each clip spans.
 
     From each clip its first and last frame, of these three squares along the longer side.
 
@@ -87,9 +85,7 @@ def transform_video(
             (`annotate_video` turns it upright). Both as in the reference.
         clips: "reference" (5), a number, or "all": as many as cover the video.
 
-    Raises:
-        BindplugError: absent, no video, without frames, or damaged.
-    """
+    Raises BindplugError: absent, no video, without frames, or damaged."""
     return read_clips(source, config.image_size, clips, normalise)
 
 

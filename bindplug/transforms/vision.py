@@ -1,8 +1,6 @@
 """Images: read, also in one channel, and to normalised tensors, bit for bit as the reference's PIL
 pipeline."""
 
-from __future__ import annotations
-
 import os
 import warnings
 
@@ -11,7 +9,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..errors import BindplugError
+from ..errors import BindplugError, check_choice
 from ..imagebind.config import VisionConfig
 from ..storage.source import decoding, open_source, source_name, to_array
 
@@ -46,10 +44,8 @@ def load_image(source, upright: bool = False) -> Image.Image:
         upright: apply the EXIF orientation. ImageBind's reference leaves it alone, Detic's does
             not.
 
-    Raises:
-        BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
-            or gray beyond 16 bits.
-    """
+    Raises BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
+    or gray beyond 16 bits."""
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
@@ -71,9 +67,7 @@ def load_gray(source) -> tuple[np.ndarray, str]:
         source: a path (`.npy`, or an image of 8 or 16 bits), file object, PIL image, tensor or
             array, (H, W) or (1, H, W). Colour images become gray.
 
-    Raises:
-        BindplugError: absent, no image, of a wrong shape, empty, or without a finite number.
-    """
+    Raises BindplugError: absent, no image, of a wrong shape, empty, or without a finite number."""
     name = image_name(source)
     if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".npy"):
         problem = "cannot be read as a .npy array; save it again with numpy.save"
@@ -174,5 +168,6 @@ def normalise(image: Tensor) -> Tensor:
 
 def transform_image(source, config: VisionConfig, upright: bool = False) -> Tensor:
     """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
+    check_choice("upright", upright, (True, False))
     image = resize_and_crop(load_image(source, upright), config.image_size)
     return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)

@@ -6,6 +6,8 @@ python audio.py
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,26 +18,40 @@ from torch import Tensor, nn
 from trunks import audio_trunk
 
 from bindplug.models.small.audio import AudioTrunk, compress, cut_blocks
-from bindplug.training import Run, Standardise, accuracy, fit, info_nce
+from bindplug.training import (
+    Run, Standardise, accuracy, cached, encode_views, fit, info_nce, step_generator,
+)  # fmt: skip
 
 TEMPERATURE = 0.07
-STEPS = 400
-FROZEN = ("conv_block1", "conv_block2")
-SAMPLES = 8  # batches that the features' mean and the head's start are taken from
+BATCHES = 160  # of clips, whose features the head is first trained on alone
+HEAD_STEPS, STEPS = 1500, 400
+FROZEN = ("conv_block1", "conv_block2", "conv_block3")
 OWN = 0.2  # share of a single picture in a target; the rest is its concept's mean
 
 
-class Ear(nn.Module):
-    """Trunk and head in training, on standardised features.
+class Head(nn.Module):
+    """Features to unit vectors.
 
     Args:
-        sample: (N, 512) features that give the mean and deviation.
+        sample: (N, W) features that give the mean and deviation.
     """
 
-    def __init__(self, trunk: AudioTrunk, sample: Tensor, width: int):
+    def __init__(self, sample: Tensor, width: int):
         super().__init__()
-        self.trunk, self.standardise = trunk, Standardise(sample)
-        self.head = nn.Linear(trunk.width, width)
+        self.standardise = Standardise(sample)
+        self.linear = nn.Linear(sample.shape[1], width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(self.standardise(x), 0.1, self.training)
+        return F.normalize(self.linear(x), dim=-1)
+
+
+class Ear(nn.Module):
+    """Trunk and head in training: the trunk's last block, and the head."""
+
+    def __init__(self, trunk: AudioTrunk, head: Head):
+        super().__init__()
+        self.trunk, self.head = trunk, head
         for name in FROZEN:
             getattr(trunk, name).requires_grad_(False)
 
@@ -49,17 +65,7 @@ class Ear(nn.Module):
         """(B, 100, 96) to (B, D) unit vectors."""
         with torch.autocast(x.device.type, torch.bfloat16):
             features = self.trunk(x)
-        x = F.dropout(self.standardise(features), 0.2, self.training)
-        return F.normalize(self.head(x), dim=-1)
-
-    @torch.no_grad()
-    def fit_head(self, features: Tensor, targets: Tensor) -> None:
-        """Start the head at the ridge regression of (N, D) targets on (N, 512) features."""
-        x = self.standardise(features)
-        gram = x.T @ x + len(x) * torch.eye(x.shape[1])
-        mean = targets.mean(0)
-        self.head.weight.copy_(torch.linalg.solve(gram, x.T @ (targets - mean)).T)
-        self.head.bias.copy_(mean)
+        return self.head(features)
 
     @torch.inference_mode()
     def vectors(self, mels: list[Tensor]) -> Tensor:
@@ -95,35 +101,48 @@ def figures(ear: Ear, names: Tensor) -> dict[str, tuple[float, ...]]:
     return out
 
 
-def trained_ear(space: str, seed: int, which: str = "both", steps: int = STEPS) -> tuple:
-    """(Training of the space, Ear bound to its image side)."""
+def clip_features(trunk: AudioTrunk, clips: Clips, path: Path, key: str) -> Tensor:
+    """(BATCHES, clips of a batch, W) features of damaged clips."""
+
+    def batches(view: int) -> Iterator[Tensor]:
+        yield clips.draw(step_generator(0, view))
+
+    return cached(path, key, lambda: {"x": encode_views(trunk, BATCHES, batches, "clips")})["x"]
+
+
+def trained_ear(space: str, seed: int, which: str = "both") -> tuple[Training, Ear]:
+    """The space, and the audio tower bound to its image side: first the head alone, then the last
+    block of the trunk with it, which changes the features less than both at once (LP-FT, Kumar et
+    al., ICLR 2022)."""
     training = train(space, seed)
     torch.manual_seed(seed + 100)
     targets = image_targets(training)
     means = F.normalize(torch.stack([t.mean(0) for t in targets]), dim=-1)
     clips = Clips(concepts(), chosen(which))
     trunk = audio_trunk().to(memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        g = torch.Generator().manual_seed(seed)
-        sample = torch.cat([trunk(clips.draw(g)) for _ in range(SAMPLES)]).clone()
-    ear = Ear(trunk, sample, means.shape[1])
-    ear.fit_head(sample, means[clips.labels].repeat(SAMPLES, 1))
+    features = clip_features(trunk, clips, RUNS / f"clips-{which}.safetensors", f"{BATCHES}")
+    labels = clips.labels.tolist()
 
     def target(g: torch.Generator) -> Tensor:
-        r = torch.rand(len(clips.labels), generator=g)
-        labels = clips.labels.tolist()
-        own = torch.stack(
-            [targets[c][int(x * len(targets[c]))] for c, x in zip(labels, r, strict=True)]
-        )
-        return (1 - OWN) * means[clips.labels] + OWN * own
+        r = torch.rand(len(labels), generator=g).tolist()
+        own = [targets[c][int(x * len(targets[c]))] for c, x in zip(labels, r, strict=True)]
+        return (1 - OWN) * means[labels] + OWN * torch.stack(own)
+
+    def head_loss(step: int, g: torch.Generator) -> Tensor:
+        batch = torch.randint(BATCHES, (len(labels),), generator=g)
+        return info_nce(head(features[batch, every]), target(g), 1 / TEMPERATURE)
 
     def loss(step: int, g: torch.Generator) -> Tensor:
         return info_nce(ear(clips.draw(g)), target(g), 1 / TEMPERATURE)
 
-    run = Run(
-        RUNS / f"{space}-{seed}" / f"audio-{which}", steps, lr=5e-4, muon_lr=None,
-        weight_decay=0.05, warmup=30, ema=0.99, seed=seed + 50,
-    )  # fmt: skip
+    every = torch.arange(len(labels))
+    folder = RUNS / f"{space}-{seed}" / f"audio-{which}"
+    settings = {"muon_lr": None, "ema": 0.99, "seed": seed + 50}
+    head = Head(features.flatten(0, 1), means.shape[1])
+    run = Run(folder / "head", HEAD_STEPS, lr=4e-3, weight_decay=0.05, **settings)
+    fit(head, head_loss, run, f"{space} audio head")
+    ear = Ear(trunk, head)
+    run = Run(folder / "trunk", STEPS, lr=3e-4, weight_decay=0.05, warmup=30, **settings)
     fit(ear, loss, run, f"{space} audio")
     return training, ear
 
@@ -133,9 +152,8 @@ def main() -> None:
     parser.add_argument("--space", default="small")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sounds", default="both", choices=["both", "sounds.csv"])
-    parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args()
-    training, ear = trained_ear(args.space, args.seed, args.sounds, args.steps)
+    training, ear = trained_ear(args.space, args.seed, args.sounds)
     for label, (top1, top5, count) in figures(ear, training.name_vectors()[0]).items():
         print(f"audio to text, {label} ({count} sounds): top-1 {top1:.3f}, top-5 {top5:.3f}")
 

@@ -57,7 +57,7 @@ def save_towers(space: str, training: Training, folder: Path, ear=None) -> None:
         "text": {"rows": len(words.vectors.weight), "width": words.width},
     }
     if ear is not None:
-        state |= tower_state("audio", ear.trunk, ear.standardise.fold_into(ear.head))
+        state |= tower_state("audio", ear.trunk, ear.head.standardise.fold_into(ear.head.linear))
         config["audio"] = {}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)

@@ -1,7 +1,5 @@
 """Backbone and feature pyramid: (B, 3, H, W) to maps p3 ... p7 of strides 8 ... 128."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, version
 
 import torch

@@ -1,7 +1,5 @@
 """Class-agnostic proposals by CenterNet (Zhou et al. 2019, 2021)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

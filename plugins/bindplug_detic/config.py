@@ -1,7 +1,5 @@
 """Sizes of a Detic, read off its checkpoint, and what the released ones have in common."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

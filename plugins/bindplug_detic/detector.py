@@ -1,7 +1,5 @@
 """bindplug's detector: Detic, prompted by embeddings of any modality."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -74,11 +72,12 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     released = {c.name: c for c in CATALOGUE}
     path = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
     path = pull(released[weights]) if weights in released else path
-    own, metadata = not path.is_dir(), RELEASED
+    own, metadata, files = not path.is_dir(), RELEASED, [path]
     if not own:
-        metadata, path = _read_config(path / "config.json"), path / "model.safetensors"
+        files = [path / "model.safetensors", path / "config.json"]
+        path, metadata = files[0], _read_config(files[1])
     model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
-    fingerprint = f"{file_fingerprint(path)} {dtype}"
+    fingerprint = " ".join([*map(file_fingerprint, files), dtype])
     return DeticDetector(model, **metadata, name=weights, fingerprint=fingerprint, own=own)
 
 

@@ -73,9 +73,7 @@ class Detic(nn.Module):
         Args:
             config: sizes; None reads them off the keys.
 
-        Raises:
-            BindplugError: not a Detic checkpoint; the first wrong key is named.
-        """
+        Raises BindplugError: not a Detic checkpoint; the first wrong key is named."""
         state = read_state(path)
         state = state.get("model", state)
         if not isinstance(state, dict):
@@ -109,9 +107,7 @@ class Detic(nn.Module):
         Args:
             vectors: (C, D) rows in the model's text space; only their directions matter.
 
-        Raises:
-            BindplugError: a wrong width, no row, or values that are not finite.
-        """
+        Raises BindplugError: a wrong width, no row, or values that are not finite."""
         self.classifier = self._columns(vectors)
 
     def _columns(self, vectors: Tensor | np.ndarray) -> Tensor:

@@ -1,7 +1,5 @@
 """Images in and masks out, in Detic's conventions."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """An embedding as the classifier of a Detic that lives in detectron2, inside a `with` block."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -53,11 +51,8 @@ def patched(
         The embedding in the classifier's space. `pred_classes` are its rows; its labels are short
         names (files without folder and ending).
 
-    Raises:
-        BindplugError: no such model, no row, a classifier of another width, or a model that is
-            patched already.
-        SpaceMismatch: no bridge can be built.
-    """
+    Raises BindplugError: no such model, no row, a classifier of another width, or a model that is
+    patched already; SpaceMismatch: no bridge can be built."""
     holder, model = _model(model)
     stages = _stages(model)
     weights = getattr(stages[0].cls_score, NAME)

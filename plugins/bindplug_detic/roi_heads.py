@@ -1,7 +1,5 @@
 """Cascade of three box heads with an open classifier, and a class-agnostic mask head."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

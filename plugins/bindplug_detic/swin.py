@@ -1,7 +1,5 @@
 """Swin Transformer as Detic uses it: windows padded before the roll, a norm on each output map."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

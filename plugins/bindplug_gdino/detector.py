@@ -1,11 +1,9 @@
 """Grounding DINO (Liu et al., ECCV 2024): it reads text, so a sound is put into words for it."""
 
-from __future__ import annotations
-
 from bindplug.detection.detector import PromptedDetector
 from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
-from bindplug.models.hub import open_pretrained
+from bindplug.models.hub import open_pretrained, pretrained_fingerprint
 from bindplug.plugins import Plugin
 
 HUB = {
@@ -87,11 +85,13 @@ def load(weights: str, device: str, dtype: str = "float32") -> GroundingDinoDete
     Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoProcessor, GroundingDinoForObjectDetection
 
-    model, processor, _ = open_pretrained(
+    model, processor, path = open_pretrained(
         GroundingDinoForObjectDetection, AutoProcessor, weights, HUB, "a Grounding DINO", device,
         dtype,
     )  # fmt: skip
-    return GroundingDinoDetector(model, processor, weights)
+    detector = GroundingDinoDetector(model, processor, weights)
+    detector.fingerprint = pretrained_fingerprint(path, dtype)
+    return detector
 
 
 PLUGIN = Plugin(

@@ -1,11 +1,9 @@
 """OWL-ViT and OWLv2 (Minderer et al. 2022, 2023) with an embedding as query."""
 
-from __future__ import annotations
-
 from bindplug.detection.detector import PromptedDetector, Proposals
 from bindplug.detection.results import Detections, best_regions
 from bindplug.errors import BindplugError
-from bindplug.models.hub import open_pretrained
+from bindplug.models.hub import open_pretrained, pretrained_fingerprint
 from bindplug.plugins import Plugin
 
 HUB = {
@@ -25,19 +23,20 @@ class OwlDetector(PromptedDetector):
         model: an `OwlViTForObjectDetection` or `Owlv2ForObjectDetection`, in evaluation mode.
         processor: its image processor.
         space: a name for the space of its text tower.
+        fingerprint: of its weights; "" is unknown, and then no text vectors are kept.
     """
 
     score_threshold, templates = THRESHOLD, TEMPLATES
 
-    def __init__(self, model, processor, space: str, name: str = "owl"):
+    def __init__(self, model, processor, space: str, name: str = "owl", fingerprint: str = ""):
         from bindplug.embedding.embedder import Embedder
 
         from .text import OwlText
 
         self.model, self.processor = model, processor
-        self.space, self.name = space, f"owl/{name}"
+        self.space, self.name, self.fingerprint = space, f"owl/{name}", fingerprint
         device = str(model.device)
-        self.embedder = Embedder(OwlText(model), space, device, fingerprint=name)
+        self.embedder = Embedder(OwlText(model), space, device, fingerprint=fingerprint)
 
     def encode_images(self, images: list) -> list[tuple]:
         """Each image's patches: tokens (n, width), and boxes (n, 4) as relative cx, cy, w, h."""
@@ -95,7 +94,8 @@ def load(weights: str, device: str, dtype: str = "float32") -> OwlDetector:
     )  # fmt: skip
     if not (hasattr(model, "owlv2") or hasattr(model, "owlvit")):
         raise BindplugError(f"{weights}: is a {type(model).__name__}, not an OWL model")
-    return OwlDetector(model, processor, f"owl/{path}", weights)
+    fingerprint = pretrained_fingerprint(path, dtype)
+    return OwlDetector(model, processor, f"owl/{path}", weights, fingerprint)
 
 
 PLUGIN = Plugin(

@@ -1,11 +1,9 @@
 """SAM (Kirillov et al., ICCV 2023) and SAM 2 (Ravi et al., 2024): masks of what is in boxes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bindplug.errors import BindplugError
-from bindplug.models.hub import open_pretrained
+from bindplug.models.hub import open_pretrained, pretrained_fingerprint
 from bindplug.plugins import Plugin
 
 HUB = {
@@ -28,8 +26,9 @@ class SamMasker:
         processor: its processor.
     """
 
-    def __init__(self, model, processor, name: str = "sam"):
-        self.model, self.processor, self.name = model, processor, f"sam/{name}"
+    def __init__(self, model, processor, name: str = "sam", fingerprint: str = ""):
+        self.model, self.processor = model, processor
+        self.name, self.fingerprint = f"sam/{name}", fingerprint
 
     def encode_image(self, image):
         """The image encoder's features of a PIL image, for `masks`."""
@@ -65,12 +64,12 @@ def load(weights: str, device: str, dtype: str = "float32") -> SamMasker:
     Raises BindplugError: it is not there, cannot be fetched, or is another model."""
     from transformers import AutoModelForMaskGeneration, AutoProcessor
 
-    model, processor, _ = open_pretrained(
+    model, processor, path = open_pretrained(
         AutoModelForMaskGeneration, AutoProcessor, weights, HUB, "a SAM", device, dtype
     )
     if not hasattr(model, "get_image_embeddings"):
         raise BindplugError(f"{weights}: is a {type(model).__name__}, not a SAM or SAM 2")
-    return SamMasker(model, processor, weights)
+    return SamMasker(model, processor, weights, pretrained_fingerprint(path, dtype))
 
 
 PLUGIN = Plugin(

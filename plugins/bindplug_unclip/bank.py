@@ -1,8 +1,6 @@
 """A bank of image embeddings: how embeddings of other modalities reach the region of the space that
 a decoder was trained on."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Several images generated for one, of which the nearest to the prompt is kept: the reranking by a
 contrastive model of DALL-E (arXiv 2102.12092, section 2.6)."""
 
-from __future__ import annotations
-
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 from bindplug.models.load import embedder_of

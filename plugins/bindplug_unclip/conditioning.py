@@ -1,7 +1,5 @@
 """An Embedding as keyword arguments for a diffusers pipeline that the user already has."""
 
-from __future__ import annotations
-
 from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError
 
@@ -49,11 +47,9 @@ def conditioning(
     Returns:
         What the pipeline takes, on its device and in its dtype.
 
-    Raises:
-        SpaceMismatch: another space than the pipeline's.
-        BindplugError: another pipeline, a wrong width, a wrong number of prompts, or an option
-            that this family does not have or that is out of range.
-    """
+    Raises SpaceMismatch: another space than the pipeline's; BindplugError: another pipeline, a
+    wrong width, a wrong number of prompts, or an option that this family does not have or that is
+    out of range."""
     family = family_of(pipe)
     if unknown := sorted(set(options) - set(family.options)):
         known = ", ".join(family.options)

@@ -1,7 +1,5 @@
 """Families of diffusers pipelines; `family.Family` says what a family is."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

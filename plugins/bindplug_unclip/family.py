@@ -1,7 +1,5 @@
 """What a family of diffusers pipelines is: where its pipelines take an embedding, and how."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from inspect import signature
@@ -77,11 +75,8 @@ class Family(ABC):
         **options,
     ) -> dict:  # fmt: skip
         """`arguments` for `num_images` images of each row, next to each other.
-
-        Raises:
-            SpaceMismatch: another space than the pipeline's.
-            BindplugError: a wrong width, or as in `arguments`.
-        """
+        Raises SpaceMismatch: another space than the pipeline's; BindplugError: a wrong width, or as
+        in `arguments`."""
         if self.space is not None and embedding.space != self.space:
             raise SpaceMismatch(
                 f"this pipeline wants {self.space!r} ({self.width}-d), the embedding is of "
@@ -101,9 +96,7 @@ class Family(ABC):
         Args:
             own: values of the weights; for others the pipeline's own defaults and size are taken.
 
-        Raises:
-            BindplugError: a setting that the pipeline does not have.
-        """
+        Raises BindplugError: a setting that the pipeline does not have."""
         parameters, name = signature(self.pipe.__call__).parameters, type(self.pipe).__name__
         for asked in ("height", "width"):
             if getattr(settings, asked) is not None and asked not in self.setting_names:

@@ -1,7 +1,5 @@
 """bindplug's generator: a diffusers pipeline, conditioned by embeddings of any modality."""
 
-from __future__ import annotations
-
 import json
 from contextlib import ExitStack
 from dataclasses import replace
@@ -45,9 +43,7 @@ class PipelineGenerator:
             offloaded.
         fingerprint: of the weights; "" is unknown.
 
-    Raises:
-        BindplugError: a pipeline that makes no images, or whose space is unknown.
-    """
+    Raises BindplugError: a pipeline that makes no images, or whose space is unknown."""
 
     def __init__(
         self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
@@ -95,11 +91,9 @@ class PipelineGenerator:
                 embedding of one row, of the prompt's space; where the pipeline has no place for
                 it, half of it is subtracted from the prompt (`compose`).
 
-        Raises:
-            BindplugError: a number out of its range, a setting that the pipeline does not have, or
-                no embedder of images to compare candidates with.
-            SpaceMismatch: no bridge can be built to the pipeline's space.
-        """
+        Raises BindplugError: a number out of its range, a setting that the pipeline does not have,
+        or no embedder of images to compare candidates with; SpaceMismatch: no bridge can be built
+        to the pipeline's space."""
         num_images = whole_number("num_images", num_images, 1)
         seed = whole_number("seed", seed, 0, MAX_SEED)
         candidates = self.candidates if candidates is None else candidates
@@ -184,9 +178,8 @@ def load(
         offload: keep on the GPU only the part that works (accelerate).
         bank: file of image embeddings of one's own (`bindplug_unclip.bank.load_bank`).
 
-    Raises:
-        BindplugError: weights that are not there, not known or damaged, or offload without a GPU.
-    """
+    Raises BindplugError: weights that are not there, not known or damaged, or offload without a
+    GPU."""
     folder = None
     if weights not in HUB:
         folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))

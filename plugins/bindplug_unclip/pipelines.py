@@ -1,8 +1,5 @@
 """Diffusers pipelines: opened from a folder or the Hugging Face hub, and started from an image."""
 
-from __future__ import annotations
-
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +8,7 @@ from pathlib import Path
 from bindplug.errors import BindplugError, first_line
 from bindplug.generation.settings import GenerationSettings
 from bindplug.storage.cache_dir import hub_access, is_offline
-from bindplug.storage.hashing import file_fingerprint
+from bindplug.storage.hashing import folder_fingerprint
 
 HERE = Path(__file__).parent
 HUB = json.loads((HERE / "hub.json").read_text())
@@ -47,18 +44,11 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
                     revision=adapter["revision"], image_encoder_folder=None,
                     local_files_only=is_offline(),
                 )  # fmt: skip
-            return pipe.to(dtype), _fingerprint(files_in)
+            return pipe.to(dtype), folder_fingerprint(files_in) if files_in else ""
     except Exception as err:  # diffusers and the hub raise many kinds
         raise BindplugError(
             f"{folder or weights}: cannot be loaded as a pipeline: {first_line(err)}"
         ) from err
-
-
-def _fingerprint(folder: Path | None) -> str:
-    """Of the files of a pipeline; "" where it is not known where they are."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else ()
-    digest = hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
-    return digest[:16] if files else ""
 
 
 @contextmanager
@@ -102,9 +92,7 @@ def starting_from(pipe, settings: GenerationSettings, generators: list) -> Itera
     Yields:
         The call's `latents`, (N, C, h, w).
 
-    Raises:
-        BindplugError: a pipeline without an autoencoder, or whose size nobody can choose.
-    """
+    Raises BindplugError: a pipeline without an autoencoder, or whose size nobody can choose."""
     import torch
     from diffusers.image_processor import VaeImageProcessor
     from diffusers.utils.torch_utils import randn_tensor

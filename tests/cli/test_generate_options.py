@@ -117,7 +117,7 @@ def test_a_memory_of_ones_own(run, media, tmp_path, refused):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--window", "loudest"], "mean, all, most_confident"),
+        (["--window", "loudest"], "mean, all or most_confident"),
         (["--init-image", "absent.png"], "no such file"),
         (["--negative-audio", "absent.wav"], "no such file"),
         (["--offload"], "here is none"),

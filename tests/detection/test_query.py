@@ -81,7 +81,7 @@ def test_a_negative_takes_regions_away(bridge):
 
 
 def test_errors(bridge):
-    with pytest.raises(BindplugError, match="words, prompts, none"):
+    with pytest.raises(BindplugError, match="words, prompts or none"):
         build_query(sound(np.eye(1, 6)), "b", bridge, competition="loud")
     with pytest.raises(BindplugError, match="no others"):
         build_query(sound(np.eye(1, 6)), "b", bridge, competition="prompts")

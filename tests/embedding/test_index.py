@@ -43,7 +43,7 @@ def test_the_nearest_are_exact():
     assert np.allclose(scores, np.take_along_axis(queries @ vectors.T, want, 1), atol=1e-5)
 
 
-def test_the_index_follows_the_folder(tiny, folder, monkeypatch):
+def test_the_index_follows_the_folder(tiny, folder, tmp_path, monkeypatch):
     index = index_folder(tiny, folder)
     assert names(index) == ["black.png", "blue.png", "green.png", "red.png"]
     assert len(index.errors) == 1 and "broken.png" in index.errors[0]
@@ -61,7 +61,12 @@ def test_the_index_follows_the_folder(tiny, folder, monkeypatch):
         return stream(modality, items, **kw)
 
     monkeypatch.setattr(tiny, "stream", watched)
+    [kept] = (tmp_path / "home" / "index").iterdir()
+    new = kept.with_suffix(".new.safetensors")  # of a process killed while it tidied up
+    new.write_bytes(kept.read_bytes())
+    new.with_name(f"{new.name}.parts").mkdir()
     assert names(index_folder(tiny, folder)) == names(index) and read == []
+    assert [*kept.parent.iterdir()] == [kept]
     (folder / "red.png").unlink()
     Image.new("RGB", (32, 32), "white").save(folder / "white.png")
     again = index_folder(tiny, folder)
@@ -71,6 +76,17 @@ def test_the_index_follows_the_folder(tiny, folder, monkeypatch):
     assert np.allclose(again.vectors[row], query.vectors[0], atol=1e-5)
     with pytest.raises(SpaceMismatch):
         again.search(bindplug.Embedding(np.ones((1, 128)), "other", "text", ("x",)))
+
+
+def test_the_index_of_an_unknown_network_is_not_kept(tiny, folder):
+    """Its next call may be another network of the same space."""
+    first = np.array(index_folder(tiny, folder).vectors)
+    tiny.fingerprint = ""
+    unknown = index_folder(tiny, folder)
+    assert np.allclose(unknown.vectors, first, atol=1e-6)
+    encode = tiny.network.encode
+    tiny.network.encode = lambda *args: -encode(*args)
+    assert np.allclose(index_folder(tiny, folder).vectors, -first, atol=1e-6)
 
 
 def test_what_cannot_be_searched(tiny, folder, tmp_path):

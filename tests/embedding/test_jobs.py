@@ -146,6 +146,15 @@ def test_a_full_disk(tiny, folder, tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_job_of_an_unknown_network_is_never_done(tmp_path):
+    embedder, out = bindplug.load_embedder("tiny", "cpu"), tmp_path / "x.safetensors"
+    embedder.fingerprint = ""
+    embed_files(embedder, [("text", "a dog")], out)
+    with pytest.raises(BindplugError, match="exists"):
+        embed_files(embedder, [("text", "a dog")], out)
+    assert not embed_files(embedder, [("text", "a dog")], out, overwrite=True).was_done
+
+
 def test_killed_and_restarted(folder, tmp_path):
     """The whole program, killed at random moments, until it ends by itself."""
     command = [

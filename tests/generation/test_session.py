@@ -77,7 +77,7 @@ def test_refused(session, media):
     for recipe, words in (
         (Recipe([cat], [0.5, 0.5]), "2 weights for 1 prompts"),
         (Recipe([cat], together=True), "two sounds or more"),
-        (Recipe([cat], window="loudest"), "mean, all, most_confident"),
+        (Recipe([cat], window="loudest"), "mean, all or most_confident"),
         (Recipe([cat], init_image="absent.png"), "no such file"),
     ):
         with pytest.raises(BindplugError, match=words):

@@ -62,11 +62,18 @@ def test_depth_holes_are_filled_from_their_edge():
         (np.ones((4, 4)), {"unit": "feet"}, "unit 'feet'"),
         (np.ones((4, 4)), {"unit": "sunrgbd"}, "16 bits"),
         (np.ones((4, 4)), {"baseline": 0}, "baseline"),
+        (np.ones((4, 4)), {"baseline": "x"}, "baseline"),
     ],
 )
 def test_what_is_no_depth(data, options, words):
     with pytest.raises(BindplugError, match=words):
         transform_depth(data, SMALL, **options)
+
+
+@pytest.mark.parametrize("span", [[1, 2, 3], 5, "ab", [2, 1], [0, float("inf")]])
+def test_what_is_no_span(span):
+    with pytest.raises(BindplugError, match="give two finite numbers"):
+        transform_thermal(np.ones((4, 4)), ThermalConfig(image_size=32), span=span)
 
 
 def test_thermal():

@@ -21,6 +21,12 @@ NAMES = [
 ]
 
 
+def test_an_option_that_is_no_boolean():
+    """Of any other value nobody knows which of the two it means."""
+    with pytest.raises(BindplugError, match="no upright 'nein'; choose True or False"):
+        transform_image(np.zeros((8, 8, 3), np.uint8), VisionConfig(), upright="nein")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_exact(name, golden):
     folder = golden / "imagebind_transforms"

@@ -1,7 +1,5 @@
 """Detection in a video, prompted by its own soundtrack window by window, or by one embedding."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -62,9 +60,7 @@ def detect_video(
         options: as in `PromptedDetector.detect`: threshold, top_k, bridge, competition, negative,
             vocabulary.
 
-    Raises:
-        BindplugError: no video, no sound where it is needed, or a damaged file.
-    """
+    Raises BindplugError: no video, no sound where it is needed, or a damaged file."""
     name = source_name(video, "video")
     video = reopenable(video, name, "video")
     if prompt is None:
@@ -113,9 +109,7 @@ def annotate_video(
         The timeline: windows of the soundtrack with the words that each sounds like, and tracks
         with the seconds at which each sounds.
 
-    Raises:
-        BindplugError: as `detect_video`; or files that exist and `overwrite` is False.
-    """
+    Raises BindplugError: as `detect_video`; or files that exist and `overwrite` is False."""
     from PIL import Image
     from tqdm import tqdm
 

@@ -1,7 +1,5 @@
 """The timeline of a video drawn as an image."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageDraw, ImageFont
 
 from ...embedding.inputs import caption

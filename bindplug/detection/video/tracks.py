@@ -1,7 +1,5 @@
 """Objects followed through a video, and when each one sounds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -123,9 +123,13 @@ class ConvBlock(nn.Module):
 
 
 class AudioTrunk(nn.Module):
-    """(B, 100, 96) log-mel blocks to (B, 512) features, under the released names."""
+    """(B, 100, 96) log-mel blocks to (B, 1536) features, under the released names.
 
-    width = WIDTHS[-1]
+    Of the last two convolutional blocks the mean over the bands, then its maximum and its mean over
+    time. The released heads take the first 512 of them, the last block's maximum.
+    """
+
+    width = 2 * (WIDTHS[-1] + WIDTHS[-2])
 
     def __init__(self):
         super().__init__()
@@ -136,4 +140,6 @@ class AudioTrunk(nn.Module):
         x = x[:, None].contiguous(memory_format=torch.channels_last)
         for block in (self.conv_block1, self.conv_block2, self.conv_block3):
             x = F.max_pool2d(block(x), 2)
-        return self.conv_block4(x).mean(dim=3).amax(dim=2)
+        last, third = self.conv_block4(x).mean(dim=3), x.mean(dim=3)
+        pooled = (last.amax(dim=2), last.mean(dim=2), third.amax(dim=2), third.mean(dim=2))
+        return torch.cat(pooled, dim=1)

@@ -7,6 +7,7 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
+from bindplug.bridge.text_cache import text_vectors
 from bindplug.imagebind import TextConfig
 from bindplug.transforms.text import transform_text
 from bindplug_owl import OwlDetector
@@ -97,6 +98,13 @@ def test_from_a_folder(tmp_path, picture):
     here = OwlDetector(model, processor, there.space)
     a, b = (d.detect(picture, prompt, threshold=0.0) for d in (there, here))
     assert np.array_equal(a.boxes, b.boxes)
+    with torch.no_grad():  # other weights in the same place: nothing of the first ones is kept
+        model.owlv2.text_projection.weight.mul_(-1)
+    before = text_vectors(there.embedder, TEXTS)
+    model.save_pretrained(tmp_path / "m")
+    again = bindplug.load_detector("owl", f"local:{tmp_path / 'm'}", "cpu")
+    assert again.fingerprint != there.fingerprint
+    assert np.allclose(text_vectors(again.embedder, TEXTS), -before, atol=1e-5)
     with pytest.raises(BindplugError, match="no such folder"):
         bindplug.load_detector("owl", "local:absent", "cpu")
     (tmp_path / "m" / "config.json").write_text("{}")
