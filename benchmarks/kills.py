@@ -157,7 +157,7 @@ def kill_once(name: str, place: Path, length: float, chance: random.Random) -> b
         time.sleep(chance.uniform(0, length))
         code = end_of(child, wait=False)
     if code is not None:
-        assert code == 0, f"{name}: exit {code}: {(root / 'stderr').read_text()[-500:]}"
+        assert code == 0, f"{name}: exit {code}: {(place.parent / 'stderr').read_text()[-500:]}"
         return False
     sent = chance.choice([signal.SIGKILL, signal.SIGTERM])
     os.kill(child, sent)

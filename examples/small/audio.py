@@ -19,7 +19,14 @@ from trunks import audio_trunk
 
 from bindplug.models.small.audio import AudioTrunk, compress, cut_blocks
 from bindplug.training import (
-    Run, Standardise, accuracy, cached, encode_views, fit, info_nce, step_generator,
+    Run,
+    Standardise,
+    accuracy,
+    cached,
+    encode_views,
+    fit,
+    info_nce,
+    step_generator,
 )  # fmt: skip
 
 TEMPERATURE = 0.07
