@@ -22,10 +22,10 @@ setup(
     package_data={
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
-        "bindplug.models.tiny": ["*.safetensors", "*.json", "*.md"],
+        "bindplug.models.small": ["*.safetensors", "*.json", "*.md"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
-        "bindplug_detic": ["catalogue.json", "tiny/*", "tiny/clip/*"],
-        "bindplug_unclip": ["hub.json", "tiny/*", "tiny/*/*"],
+        "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
+        "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
     },
     install_requires=[
         "torch>=2.4",
@@ -50,9 +50,9 @@ setup(
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],
         "bindplug.embedders": [
-            "tiny = bindplug.models.tiny:PLUGIN",
+            "small = bindplug.models.small:PLUGIN",
             "imagebind-huge = bindplug.models.huge:PLUGIN",
-            "tiny-clip = bindplug_detic.tiny_clip:PLUGIN",
+            "small-clip = bindplug_detic.small_clip:PLUGIN",
             "openai-clip-vit-b-32 = bindplug_openclip.plugins:B32",
             "openai-clip-vit-l-14 = bindplug_openclip.plugins:L14",
             "openclip-vit-bigg-14 = bindplug_openclip.plugins:BIGG14",

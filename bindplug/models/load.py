@@ -17,7 +17,7 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
     """An embedder by name.
 
     Args:
-        name: an installed embedder ("tiny", "imagebind-huge", ...); "local:PATH" with the folder
+        name: an installed embedder ("small", "imagebind-huge", ...); "local:PATH" with the folder
             or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
             "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in

@@ -17,6 +17,7 @@ from image_text import SPACES, Training, train
 from mosaics import Mosaics
 from scenes import SIZE, Scene, compose
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from trunks import image_trunk
 
 from bindplug.models.small.image import scale
@@ -33,12 +34,12 @@ CONFIG = DeticConfig(
     embed_dim=SPACES["small-clip"].width,
     mask_width=32,
     mask_convs=2,
+    region_width=1280,
 )
-CLASS_STEPS, CLASS_BATCH = 500, 8  # mosaics a step
-FROZEN = 5  # of the backbone's seven stages: their gradients are the slow ones on CPUs
-COSINES = ((900, 8e-4), (400, 5e-4))  # on scenes: steps, peak learning rate
+CLASS_STEPS, CLASS_BATCH = 800, 8  # mosaics a step
+COSINES = ((1300, 8e-4), (600, 5e-4))  # on scenes: steps, peak learning rate
 BATCH, REMINDER, NATURAL = 6, 4, 2  # scenes a step, mosaics, and photographs
-CROPS, REGIONS = 330, 8  # squares of photographs, and regions of each, whose embeddings are learnt
+CROPS, REGIONS = 1000, 8  # squares of photographs, and regions of each, whose embeddings are learnt
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -48,9 +49,22 @@ def normalise(image: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def start(model: Detic) -> None:
-    """The pretrained backbone, made to take Detic's pixels, and Detic's own starting values for the
-    convolutions that decide at once."""
+def region_head(space: Training) -> nn.Linear:
+    """The space's image head on the trunk's features, its vectors about as long as 1."""
+    head = space.heads.standardise.fold_into(space.heads.image)
+    length = head(space.views["pictures"][0].float()).norm(dim=1).mean()
+    head.weight /= length
+    head.bias /= length
+    return head
+
+
+@torch.no_grad()
+def start(model: Detic, head: nn.Linear) -> None:
+    """Pretrained parts and Detic's own starting values for the convolutions that decide at once.
+
+    The backbone is made to take Detic's pixels; the region map is the trunk's last layer and the
+    image `head` of the classifier's space. Both stay as they are.
+    """
     base, trunk = model.backbone.bottom_up.base, image_trunk(TRUNK)[0].net
     base.load_state_dict({k: v for k, v in trunk.state_dict().items() if k in base.state_dict()})
     # The trunk takes x / 127.5 - 1, Detic's pixels are (x - mean) / std.
@@ -58,14 +72,19 @@ def start(model: Detic) -> None:
     weight = base.conv_stem.weight
     base.bn1.running_mean -= (weight * (mean / 127.5 - 1)).sum(dim=(1, 2, 3))
     weight.mul_(std / 127.5)
-    for part in (base.conv_stem, base.bn1, base.blocks[:FROZEN]):
+    region = model.backbone.region
+    hidden = fuse_conv_bn_eval(trunk.conv_head.eval(), trunk.bn2.eval())
+    region.hidden.load_state_dict(hidden.state_dict())
+    region.embed.weight.copy_(head.weight[:, :, None, None])
+    region.embed.bias.copy_(head.bias)
+    for part in (base, region):
         part.requires_grad_(False)
-    head = model.proposal_generator.centernet_head
-    for conv in (*head.bbox_tower[::3], head.bbox_pred, head.agn_hm):
+    centernet = model.proposal_generator.centernet_head
+    for conv in (*centernet.bbox_tower[::3], centernet.bbox_pred, centernet.agn_hm):
         nn.init.normal_(conv.weight, std=0.01)
         nn.init.zeros_(conv.bias)
-    nn.init.constant_(head.bbox_pred.bias, 4.0)
-    nn.init.constant_(head.agn_hm.bias, -4.595)  # -ln 99
+    nn.init.constant_(centernet.bbox_pred.bias, 4.0)
+    nn.init.constant_(centernet.agn_hm.bias, -4.595)  # -ln 99
     for predictor in model.roi_heads.box_predictor:
         nn.init.normal_(predictor.bbox_pred[2].weight, std=0.001)
         nn.init.zeros_(predictor.bbox_pred[2].bias)
@@ -144,7 +163,7 @@ def main() -> None:
     vocab = Pictures("vocab.csv", "train", 64)
     names = pictures.names + vocab.names
     model = Detic(CONFIG)
-    start(model)
+    start(model, region_head(space))
     model.to(device=device, memory_format=torch.channels_last)
     small = Pictures("pictures.csv", "train", 64, concepts())
     mosaics = Mosaics(small, pictures, vocab, photos)
@@ -165,7 +184,7 @@ def main() -> None:
         boxes = [b.to(device) for b in natural["boxes"][chosen]]
         targets = natural["vectors"][chosen].flatten(0, 1).to(device)
         near = near_boxes(model, x, boxes, g)
-        return sum(imitation_loss(head.embed(rows), targets) for rows, head in near) / 3
+        return sum(imitation_loss(rows, targets) for rows in near) / 3
 
     def loss_of_classes(step: int, g: torch.Generator) -> Tensor:
         freeze_norms(model)  # `fit` puts everything into training mode

@@ -13,7 +13,7 @@ from torchvision.ops import box_iou, roi_align
 
 from bindplug_detic import Detic
 from bindplug_detic.centernet import STRIDES, select_proposals
-from bindplug_detic.roi_heads import STAGE_WEIGHTS, clip, decode_deltas, pool
+from bindplug_detic.roi_heads import PYRAMID, STAGE_WEIGHTS, clip, decode_deltas, pool, pool_regions
 
 LEVELS = ((0, 80), (64, 160), (128, 320), (256, 640), (512, 1e9))  # half diagonals, pixels
 DELTA = (1 - 0.8) / (1 + 0.8)
@@ -139,29 +139,34 @@ def class_loss(
         targets: (n, D) unit image embeddings of what the boxes hold.
     """
     loss = images.new_zeros(())
-    for x, head in near_boxes(model, images, boxes, g):
-        rows = head.embed(x)
+    for rows in near_boxes(model, images, boxes, g):
         loss = loss + F.cross_entropy(rows @ classifier, labels) + imitation_loss(rows, targets)
     return loss / 3
 
 
-def near_boxes(model: Detic, images: Tensor, boxes: list[Tensor], g: torch.Generator) -> list:
-    """For each stage the features of boxes near the given ones, as far off as the stage's MATCH
-    allows, and the stage's class head."""
+def near_boxes(
+    model: Detic, images: Tensor, boxes: list[Tensor], g: torch.Generator
+) -> list[Tensor]:
+    """For each stage (n, D) embeddings of boxes near the given ones, as far off as the stage's
+    MATCH allows."""
     height, width = images.shape[-2:]
     maps = model.backbone(images)
     out = []
     for stage, spread in enumerate((0.1, 0.06, 0.04)):
         near = [clip(_jitter(b, spread, g), height, width) for b in boxes]
         x = model.roi_heads.box_head[stage](pool(maps, near, 7))
-        out.append((x, model.roi_heads.box_predictor[stage].cls_score))
+        head = model.roi_heads.box_predictor[stage].cls_score
+        out.append(head.embed(x, pool_regions(maps, near)))
     return out
 
 
 def imitation_loss(rows: Tensor, targets: Tensor) -> Tensor:
     """1 - cosine of (n, D) box embeddings and image embeddings of the same crops (ViLD, arXiv
-    2104.13921, with a cosine in place of L1)."""
-    return IMITATION * (1 - F.cosine_similarity(rows, targets)).mean()
+    2104.13921, with a cosine in place of L1), both less their mean: the sigmoids need a common
+    offset from all names, which images' embeddings do not have."""
+    return (
+        IMITATION * (1 - F.cosine_similarity(rows - rows.mean(0), targets - targets.mean(0))).mean()
+    )
 
 
 def _jitter(boxes: Tensor, spread: float, g: torch.Generator) -> Tensor:
@@ -181,7 +186,7 @@ def detic_loss(
     """
     height, width = images.shape[-2:]
     maps = model.backbone(images)
-    heat, reach = model.proposal_generator(maps)
+    heat, reach = model.proposal_generator(maps[:PYRAMID])
     loss = centernet_loss(heat, reach, [s.boxes for s in scenes])
     boxes, labels, targets = [], [], []
     for i, scene in enumerate(scenes):
@@ -198,7 +203,8 @@ def detic_loss(
     for stage in range(3):
         x = model.roi_heads.box_head[stage](ScaleGradient.apply(pool(maps, boxes, 7), 1 / 3))
         predictor = model.roi_heads.box_predictor[stage]
-        logits, deltas = predictor.cls_score(x, classifier), predictor.bbox_pred(x)
+        rows = predictor.cls_score.embed(x, pool_regions(maps, boxes))
+        logits, deltas = rows @ classifier, predictor.bbox_pred(x)
         label, flat = torch.cat(labels), torch.cat(boxes)
         fg = label >= 0
         one_hot = torch.zeros_like(logits)

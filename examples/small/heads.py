@@ -79,17 +79,18 @@ class Words(nn.Module):
 
     @torch.no_grad()
     def table(self) -> tuple[TextTrunk, dict[str, Tensor]]:
-        """The same with one vector and weight a row, and the keys of all words."""
-        every = torch.arange(len(self.given))
-        own = every * (every < self.own)
-        trunk = TextTrunk(len(every), self.turn.out_features)
-        vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given)
+        """The same with one vector and weight a row, and the keys of all words; rows that no word
+        has are left out, but for row 0."""
+        used = torch.tensor(sorted({0, *self.index.values()}))
+        own = used * (used < self.own)
+        trunk = TextTrunk(len(used), self.turn.out_features)
+        vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given[used])
         trunk.vectors.weight.copy_(vectors)
         trunk.weights.weight.copy_(torch.where(own[:, None] > 0, self.weights(own), -1.0))
         keys = {word_key(w): row for w, row in self.index.items()}
         order = sorted(keys)
-        rows = torch.tensor([keys[k] for k in order]).to(torch.uint16)
-        return trunk, {"keys": torch.tensor(order).to(torch.uint32), "rows": rows}
+        rows = torch.searchsorted(used, torch.tensor([keys[k] for k in order]))
+        return trunk, {"keys": torch.tensor(order).to(torch.uint32), "rows": rows.to(torch.uint16)}
 
 
 class Heads(nn.Module):

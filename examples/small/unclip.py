@@ -25,7 +25,7 @@ from bindplug.models.small.image import scale
 from bindplug.training import Run, cached, fit, step_generator
 
 SIZE = 96  # pixels
-CODER_STEPS, CODER_BATCH, STEPS, BATCH = 4000, 16, 4000, 48
+CODER_STEPS, CODER_BATCH, STEPS, BATCH = 4000, 16, 5000, 48
 
 
 def on_ground(rgba: Tensor, g: torch.Generator) -> Tensor:
@@ -134,9 +134,9 @@ def main() -> None:
     pipe = make_pipeline(coder, unet, width)
     steps = pipe.scheduler.config.num_train_timesteps
     signal = pipe.scheduler.alphas_cumprod
-    # min-SNR-5 weights of v-prediction (Hang et al. 2023): min(SNR, 5) / (SNR + 1).
-    ratio = signal / (1 - signal)
-    weight_of = ratio.clamp(max=5) / (ratio + 1)
+    # Min-SNR weights (Hang et al. 2023) of v-prediction, min(SNR, 5) / (SNR + 1), at little noise.
+    # At much noise they fall to 0, where what is painted is decided: there all steps weigh the same.
+    weight_of = (5 * (1 - signal)).clamp(max=1)  # 5 / (SNR + 1), at most 1
     weight_of = (weight_of / weight_of.mean()).to(device)
 
     def loss_of_step(step: int, g: torch.Generator) -> Tensor:

@@ -49,6 +49,7 @@ class DeticConfig:
     embed_dim: int = 512
     mask_width: int = 256
     mask_convs: int = 4
+    region_width: int = 0  # of the hidden layer of `RegionMap`; 0: none, as in every released model
 
     @property
     def map_widths(self) -> tuple[int, ...]:
@@ -93,6 +94,7 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
             embed_dim=rows("roi_heads.box_predictor.0.cls_score.linear.weight"),
             mask_width=rows(mask + "1.weight"),
             mask_convs=sum(k.startswith(mask) and k.endswith(".weight") for k in state),
+            region_width=len(state.get("backbone.region.hidden.weight", ())),
         )
     except KeyError as err:
         raise BindplugError(

@@ -18,7 +18,7 @@ from .config import RELEASED, own_vocabulary
 
 HERE = Path(__file__).parent
 CATALOGUE = read_catalogue(HERE / "catalogue.json")
-WEIGHTS = ("tiny",)
+WEIGHTS = ("small",)
 
 
 class DeticDetector(PromptedDetector):
@@ -61,10 +61,10 @@ class DeticDetector(PromptedDetector):
 
 
 def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
-    """The tiny Detic of this package, a released one by its catalogue name, which is fetched on
+    """The small Detic of this package, a released one by its catalogue name, which is fetched on
     first use, or "local:PATH".
 
-    The path is a released checkpoint, or a folder like the tiny one's: `model.safetensors`, and
+    The path is a released checkpoint, or a folder like the small one's: `model.safetensors`, and
     `config.json` with the classifier's space, the image size and the threshold.
     """
     from .detic import Detic

@@ -20,7 +20,7 @@ from . import images
 from .backbone import FPN, fold_norms
 from .centernet import CenterNetHead, select_proposals
 from .config import DeticConfig, config_from_state
-from .roi_heads import ROIHeads, StageOutput, clip, score_matrix, select_detections
+from .roi_heads import PYRAMID, ROIHeads, StageOutput, clip, score_matrix, select_detections
 from .swin import relative_position_index
 
 
@@ -28,7 +28,7 @@ from .swin import relative_position_index
 class ImageFeatures:
     """What one image gives to any number of classifiers."""
 
-    maps: list[Tensor]  # p3 ... p7, each (1, C, h, w) float32
+    maps: list[Tensor]  # p3 ... p7, each (1, C, h, w) float32, and the region map if there is one
     proposals: Tensor  # (n, 4) xyxy in network pixels, unclipped
     scores: Tensor  # (n,) of the proposals
     stages: list[StageOutput]  # the cascade's boxes, and embeddings in the classifier's space
@@ -146,7 +146,7 @@ class Detic(nn.Module):
             rgb = [images.resize(images_bgr[i][:, :, ::-1], *size) for i in members]
             x = torch.cat([images.to_tensor(image) for image in rgb]).to(weight)
             maps = self.backbone(x.contiguous(memory_format=torch.channels_last))
-            heat, reach = self.proposal_generator(maps)
+            heat, reach = self.proposal_generator(maps[:PYRAMID])
             for row, i in enumerate(members):
                 own_heat, own_reach = ([x[row].float() for x in each] for each in (heat, reach))
                 boxes, scores = select_proposals(own_heat, own_reach)

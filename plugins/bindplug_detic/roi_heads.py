@@ -12,6 +12,7 @@ from .config import DeticConfig
 
 # Divisors of the deltas (dx, dy, dw, dh) in the three stages.
 STAGE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
+PYRAMID = 5  # maps p3 ... p7; the region map comes after them
 MAX_LOG_GROWTH = math.log(1000 / 16)
 
 
@@ -61,6 +62,15 @@ class BoxHead(nn.Module):
         return F.relu(self.fc2(F.relu(self.fc1(pooled))))
 
 
+def pool_regions(maps: list[Tensor], boxes: list[Tensor]) -> Tensor | float:
+    """Mean of the region map over each box, (sum of n, D); 0.0 where `maps` have none."""
+    from torchvision.ops import roi_align
+
+    if len(maps) <= PYRAMID:
+        return 0.0
+    return roi_align(maps[PYRAMID], boxes, 1, 1 / 32, 4, aligned=True)[:, :, 0, 0]
+
+
 class ClassScore(nn.Module):
     """50 times the cosine to the classifier's columns."""
 
@@ -68,12 +78,10 @@ class ClassScore(nn.Module):
         super().__init__()
         self.linear = nn.Linear(config.fc_width, config.embed_dim)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """(n, fc) to (n, D) rows of length 50 in the classifier's space."""
-        return 50.0 * F.normalize(self.linear(x).float(), dim=1)
-
-    def forward(self, x: Tensor, classifier: Tensor) -> Tensor:
-        return self.embed(x) @ classifier
+    def embed(self, x: Tensor, region: Tensor | float = 0.0) -> Tensor:
+        """(n, fc), and (n, D) of `pool_regions`, to (n, D) rows of length 50 in the classifier's
+        space."""
+        return 50.0 * F.normalize(self.linear(x).float() + region, dim=1)
 
 
 def box_predictor(config: DeticConfig) -> nn.ModuleDict:
@@ -126,7 +134,8 @@ class ROIHeads(nn.Module):
             x = head(pool(maps, [boxes], 7))
             deltas = predictor.bbox_pred(x).float()
             decoded = decode_deltas(boxes, deltas, i)
-            stages.append(StageOutput(boxes, predictor.cls_score.embed(x), deltas, decoded))
+            rows = predictor.cls_score.embed(x, pool_regions(maps, [boxes]))
+            stages.append(StageOutput(boxes, rows, deltas, decoded))
             boxes = clip(decoded, *size)
         return stages
 

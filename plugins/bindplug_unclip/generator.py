@@ -18,7 +18,7 @@ from .candidates import STRIDE, image_embedder, nearest
 from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
 
-WEIGHTS = ("tiny",)
+WEIGHTS = ("small",)
 NEGATIVE_WEIGHT = -0.5  # of a negative in the sum, where the pipeline has no place for one
 DEFAULTS = GenerationSettings()
 # Pipelines keep the state of a run in their scheduler, and stable unCLIP draws from torch's global

@@ -19,6 +19,7 @@ from .image import ImageTrunk, transform_image, transform_video
 from .text import TextTrunk, WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+SHIPPED = Path(__file__).parent / WEIGHTS  # whose image trunk other folders may share
 TOWERS = {"image": "image", "video": "image", "text": "text", "audio": "audio"}
 
 
@@ -53,7 +54,9 @@ class SmallNetwork(Network):
     Args:
         folder: with `config.json` and `model.safetensors`.
         config: what `config.json` holds: "embed_dim", "temperature", and settings of the towers
-            "image" ("trunk": timm's name, "size": pixels), "text" ("rows", "width") and "audio".
+            "image" ("trunk": timm's name, "size": pixels, "shared": whether the trunk's tensors are
+            those of the shipped embedder, and not in this file), "text" ("rows", "width") and
+            "audio".
     """
 
     def __init__(self, folder: Path, config: dict):
@@ -76,7 +79,7 @@ class SmallNetwork(Network):
             return clips, tuple(bounds)
         if modality == "text":
             if self._words is None:
-                table = self._read("words.")
+                table = self._read(self.folder / WEIGHTS, "words.")
                 self._words = WordTable(table["keys"], table["rows"])
             return self._words(item)[None], ()
         size = self.config["image"]["size"]
@@ -110,18 +113,23 @@ class SmallNetwork(Network):
             tower.trunk.compile()
         return self
 
-    def _read(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors below a prefix, from the file."""
+    @staticmethod
+    def _read(path: Path, prefix: str) -> dict[str, Tensor]:
+        """The tensors below a prefix, from a file."""
         from safetensors import safe_open
 
-        with safe_open(self.folder / WEIGHTS, "pt") as file:
+        with safe_open(path, "pt") as file:
             keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
             return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
 
     def _tower(self, name: str) -> Tower:
         if name not in self._towers:
             tower = make_tower(name, self.config)
-            tower.load_state_dict({k: v.float() for k, v in self._read(f"{name}.").items()})
+            state = self._read(self.folder / WEIGHTS, f"{name}.")
+            if self.config[name].get("shared"):
+                trunk = self._read(SHIPPED, f"{name}.trunk.")
+                state |= {f"trunk.{k}": v for k, v in trunk.items()}
+            tower.load_state_dict({k: v.float() for k, v in state.items()})
             if self._dtype is not None:
                 _cast(tower, self._dtype)
             if self._compile:
@@ -150,7 +158,9 @@ def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder
     folder = Path(folder)
     try:
         config = json.loads((folder / CONFIG).read_text())
-        fingerprint = " ".join(file_fingerprint(folder / name) for name in (WEIGHTS, CONFIG))
+        files = [folder / WEIGHTS, folder / CONFIG]
+        files += [SHIPPED] if config["image"].get("shared") else []
+        fingerprint = " ".join(file_fingerprint(path) for path in files)
     except (OSError, ValueError) as err:
         raise BindplugError(f"{folder}: not a folder of towers ({err}); is it whole?") from err
     return Embedder(
