@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from audio import TEMPERATURE, trained_ear
+from audio import TEMPERATURE, trained_tower
 from data import RUNS
 from features import SIZE, TRUNK
 from image_text import SPACES, Training, train
@@ -30,10 +30,14 @@ TEMPLATES = ["{}", "a {}", "a picture of a {}", "a photo of a {}"]
 SETTINGS = {"candidates": 8, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
 
 
-def tower_state(name: str, trunk: nn.Module, head: nn.Linear) -> dict[str, Tensor]:
-    """The float16 tensors of a tower, below its name; batch norms' statistics in float32."""
+def with_head(trunk: nn.Module, head: nn.Linear) -> Tower:
     tower = Tower(trunk, head.out_features)
     tower.head = head
+    return tower
+
+
+def tower_state(name: str, tower: Tower) -> dict[str, Tensor]:
+    """The float16 tensors of a tower, below its name; batch norms' statistics in float32."""
     return {
         f"{name}.{k}": v.detach().contiguous() if "running" in k else v.detach().half().contiguous()
         for k, v in tower.state_dict().items()
@@ -41,12 +45,13 @@ def tower_state(name: str, trunk: nn.Module, head: nn.Linear) -> dict[str, Tenso
     }
 
 
-def save_towers(space: str, training: Training, folder: Path, ear=None) -> None:
-    """A folder that `bindplug.models.small.network.open_folder` reads."""
+def save_towers(space: str, training: Training, folder: Path, audio: Tower | None = None) -> None:
+    """A folder that `bindplug.models.small.network.open_folder` reads. The frozen image trunk and
+    the list of words, the same in all spaces, are saved with the sounds' space only."""
     heads = training.heads
     words, table = heads.words.table()
-    state = tower_state("text", words, heads.text)
-    state |= tower_state("image", image_trunk(TRUNK)[0], heads.standardise.fold_into(heads.image))
+    image = with_head(image_trunk(TRUNK)[0], heads.standardise.fold_into(heads.image))
+    state = tower_state("text", with_head(words, heads.text)) | tower_state("image", image)
     state |= {f"words.{k}": v for k, v in table.items()}
     config = {
         "space": space,
@@ -56,8 +61,11 @@ def save_towers(space: str, training: Training, folder: Path, ear=None) -> None:
         "image": {"trunk": TRUNK, "size": SIZE},
         "text": {"rows": len(words.vectors.weight), "width": words.width},
     }
-    if ear is not None:
-        state |= tower_state("audio", ear.trunk, ear.head.standardise.fold_into(ear.head.linear))
+    if audio is None:
+        config["shared"] = ["image.trunk.", "words."]
+        state = {k: v for k, v in state.items() if not k.startswith(tuple(config["shared"]))}
+    else:
+        state |= tower_state("audio", audio)
         config["audio"] = {}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)
@@ -65,8 +73,8 @@ def save_towers(space: str, training: Training, folder: Path, ear=None) -> None:
 
 
 def small(seed: int, root: Path) -> None:
-    training, ear = trained_ear("small", seed)
-    save_towers("small", training, root / SMALL, ear)
+    training, tower = trained_tower("small", seed)
+    save_towers("small", training, root / SMALL, tower)
 
 
 def small_clip(seed: int, root: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from data import WHEELS
 from torch import Tensor
 
-from bindplug.models.small.audio import AudioTrunk
+from bindplug.models.small.audio import EffectsTrunk
 from bindplug.models.small.image import ImageTrunk
 from bindplug.models.small.text import words_of
 
@@ -41,14 +41,14 @@ def image_trunk(name: str) -> tuple[ImageTrunk, Tensor]:
     return trunk.eval(), rows
 
 
-def audio_trunk() -> AudioTrunk:
+def audio_trunk() -> EffectsTrunk:
     """The aiSFX trunk, in evaluation mode."""
     scalar = np._core.multiarray.scalar
     allowed = [np.dtype, np.dtypes.Int64DType, np.dtypes.Float64DType]
     with torch.serialization.safe_globals([*allowed, (scalar, "numpy.core.multiarray.scalar")]):
         state, _ = torch.load(io.BytesIO(member(*AUDIO)), map_location="cpu", weights_only=True)
     prefix = "embedding_net."
-    trunk = AudioTrunk()
+    trunk = EffectsTrunk()
     trunk.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
     return trunk.eval()
 

@@ -135,7 +135,7 @@ def main() -> None:
     steps = pipe.scheduler.config.num_train_timesteps
     signal = pipe.scheduler.alphas_cumprod
     # Min-SNR weights (Hang et al. 2023) of v-prediction, min(SNR, 5) / (SNR + 1), at little noise.
-    # At much noise they fall to 0, where what is painted is decided: there all steps weigh the same.
+    # At much noise, where what is painted is decided, they fall to 0: there all steps weigh alike.
     weight_of = (5 * (1 - signal)).clamp(max=1)  # 5 / (SNR + 1), at most 1
     weight_of = (weight_of / weight_of.mean()).to(device)
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import BindplugError
+from ...errors import BindplugError, check_choice
+from ...imagebind import AudioConfig, ImageBind, ImageBindConfig
 from ...storage.source import source_name
 from ...transforms.audio import PEAK, read_channel
 
@@ -23,7 +24,12 @@ FFT, HOP, BANDS = 2048, 1024, 96
 FRAMES, STEP = 100, 50  # of a block: 2.3 s, one each 1.16 s
 NORM = 9.457798957824707  # largest logarithm of the spectrograms that the trunk was trained on
 SHORTEST = 0.025  # seconds
-WIDTHS = (1, 64, 128, 256, 512)
+WIDTHS = (1, 64, 128, 256, 512)  # of the pretrained trunk's blocks
+OWN = AudioConfig(
+    width=128, depth=4, heads=4, drop_path=0.1, mel_bins=BANDS, frames=FRAMES, patch_size=16,
+    stride=10,
+)  # fmt: skip
+OWN_MEAN, OWN_STD = 0.2, 0.2  # of log-mel blocks, about
 
 
 def transform_audio(
@@ -40,8 +46,7 @@ def transform_audio(
     Raises:
         BindplugError: as in `load_audio`; shorter than 25 ms; an unknown option.
     """
-    if normalize not in ("none", "peak"):
-        raise BindplugError(f"normalize {normalize!r}; choose none or peak")
+    check_choice("normalize", normalize, ("none", "peak"))
     name = source_name(source, "audio array")
     wave = read_channel(source, channel, name, RATE)[0]
     if len(wave) < SHORTEST * RATE:
@@ -122,8 +127,8 @@ class ConvBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
-class AudioTrunk(nn.Module):
-    """(B, 100, 96) log-mel blocks to (B, 1536) features, under the released names.
+class EffectsTrunk(nn.Module):
+    """(B, 100, 96) log-mel blocks to (B, 1536) features: aiSFX, under its released names.
 
     Of the last two convolutional blocks the mean over the bands, then its maximum and its mean over
     time. The released heads take the first 512 of them, the last block's maximum.
@@ -143,3 +148,34 @@ class AudioTrunk(nn.Module):
         last, third = self.conv_block4(x).mean(dim=3), x.mean(dim=3)
         pooled = (last.amax(dim=2), last.mean(dim=2), third.amax(dim=2), third.mean(dim=2))
         return torch.cat(pooled, dim=1)
+
+
+class OwnTrunk(nn.Module):
+    """(B, 100, 96) log-mel blocks to (B, D) features: ImageBind's audio trunk at a small size."""
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        self.width = embed_dim
+        config = ImageBindConfig(embed_dim=embed_dim, audio=OWN)
+        self.net = ImageBind(config, modalities=["audio"])
+
+    @staticmethod
+    def prepare(x: Tensor) -> Tensor:
+        """(B, 100, 96) blocks to (B, 1, 96, 100) of about zero mean and unit deviation."""
+        return (x.transpose(1, 2)[:, None] - OWN_MEAN) / OWN_STD
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net.features("audio", self.prepare(x))
+
+
+class AudioTrunk(nn.Module):
+    """(B, 100, 96) log-mel blocks to (B, 1536 + D) features: a pretrained trunk, and beside it one
+    that learnt from this project's sounds alone."""
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        self.effects, self.own = EffectsTrunk(), OwnTrunk(embed_dim)
+        self.width = self.effects.width + self.own.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.effects(x), self.own(x)], dim=1)

@@ -19,7 +19,7 @@ from .image import ImageTrunk, transform_image, transform_video
 from .text import TextTrunk, WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-SHIPPED = Path(__file__).parent / WEIGHTS  # whose image trunk other folders may share
+SHIPPED = Path(__file__).parent / WEIGHTS  # some of whose tensors other folders share
 TOWERS = {"image": "image", "video": "image", "text": "text", "audio": "audio"}
 
 
@@ -44,7 +44,7 @@ def make_tower(name: str, config: dict) -> Tower:
     elif name == "text":
         trunk = TextTrunk(settings["rows"], settings["width"])
     else:
-        trunk = AudioTrunk()
+        trunk = AudioTrunk(config["embed_dim"])
     return Tower(trunk, config["embed_dim"])
 
 
@@ -54,9 +54,8 @@ class SmallNetwork(Network):
     Args:
         folder: with `config.json` and `model.safetensors`.
         config: what `config.json` holds: "embed_dim", "temperature", and settings of the towers
-            "image" ("trunk": timm's name, "size": pixels, "shared": whether the trunk's tensors are
-            those of the shipped embedder, and not in this file), "text" ("rows", "width") and
-            "audio".
+            "image" ("trunk": timm's name, "size": pixels), "text" ("rows", "width") and "audio";
+            "shared" lists prefixes of tensors that are the shipped embedder's, and not in the file.
     """
 
     def __init__(self, folder: Path, config: dict):
@@ -79,7 +78,7 @@ class SmallNetwork(Network):
             return clips, tuple(bounds)
         if modality == "text":
             if self._words is None:
-                table = self._read(self.folder / WEIGHTS, "words.")
+                table = self._read("words.")
                 self._words = WordTable(table["keys"], table["rows"])
             return self._words(item)[None], ()
         size = self.config["image"]["size"]
@@ -113,23 +112,23 @@ class SmallNetwork(Network):
             tower.trunk.compile()
         return self
 
-    @staticmethod
-    def _read(path: Path, prefix: str) -> dict[str, Tensor]:
-        """The tensors below a prefix, from a file."""
+    def _read(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors below a prefix, from this folder's file and from what it shares."""
         from safetensors import safe_open
 
-        with safe_open(path, "pt") as file:
-            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+        shared, out = tuple(self.config.get("shared", ())), {}
+        for path, wanted in ((self.folder / WEIGHTS, ("",)), (SHIPPED, shared)):
+            if wanted:
+                with safe_open(path, "pt") as file:
+                    for key in file.keys():  # noqa: SIM118
+                        if key.startswith(prefix) and key.startswith(wanted):
+                            out[key.removeprefix(prefix)] = file.get_tensor(key)
+        return out
 
     def _tower(self, name: str) -> Tower:
         if name not in self._towers:
             tower = make_tower(name, self.config)
-            state = self._read(self.folder / WEIGHTS, f"{name}.")
-            if self.config[name].get("shared"):
-                trunk = self._read(SHIPPED, f"{name}.trunk.")
-                state |= {f"trunk.{k}": v for k, v in trunk.items()}
-            tower.load_state_dict({k: v.float() for k, v in state.items()})
+            tower.load_state_dict({k: v.float() for k, v in self._read(f"{name}.").items()})
             if self._dtype is not None:
                 _cast(tower, self._dtype)
             if self._compile:
@@ -159,7 +158,7 @@ def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder
     try:
         config = json.loads((folder / CONFIG).read_text())
         files = [folder / WEIGHTS, folder / CONFIG]
-        files += [SHIPPED] if config["image"].get("shared") else []
+        files += [SHIPPED] if config.get("shared") else []
         fingerprint = " ".join(file_fingerprint(path) for path in files)
     except (OSError, ValueError) as err:
         raise BindplugError(f"{folder}: not a folder of towers ({err}); is it whole?") from err
