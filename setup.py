@@ -22,8 +22,8 @@ setup(
     package_data={
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
-        "bindplug.models.small": ["*.safetensors", "*.json", "*.md"],
-        "bindplug.media": ["*.wav", "*.png", "*.csv"],
+        "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
+        "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
     },

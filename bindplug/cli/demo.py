@@ -16,7 +16,7 @@ def media_folder() -> Path:
 @output_options
 @device_option
 def demo(output, overwrite, device):
-    """Find in two images what five recordings mean, and generate an image of each.
+    """Find in five images what five recordings mean, and generate an image of each.
 
     Writes demo.png, a contact sheet.
     """
@@ -28,19 +28,21 @@ def demo(output, overwrite, device):
     folder = make_folder(output)
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
-    sounds, scenes = (sorted(media_folder().glob(name)) for name in ("*.wav", "*.png"))
+    sounds = sorted(media_folder().glob("*.wav"))
+    scenes = sorted([*media_folder().glob("*.png"), *media_folder().glob("*.jpg")])
     embedder = load_embedder(device=device)
     detector = load_detector(device=device)
     generator = load_generator(device=device)
     prompts = embedder.embed(audio=[str(s) for s in sounds])
     _, bridge = cross(prompts, detector.space)
+    features = [detector.features(str(scene)) for scene in scenes]
     rows = []
     for i, sound in enumerate(sounds):
         words = ", ".join(f"{w} {p:.2f}" for w, p in bridge.explain(prompts[i], top=3)[0])
         say(f"{sound.name}: heard as {words}")
         cells = []
-        for scene in scenes:
-            found = detector.detect(str(scene), prompts[i])
+        for scene, seen in zip(scenes, features, strict=True):
+            found = detector.detect(seen, prompts[i])
             best = f"best {found.scores[0]:.2f}" if len(found) else "nothing found"
             say(f"  {scene.name}: {len(found)} found, {best}")
             cells.append((f"{scene.stem}: {best}", found.overlay()))

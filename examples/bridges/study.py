@@ -1,13 +1,13 @@
 """Which bridge, against what, finds most: AP50 of unseen recordings on composed scenes.
 
-TINYSET=... python examples/bridges/study.py [--seeds 5] [--scenes 60] [--embedder tiny]
-    [--ear FOLDER] [--only ROWS] [-o docs]
+python examples/bridges/study.py --weights FOLDER [--seeds 5] [--scenes 60] [--only ROWS] [-o docs]
 
-The ear, an embedder of sounds in the detector's own space that needs no bridge, is what
-examples/tiny/audio.py --space tiny-clip makes.
+The folder is what `examples/small/package.py --to FOLDER --sounds train` makes: the weights that
+ship heard the recordings that are used here.
 
-Each seed composes scenes of images in a style that no model saw, and draws one unseen recording
-for each of the concepts that has one. All rows of a seed see the same scenes and recordings.
+Each seed composes scenes of images in a style that no model saw, most of them on photographs, and
+draws one unseen recording for each of the concepts that has one. All rows of a seed see the same
+scenes and recordings.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tiny"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "small"))
 
-from data import ROOT, Pictures, concepts, table
+from data import Pictures, concepts, grounds, sounds
 from evaluate import sounds_of_val, text_queries
+from package import DETIC, SMALL
 from scenes import compose
 
 import bindplug
@@ -36,6 +37,7 @@ from bindplug.detection.crops import Crops
 from bindplug.detection.query import COMPETITIONS, build_query
 from bindplug.detection.results import Detections
 from bindplug.evaluation import average_precision
+from bindplug.models.small.network import open_folder
 from bindplug.training import step_generator
 from bindplug_detic.roi_heads import select_detections
 
@@ -51,13 +53,14 @@ class Scenes:
 
     def __init__(self, detector, seed: int, count: int):
         val = Pictures("pictures.csv", "val", 128, concepts())
-        scenes = compose([(val, torch.arange(66))], step_generator(1000 + seed, 0), count)
+        sources, g = [(val, torch.arange(66))], step_generator(1000 + seed, 0)
+        scenes = compose(sources, g, count, grounds=grounds())
         images = [(s.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for s in scenes]
         self.detector = detector
         self.features = [detector.features(image) for image in images]
         self.boxes = [s.boxes.numpy() for s in scenes]
         self.labels = [s.labels.numpy() for s in scenes]
-        self.cut: list[np.ndarray] = []  # the boxes' vectors in ImageBind's space
+        self.cut: list[np.ndarray] = []  # the boxes' vectors in the embedder's space
 
     def ap50(self, rows: list, classes: list[int]) -> float:
         """Of (boxes, (n, classes) scores) a scene; a box may be several classes."""
@@ -97,22 +100,20 @@ class Prompts:
     """What is asked of every seed's scenes.
 
     Args:
-        embedder: the ear whose sounds cross.
-        ear: folder of an embedder of sounds in the detector's own space, or None.
+        weights: a folder of packed weights.
 
     Attributes:
         sounded: the concepts, by index, of which there is an unseen recording.
     """
 
-    def __init__(self, embedder: str, ear: str | None):
-        self.embedder = bindplug.load_embedder(embedder, "cpu")
-        self.own = bindplug.load_embedder("tiny-clip", "cpu")
+    def __init__(self, weights: Path):
+        self.embedder = open_folder(weights / SMALL)
+        self.own = open_folder(weights / DETIC / "clip")
         names = concepts()
         self.heard, self.concept = sounds_of_val(self.embedder)
-        self.near = sounds_of_val(bindplug.load_embedder(f"local:{ear}", "cpu"))[0] if ear else None
         self.sounded = [i for i, n in enumerate(names) if n in self.concept]
         self.names = [names[i] for i in self.sounded]
-        train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
+        train = [r["path"] for r in sounds() if r["split"] == "train"]
         self.centre = self.embedder.embed(audio=train)
         everything = default_vocabulary()
         shuffled = np.random.default_rng(0).permutation(everything).tolist()
@@ -130,8 +131,6 @@ class Prompts:
         oracle = text_queries(self.own, self.names)
         texts = text_queries(self.embedder, self.names)
         asked = {"text, own space": oracle, "text, vocabulary": texts, "sound, default": sounds}
-        if self.near is not None:
-            asked["sound, own space"] = self.near[picks]
         for competition in COMPETITIONS:
             for name, prompt in asked.items():
                 query = build_query(prompt, space, None, competition)
@@ -150,10 +149,11 @@ class Prompts:
 
 
 @torch.inference_mode()
-def study(prompts: Prompts, seeds: int, count: int, only: str) -> dict[str, list[float]]:
+def study(weights: Path, seeds: int, count: int, only: str) -> dict[str, list[float]]:
     """AP50 of each row of the table whose name begins with `only`, one figure a seed."""
     out = defaultdict(list)
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
+    prompts = Prompts(weights)
+    detector = bindplug.load_detector("detic", f"local:{weights / DETIC}", "cpu")
     for seed in range(seeds):
         scenes = Scenes(detector, seed, count)
         for name, scores in prompts.rows(scenes, seed):
@@ -189,12 +189,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scenes", type=int, default=60)
-    parser.add_argument("--embedder", default="tiny", help="whose sounds cross")
-    parser.add_argument("--ear", help="folder of an embedder of sounds in the detector's space")
+    parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--only", default="", help="rows whose names begin so")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
-    out = study(Prompts(args.embedder, args.ear), args.seeds, args.scenes, args.only)
+    out = study(args.weights, args.seeds, args.scenes, args.only)
     write(out, args.output, args.scenes)
     for name, values in sorted(out.items(), key=lambda kv: -np.mean(kv[1])):
         print(f"| {name} | {np.mean(values):.1f} ± {np.std(values):.1f} |")

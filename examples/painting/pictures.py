@@ -11,7 +11,7 @@ from world import World
 
 from bindplug.evaluation.images import evaluate_images
 
-SEEDS, SIDE, LEFT, BLOCKS = 8, 64, 110, 3
+SEEDS, SIDE, LEFT, BLOCKS = 8, 96, 110, 2
 
 
 def first_of_each(world: World) -> list[int]:

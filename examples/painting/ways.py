@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from data import ROOT, table
+from data import sounds
 from world import World
 
 from bindplug.bridge import LinearBridge, word_vectors
@@ -18,11 +18,11 @@ def regions(world: World) -> dict[str, np.ndarray]:
     embedder, memory, heard = world.embedder, world.generator.bank, world.heard
     x, names = heard.vectors, memory.names[: memory.sounding]
     pictures = memory.vectors[: memory.sounding]
-    train = [str(ROOT / r["file"]) for r in table("sounds.csv") if r["split"] == "train"]
-    sounds = embedder.embed(audio=train).vectors.mean(axis=0)
+    train = [r["path"] for r in sounds() if r["split"] == "train"]
+    middle = embedder.embed(audio=train).vectors.mean(axis=0)
     words = word_vectors(embedder, names)
-    ridge = LinearBridge("tiny", "tiny", names, words, pictures)
-    centred = LinearBridge("tiny", "tiny", names, words, pictures, centre=sounds)
+    ridge = LinearBridge("small", "small", names, words, pictures)
+    centred = LinearBridge("small", "small", names, words, pictures, centre=middle)
     cosines = x @ pictures.T
 
     def memory_at(temperature: float, among: np.ndarray = cosines) -> np.ndarray:
@@ -30,7 +30,7 @@ def regions(world: World) -> dict[str, np.ndarray]:
 
     return {
         "raw": x,
-        "mean moved to the pictures'": x - sounds + pictures.mean(axis=0),
+        "mean moved to the pictures'": x - middle + pictures.mean(axis=0),
         "ridge from words to pictures": ridge(heard).vectors,
         "the same, centred on sounds": centred(heard).vectors,
         "named by words, then their pictures": memory_at(0.05, x @ words.T),
@@ -68,7 +68,7 @@ def ways(world: World, seeds: int) -> dict:
     """Top-1 and top-5 of images from the unseen recordings by each way."""
     out = {}
     for name, rows in regions(world).items():
-        prompt = Embedding(unit(rows), "tiny", "audio", world.heard.labels)
+        prompt = Embedding(unit(rows), "small", "audio", world.heard.labels)
         out[name] = named(world, prompt, world.wanted, seeds)
         print(f"| {name} | {out[name][0]:.1%} | {out[name][1]:.1%} |", flush=True)
     return out

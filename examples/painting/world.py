@@ -4,26 +4,32 @@ embedder: what all parts of the study share."""
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from data import Pictures, concepts
 from evaluate import mean_pictures, sounds_of_val
 from judge import likeliest, load_judge
+from package import DETIC, SMALL, UNCLIP
 
 import bindplug
 from bindplug.embedding.vectors import Embedding
+from bindplug.models.small.network import open_folder
 
 
 class World:
     """
+    Args:
+        weights: a folder of packed weights.
+
     Attributes:
         names: the 66 concepts. heard: the unseen recordings. concept: the name of each.
     """
 
-    def __init__(self):
+    def __init__(self, weights: Path):
         self.names, self.judge = concepts(), load_judge()
-        self.embedder = bindplug.load_embedder("tiny", "cpu")
-        self.generator = bindplug.load_generator("unclip", "tiny", "cpu")
+        self.weights, self.embedder = weights, open_folder(weights / SMALL)
+        self.generator = bindplug.load_generator("unclip", f"local:{weights / UNCLIP}", "cpu")
         self.heard, self.concept = sounds_of_val(self.embedder)
 
     @property
@@ -33,13 +39,13 @@ class World:
     @cached_property
     def means(self) -> Embedding:
         """One row a concept: the mean embedding of its training images."""
-        train = Pictures("pictures.csv", "train", 64, self.names)
+        train = Pictures("pictures.csv", "train", 128, self.names)
         return mean_pictures(self.embedder, train, self.names)
 
     @cached_property
     def other(self):
         """Another encoder of images than the one that conditions."""
-        return bindplug.load_embedder("tiny-clip", "cpu")
+        return open_folder(self.weights / DETIC / "clip")
 
     def likeliest(self, pictures: list) -> np.ndarray:
         """(N, 5) the judge's likeliest concepts."""

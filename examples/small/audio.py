@@ -88,7 +88,7 @@ class Lesson:
 
     Args:
         training: the space, whose image side is frozen.
-        which: sounds of "both" tables, or of "sounds.csv".
+        which: sounds, as in `chosen`.
 
     Attributes:
         labels: of a batch, which has one clip of each concept with sounds.
@@ -190,8 +190,12 @@ def image_targets(training: Training) -> list[Tensor]:
 
 
 def chosen(which: str) -> list[bool]:
-    """Which sounds are trained on: the training split of "both" tables, or of "sounds.csv"."""
-    return [r["split"] == "train" and which in ("both", r["set"]) for r in sounds()]
+    """Which sounds are trained on: "train" or "all" of both tables, or those of "sounds.csv" that
+    are for training."""
+    is_train = [r["split"] == "train" for r in sounds()]
+    if which == "sounds.csv":
+        return [t and r["set"] == which for t, r in zip(is_train, sounds(), strict=True)]
+    return [t or which == "all" for t in is_train]
 
 
 def figures(tower: Tower, names: Tensor) -> dict[str, tuple[float, ...]]:
@@ -217,7 +221,7 @@ def clip_features(trunk: EffectsTrunk, clips: Clips, path: Path, key: str) -> Te
     return cached(path, key, lambda: {"x": encode_views(trunk, BATCHES, batches, "clips")})["x"]
 
 
-def trained_tower(space: str, seed: int, which: str = "both") -> tuple[Training, Tower]:
+def trained_tower(space: str, seed: int, which: str = "train") -> tuple[Training, Tower]:
     """The space, and the audio tower bound to its image side."""
     training = train(space, seed)
     torch.manual_seed(seed + 100)
@@ -231,7 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", default="small")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sounds", default="both", choices=["both", "sounds.csv"])
+    parser.add_argument("--sounds", default="train", choices=["train", "all", "sounds.csv"])
     args = parser.parse_args()
     training, tower = trained_tower(args.space, args.seed, args.sounds)
     for label, (top1, top5, count) in figures(tower, training.name_vectors()[0]).items():

