@@ -54,7 +54,8 @@ class Network(Protocol):
         ...
 
     def logit_scale(self, modality: str) -> float:
-        """The factor between cosines and logits that a modality was trained with."""
+        """The factor by which a modality's unit vectors are multiplied before the product that
+        gives logits; image: 1, text: usually 1 / temperature."""
         ...
 
     def to(self, device: str) -> Network:

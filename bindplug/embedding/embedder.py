@@ -75,10 +75,12 @@ class Embedder:
             average: one row for each input; False gives one for each of its clips.
             image: a path, file object, PIL image, (H, W, 3) uint8 RGB array or (3, H, W) tensor.
                 Option `upright` (False, as the reference): apply the EXIF orientation.
-            text: a string. Option `truncation` ("current" or "old").
+            text: a string. Option `truncation` of ImageBind ("current" or "old").
             audio: a path or file object, also of a video, or (array, rate in Hz). Option `clips`:
-                "reference" (3 of 2 s), a number, or "all"; `channel`: "first" (as the reference),
-                "loudest" or "mix"; `normalize`: "none" or "peak".
+                "reference" (ImageBind: 3 of 2 s), a number, or "all"; `channel`: "first",
+                "loudest" or "mix"; `normalize`: "none" or "peak". ImageBind's defaults are
+                "reference", "first" and "none", as its reference has them; the small model's are
+                "all", "mix" and "peak".
             video: a path, file object, or ((T, H, W, 3) uint8 array, rate in Hz). Option `clips`:
                 "reference" (5 of 2 s), a number, "all".
             depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:

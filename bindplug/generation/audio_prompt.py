@@ -11,7 +11,7 @@ WINDOWS = ("mean", "all", "most_confident")
 
 
 def embed_audio_prompt(
-    embedder, source, window: str = "mean", normalize: str = "none", **options
+    embedder, source, window: str = "mean", normalize: str | None = None, **options
 ) -> Embedding:
     """One embedding of a recording.
 
@@ -21,7 +21,8 @@ def embed_audio_prompt(
         window: which 2 s clips count: "mean", the mean of the reference's three, spread over the
             recording; "all", the mean of all; or "most_confident", the one whose likeliest word of
             the audio vocabulary has the highest probability.
-        normalize: "none", or "peak": scaled to a peak of 0.9, so that loudness does not matter.
+        normalize: "none", or "peak": scaled to a peak of 0.9, so that loudness does not matter;
+            None leaves it to the embedder.
         options: others of audio, as in `Embedder.embed`; `clips` with the window "mean" alone.
 
     Returns:
@@ -32,7 +33,9 @@ def embed_audio_prompt(
     check_choice("window", window, WINDOWS)
     if window != "mean" and "clips" in options:
         raise BindplugError(f"window {window!r} takes all clips; leave out the option clips")
-    options |= {"audio": source, "normalize": normalize}
+    options |= {"audio": source}
+    if normalize is not None:
+        options["normalize"] = normalize
     if window == "mean":
         return embedder.embed(**options)
     if window == "all":
@@ -49,15 +52,18 @@ def mix_audio(sources: Sequence) -> tuple[np.ndarray, int]:
     """The mean of several recordings, each scaled to a peak of 0.9 and played from the start.
 
     Returns:
-        (1, n) float32 samples as long as the longest recording, and their rate, 16,000 Hz.
+        (1, n) float32 samples as long as the longest recording, and their rate, the highest of the
+        recordings' own, in Hz.
 
     Raises BindplugError: fewer than two recordings, or one that cannot be read."""
-    from ..transforms.audio import PEAK, RATE, load_audio, resample
+    from ..transforms.audio import PEAK, load_audio, resample
 
     if len(sources) < 2:
         raise BindplugError("give two sounds or more to mix")
-    waves = [resample(*load_audio(s)).mean(0).numpy() for s in sources]
+    loaded = [load_audio(s) for s in sources]
+    rate = max(own for _, own in loaded)
+    waves = [resample(wave, own, rate).mean(0).numpy() for wave, own in loaded]
     out = np.zeros(max(map(len, waves)), dtype=np.float32)
     for wave in waves:
         out[: len(wave)] += wave * (PEAK / max(float(np.abs(wave).max()), 1e-5)) / len(waves)
-    return out[None], RATE
+    return out[None], rate

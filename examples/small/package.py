@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 import torch
-from audio import TEMPERATURE, trained_tower
+from audio import trained_tower
 from data import RUNS
 from features import SIZE, TRUNK
-from image_text import SPACES, Training, train
+from image_text import SPACES, TEMPERATURE, Training, train
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from trunks import image_trunk
@@ -45,7 +45,9 @@ def tower_state(name: str, tower: Tower) -> dict[str, Tensor]:
     }
 
 
-def save_towers(space: str, training: Training, folder: Path, audio: Tower | None = None) -> None:
+def save_towers(
+    space: str, training: Training, folder: Path, audio: Tower | None = None, which: str = ""
+) -> None:
     """A folder that `bindplug.models.small.network.open_folder` reads. The frozen image trunk and
     the list of words, the same in all spaces, are saved with the sounds' space only."""
     heads = training.heads
@@ -66,7 +68,7 @@ def save_towers(space: str, training: Training, folder: Path, audio: Tower | Non
         state = {k: v for k, v in state.items() if not k.startswith(tuple(config["shared"]))}
     else:
         state |= tower_state("audio", audio)
-        config["audio"] = {}
+        config["audio"] = {"sounds": which}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
@@ -74,7 +76,7 @@ def save_towers(space: str, training: Training, folder: Path, audio: Tower | Non
 
 def small(seed: int, root: Path, which: str) -> None:
     training, tower = trained_tower("small", seed, which)
-    save_towers("small", training, root / SMALL, tower)
+    save_towers("small", training, root / SMALL, tower, which)
 
 
 def small_clip(seed: int, root: Path, which: str) -> None:

@@ -1,4 +1,5 @@
-"""The embedded default: pretrained image and audio trunks and word vectors, bound by this project
+"""The embedded default: pretrained trunks of images and sounds, a trunk of sounds of our own, and
+word vectors, bound by this project
 (see CARD.md for what they were made from, their licences and citations)."""
 
 from pathlib import Path
@@ -16,5 +17,5 @@ PLUGIN = Plugin(
     space="small",
     modalities=("image", "video", "text", "audio"),
     load=load,
-    description="EfficientNet-Lite0 and aiSFX bound to one 256-d space with text; offline",
+    description="images, videos, sounds and text in one 256-d space; offline",
 )

@@ -1,7 +1,7 @@
-"""Sound to log-mel blocks and to a vector: the aiSFX trunk and a linear head.
+"""Sounds to log-mel blocks, and the two audio trunks side by side that read them.
 
-Transform and trunk are those of Ma and Lerch, Representation Learning for the Automatic Indexing
-of Sound Effects Libraries, ISMIR 2022.
+The transform and the pretrained trunk (aiSFX) are those of Ma and Lerch, Representation Learning
+for the Automatic Indexing of Sound Effects Libraries, ISMIR 2022.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def transform_audio(
 
     Args:
         source: as in `bindplug.transforms.audio.load_audio`.
-        clips: "all": a block each 1.16 s; or a number of blocks, evenly spread.
+        clips: "all": a block each 1.16 s; or a number of blocks, evenly spread, fewer where there
+            is no room for so many different ones.
         normalize: "peak": scaled so that the loudest sample is 0.9 of full scale; or "none".
         channel: "mix" (mean), "first", or "loudest" by its mean square.
 
@@ -62,22 +63,14 @@ def transform_audio(
 def cut_blocks(mel: Tensor, clips: int | str = "all") -> tuple[Tensor, list[int]]:
     """(T, 96) to (n, 100, 96) blocks, zeros after the end, and the first frame of each.
 
-    Raises:
-        BindplugError: `clips` is neither "all" nor a positive number.
-    """
+    Raises BindplugError: `clips` is neither "all" nor a positive number."""
     spare = max(len(mel) - FRAMES, 0)
     if clips == "all":
-        count = math.ceil(spare / STEP) + 1
-        starts = [STEP * i for i in range(count)]
+        starts = [STEP * i for i in range(math.ceil(spare / STEP) + 1)]
+    elif isinstance(clips, int) and not isinstance(clips, bool) and clips > 0:
+        starts = sorted({round(spare * i / max(clips - 1, 1)) for i in range(clips)})
     else:
-        try:
-            count = int(clips)
-        except ValueError:
-            count = 0
-        if count < 1:
-            raise BindplugError(f"clips {clips!r}; give a positive number, or all")
-        count = count if spare else 1
-        starts = [round(spare * i / max(count - 1, 1)) for i in range(count)]
+        raise BindplugError(f"clips {clips!r}; give all or a number from 1")
     mel = F.pad(mel, (0, 0, 0, starts[-1] + FRAMES - len(mel)))
     return torch.stack([mel[s : s + FRAMES] for s in starts]), starts
 

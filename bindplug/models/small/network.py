@@ -11,15 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...embedding.embedder import Embedder
-from ...errors import BindplugError
+from ...errors import BindplugError, first_line
 from ...plugins import Network
 from ...storage.hashing import file_fingerprint
+from ...storage.state_dict import check_state
 from .audio import AudioTrunk, transform_audio
 from .image import ImageTrunk, transform_image, transform_video
 from .text import TextTrunk, WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SHIPPED = Path(__file__).parent / WEIGHTS  # some of whose tensors other folders share
+CONFIG_KEYS = {"space": str, "embed_dim": int, "temperature": float, "templates": list}
 TOWERS = {"image": "image", "video": "image", "text": "text", "audio": "audio"}
 
 
@@ -92,7 +94,8 @@ class SmallNetwork(Network):
             return self._tower(TOWERS[modality])(clips)
 
     def logit_scale(self, modality: str) -> float:
-        return 1 / self.config["temperature"]
+        """1 / temperature of the image-text training for text, 1 for all others."""
+        return 1 / self.config["temperature"] if modality == "text" else 1.0
 
     def to(self, device: str) -> SmallNetwork:
         self._device = device
@@ -114,21 +117,32 @@ class SmallNetwork(Network):
 
     def _read(self, prefix: str) -> dict[str, Tensor]:
         """The tensors below a prefix, from this folder's file and from what it shares."""
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         shared, out = tuple(self.config.get("shared", ())), {}
         for path, wanted in ((self.folder / WEIGHTS, ("",)), (SHIPPED, shared)):
-            if wanted:
+            if not wanted:
+                continue
+            try:
                 with safe_open(path, "pt") as file:
                     for key in file.keys():  # noqa: SIM118
                         if key.startswith(prefix) and key.startswith(wanted):
                             out[key.removeprefix(prefix)] = file.get_tensor(key)
+            except (OSError, SafetensorError) as err:
+                raise BindplugError(
+                    f"{path}: cannot be read as weights ({first_line(err)})"
+                ) from err
         return out
 
     def _tower(self, name: str) -> Tower:
         if name not in self._towers:
-            tower = make_tower(name, self.config)
-            tower.load_state_dict({k: v.float() for k, v in self._read(f"{name}.").items()})
+            with torch.inference_mode(False):  # so that the tower can be moved and cast later
+                tower = make_tower(name, self.config)
+            state = {k: v.float() for k, v in self._read(f"{name}.").items()}
+            expected = tower.state_dict()
+            state |= {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
+            check_state(self.folder / WEIGHTS, state, expected)
+            tower.load_state_dict(state)
             if self._dtype is not None:
                 _cast(tower, self._dtype)
             if self._compile:
@@ -151,16 +165,17 @@ def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder
     Args:
         settings: as in `Embedder`.
 
-    Raises:
-        BindplugError: the folder is not whole.
-    """
+    Raises BindplugError: the folder is not whole, or its configuration lacks something."""
     folder = Path(folder)
     try:
         config = json.loads((folder / CONFIG).read_text())
+        for key, kind in CONFIG_KEYS.items():
+            if not isinstance(config[key], kind):
+                raise ValueError(f"{key!r} is {config[key]!r}")
         files = [folder / WEIGHTS, folder / CONFIG]
         files += [SHIPPED] if config.get("shared") else []
         fingerprint = " ".join(file_fingerprint(path) for path in files)
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, KeyError, TypeError) as err:
         raise BindplugError(f"{folder}: not a folder of towers ({err}); is it whole?") from err
     return Embedder(
         SmallNetwork(folder, config),
