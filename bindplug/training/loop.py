@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..errors import BindplugError
 from .muon import Muon
 
 
@@ -87,19 +88,27 @@ def fit(
     """Train `model` in place and leave its averaged weights in it, in evaluation mode.
 
     Args:
-        loss_of_step: (step, generator) to a scalar loss; all randomness comes from the generator.
+        loss_of_step: (step, generator) to a scalar loss; its randomness comes from the generator,
+            or, as dropout's does, from torch's default one, which is seeded anew for each step.
         run: settings; where `run.folder` holds a checkpoint, training goes on from it.
         label: of the progress bar.
-    """
+
+    Raises BindplugError: the checkpoint is of a run with other settings."""
     from tqdm import tqdm
 
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = run.folder / "checkpoint.pt"
     optimizers = _optimizers(model, run)
     averaged = deepcopy(model)
-    start = 0
+    settings, start = repr(replace(run, folder=Path(), save_seconds=0.0)), 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        device = next(model.parameters()).device
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        if saved.get("settings", settings) != settings:
+            raise BindplugError(
+                f"{checkpoint} is of a run with other settings, {saved['settings']}; remove it, or "
+                "choose another folder"
+            )
         model.load_state_dict(saved["model"])
         averaged.load_state_dict(saved["averaged"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
@@ -113,6 +122,7 @@ def fit(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * _schedule(step, run)
+        torch.manual_seed(run.seed * 1_000_003 + step)
         loss = loss_of_step(step, step_generator(run.seed, step))
         model.zero_grad(set_to_none=True)
         loss.backward()
@@ -125,7 +135,7 @@ def fit(
             _log(run.folder / "curve.csv", step + 1, sum(recent) / len(recent))
             recent.clear()
         if time.monotonic() - saved_at > run.save_seconds or step + 1 == run.steps:
-            _save(checkpoint, model, averaged, optimizers, step + 1)
+            _save(checkpoint, settings, model, averaged, optimizers, step + 1)
             saved_at = time.monotonic()
     model.load_state_dict(averaged.state_dict())
     model.eval()
@@ -138,8 +148,9 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
         a.copy_(b)
 
 
-def _save(path: Path, model, averaged, optimizers, step: int) -> None:
+def _save(path: Path, settings: str, model, averaged, optimizers, step: int) -> None:
     state = {
+        "settings": settings,
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
         "optimizers": [o.state_dict() for o in optimizers],

@@ -26,12 +26,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "small"))
 
 from data import Pictures, concepts, grounds, sounds
-from evaluate import sounds_of_val, text_queries
-from package import DETIC, SMALL
+from evaluate import open_trained, sounds_of_val, text_queries
+from package import DETIC
 from scenes import compose
 
 import bindplug
-from bindplug.bridge import fit_bridge
+from bindplug.bridge import Target, fit_bridge
 from bindplug.bridge.vocabulary import default_vocabulary
 from bindplug.detection.crops import Crops
 from bindplug.detection.query import COMPETITIONS, build_query
@@ -107,7 +107,7 @@ class Prompts:
     """
 
     def __init__(self, weights: Path):
-        self.embedder = open_folder(weights / SMALL)
+        self.embedder = open_trained(weights)
         self.own = open_folder(weights / DETIC / "clip")
         names = concepts()
         self.heard, self.concept = sounds_of_val(self.embedder)
@@ -123,7 +123,8 @@ class Prompts:
 
     def rows(self, scenes: Scenes, seed: int) -> Iterator[tuple[str, Callable]]:
         """Each row of the table, and what computes its scores of a seed's scenes."""
-        rng, space = np.random.default_rng(seed), self.own.space
+        rng = np.random.default_rng(seed)
+        target = Target(self.own.space, tuple(self.own.templates), self.own)
         picks = [
             rng.choice([j for j, c in enumerate(self.concept) if c == name]) for name in self.names
         ]
@@ -133,7 +134,7 @@ class Prompts:
         asked = {"text, own space": oracle, "text, vocabulary": texts, "sound, default": sounds}
         for competition in COMPETITIONS:
             for name, prompt in asked.items():
-                query = build_query(prompt, space, None, competition)
+                query = build_query(prompt, target, None, competition)
                 yield f"{name}, {competition}", partial(scenes.asked, query)
             yield f"sound, crops, {competition}", partial(scenes.cropped, sounds, competition)
             yield f"text, crops, {competition}", partial(scenes.cropped, texts, competition)
@@ -143,7 +144,7 @@ class Prompts:
                     bridge = fit_bridge(kind, self.embedder, self.own, words, centre=middle)
                     metadata = ", centred" if middle is not None else ""
                     for competition in ("none", "words"):
-                        query = build_query(sounds, space, bridge, competition)
+                        query = build_query(sounds, target, bridge, competition)
                         yield (f"sound, {kind} of {label}{metadata}, {competition}",
                                partial(scenes.asked, query))  # fmt: skip
 

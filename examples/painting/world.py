@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from data import Pictures, concepts
-from evaluate import mean_pictures, sounds_of_val
+from evaluate import mean_pictures, open_trained, sounds_of_val
 from judge import likeliest, load_judge
-from package import DETIC, SMALL, UNCLIP
+from package import DETIC, UNCLIP
 
 import bindplug
 from bindplug.embedding.vectors import Embedding
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, weights: Path):
         self.names, self.judge = concepts(), load_judge()
-        self.weights, self.embedder = weights, open_folder(weights / SMALL)
+        self.weights, self.embedder = weights, open_trained(weights)
         self.generator = bindplug.load_generator("unclip", f"local:{weights / UNCLIP}", "cpu")
         self.heard, self.concept = sounds_of_val(self.embedder)
 

@@ -38,7 +38,9 @@ CONFIG = DeticConfig(
 )
 CLASS_STEPS, CLASS_BATCH = 800, 8  # mosaics a step
 COSINES = ((1300, 8e-4), (600, 5e-4))  # on scenes: steps, peak learning rate
-BATCH, REMINDER, NATURAL = 6, 4, 2  # scenes a step, mosaics, and photographs
+LAST_STEPS, LAST_LR = 300, 3e-4  # with objects that fill the view, and more of photographs
+REGION_SCALE = 12  # of the region map for these: by then the box head's vectors have outgrown it
+BATCH, REMINDER, NATURAL = 6, 4, 2  # scenes a step, mosaics, and photographs (4 in the last steps)
 CROPS, REGIONS = 1000, 8  # squares of photographs, and regions of each, whose embeddings are learnt
 
 
@@ -113,6 +115,7 @@ def natural_regions(space: Training, photos: list[Tensor]) -> dict[str, Tensor]:
         extent = torch.cat([sides * stretch, sides / stretch], -1).clamp(max=SIZE)
         corner = (SIZE - extent) * torch.rand(10, REGIONS, 2, generator=g)
         found = torch.cat([corner, corner + extent], -1).round()
+        found[:, 0] = torch.tensor([0.0, 0.0, SIZE, SIZE])
         for image, regions in zip(squares, found.int().tolist(), strict=True):
             crops = [
                 F.interpolate(image[None, :, y0:y1, x0:x1], size=(INPUT, INPUT), mode="bilinear")
@@ -128,6 +131,14 @@ def natural_regions(space: Training, photos: list[Tensor]) -> dict[str, Tensor]:
         "boxes": torch.cat(boxes),
         "vectors": torch.stack(vectors),
     }
+
+
+def photographs_of_things(pictures: Pictures) -> list[Tensor]:
+    """The photographs among the training pictures, (3, 128, 128) uint8 RGB on grey."""
+    rows = [r for r in pictures.rows if r["split"] == "train"]
+    chosen = [i for i, r in enumerate(rows) if r["style"] == "gcompris-photo"]
+    rgba = pictures.rgba[chosen].float()
+    return list((rgba[:, :3] + 0.5 * (255 - rgba[:, 3:])).byte())
 
 
 @torch.inference_mode()
@@ -178,8 +189,8 @@ def main() -> None:
             model, on_device(x), boxes, labels.to(device), vectors.T, shown[numbers], g
         )
 
-    def loss_on_photographs(g: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(natural["images"]), (NATURAL,), generator=g)
+    def loss_on_photographs(g: torch.Generator, count: int = NATURAL) -> Tensor:
+        chosen = torch.randint(len(natural["images"]), (count,), generator=g)
         x = on_device(natural["images"][chosen].float() / 255)
         boxes = [b.to(device) for b in natural["boxes"][chosen]]
         targets = natural["vectors"][chosen].flatten(0, 1).to(device)
@@ -196,9 +207,10 @@ def main() -> None:
     fit(model, loss_of_classes, run, "detic, classes")
     sources = [(pictures, torch.arange(66)), (vocab, torch.arange(66, len(names)))]
 
-    def loss_on_scenes(g: torch.Generator, strength: float) -> Tensor:
+    def loss_on_scenes(g: torch.Generator, strength: float, last: bool = False) -> Tensor:
         freeze_norms(model)
-        scenes = compose(sources, g, BATCH, strength, most=6, grounds=photos)
+        large = 0.4 if last else 0.0
+        scenes = compose(sources, g, BATCH, strength, most=6, grounds=photos, large=large)
         used = torch.cat([torch.arange(66), *[s.labels for s in scenes]]).unique()
         place = torch.full((len(names),), -1)
         place[used] = torch.arange(len(used))
@@ -212,7 +224,10 @@ def main() -> None:
         ]  # fmt: skip
         with torch.autocast(device.type, torch.bfloat16):
             loss = detic_loss(model, x, scenes, vectors[used].T, g)
-            return loss + loss_on_mosaics(g, REMINDER, 0.75) + loss_on_photographs(g)
+            natural_loss = (
+                2 * loss_on_photographs(g, 2 * NATURAL) if last else loss_on_photographs(g)
+            )
+            return loss + loss_on_mosaics(g, REMINDER, 0.75) + natural_loss
 
     for i, (steps, lr) in enumerate(COSINES):
 
@@ -223,6 +238,18 @@ def main() -> None:
             folder / f"scenes-{i}", steps, lr, muon_lr=None, weight_decay=0.02, seed=args.seed + i
         )
         fit(model, loss_of_scenes, run, f"detic, scenes {i}")
+    natural = cached(
+        folder / "regions-2.safetensors",
+        f"small-clip-{args.seed} {SIZE} {CROPS} {REGIONS} with photographs of things",
+        lambda: natural_regions(space, photos + 2 * photographs_of_things(pictures)),
+    )
+    with torch.no_grad():
+        for parameter in model.backbone.region.embed.parameters():
+            parameter.mul_(REGION_SCALE)
+    run = Run(
+        folder / "last", LAST_STEPS, LAST_LR, muon_lr=None, weight_decay=0.02, seed=args.seed + 9
+    )
+    fit(model, lambda step, g: loss_on_scenes(g, 0.6, last=True), run, "detic, last")
     torch.save(model.cpu().state_dict(), folder / "detic.pt")
 
 

@@ -33,7 +33,7 @@ PHOTOGRAPHS = {  # of scikit-image: who made it and gave it away
 }
 SCENES = {  # ground; then image, centre x, centre y and side in pixels
     "garden.png": (
-        "034_temp_grass_b.jpg",
+        "034_temp_grass.jpg",
         [
             ("pics/dog/033_fluent-3d.png", 110, 250, 170),
             ("pics/rain/000_noto.png", 330, 85, 140),
@@ -41,7 +41,7 @@ SCENES = {  # ground; then image, centre x, centre y and side in pixels
         ],
     ),
     "farm.png": (
-        "024_desert_dunes.jpg",
+        "024_desert_sand_dunes_rocks.jpg",
         [
             ("pics/horse/022_fluent-3d.png", 120, 225, 190),
             ("pics/chicken/041_fluent-3d.png", 280, 285, 120),
@@ -54,7 +54,7 @@ SIZE = (450, 360)
 
 def ground(name: str) -> tuple[Image.Image, dict[str, str]]:
     """A natural ground, cut to size, and its row of the table."""
-    row = next(r for r in table("backgrounds.csv") if r["file"].startswith(name[:4]))
+    row = next(r for r in table("backgrounds.csv") if r["file"] == name)
     image = Image.open(GROUNDS / row["file"]).convert("RGB")
     scale = max(SIZE[0] / image.width, SIZE[1] / image.height)
     image = image.resize((round(image.width * scale), round(image.height * scale)))

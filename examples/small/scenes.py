@@ -69,10 +69,12 @@ def compose(
     strength: float = 0.7,
     most: int = 4,
     grounds: list[Tensor] | None = None,
+    large: float = 0.0,
 ) -> list[Scene]:
     """`count` scenes of 2 to `most` images.
 
     Args:
+        large: share of scenes of one image that fills most of the view.
         grounds: photographs, the ground of three scenes of five.
         sources: images with the class id that each of their names has, drawn in equal shares
             a name, in turn with the shares 70 / 30 when there are two.
@@ -87,7 +89,9 @@ def compose(
     scenes = []
     for image in canvas:
         objects, pasted, taken, layers = [], [], [], []
-        for _ in range(int(torch.randint(2, most + 1, (), generator=g))):
+        alone = bool(torch.rand((), generator=g) < large)
+        sides = (SIDES[1], SIZE) if alone else SIDES
+        for _ in range(1 if alone else int(torch.randint(2, most + 1, (), generator=g))):
             r = torch.rand(8, generator=g)
             which = 0 if len(sources) == 1 or r[3] < 0.7 else 1
             pictures, ids = sources[which]
@@ -95,7 +99,7 @@ def compose(
             name = known[int(r[4] * len(known))]
             number = int(pictures.of[name][int(r[5] * len(pictures.of[name]))])
             rgba = pictures.rgba[number]
-            side = int(SIDES[0] + (SIDES[1] - SIDES[0]) * r[6])
+            side = int(sides[0] + (sides[1] - sides[0]) * r[6])
             layer = _turned(rgba.float() / 255, side, r)
             one = Draw(1, g)
             layer = recolour(layer[None], one, torch.full((1,), strength * float(r[7])))[0]

@@ -119,3 +119,32 @@ def test_an_interrupted_run_ends_like_a_whole_one(tmp_path):
     curve = (tmp_path / "a" / "curve.csv").read_text().splitlines()
     assert curve[0] == "step,loss" and len(curve) == 2
     assert not list(tmp_path.rglob("*.part"))
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    def loss(step, g):
+        return model(torch.randn(4, 3, generator=g)).square().mean()
+
+    model = torch.nn.Linear(3, 1)
+    fit(model, loss, Run(tmp_path, steps=2, muon_lr=None), "test")
+    with pytest.raises(BindplugError, match="other settings"):
+        fit(model, loss, Run(tmp_path, steps=3, muon_lr=None), "test")
+
+
+def test_dropout_is_seeded_by_the_step(tmp_path):
+    def run(name, stop=None):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(0.5))
+        torch.rand(len(name))  # whatever was drawn before
+
+        def loss(step, g):
+            if step == stop:
+                raise KeyboardInterrupt
+            return model(torch.randn(4, 3, generator=g)).square().mean()
+
+        settings = Run(tmp_path / name, steps=4, muon_lr=None, save_seconds=0)
+        with suppress(KeyboardInterrupt):
+            fit(model, loss, settings, name)
+        return model[0].weight
+
+    whole = run("whole")
+    run("resumed", stop=2)
+    assert torch.equal(run("resumed"), whole)
