@@ -20,8 +20,8 @@ def test_embed_a_list(run, media, tmp_path):
     result = run("embed", "--list", "list", "-o", "x.npy", "--option", "clips=all")
     assert result.exit_code == 0, result.output
     got = np.load(tmp_path / "x.npy")
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    want = tiny.embed(audio=str(media / "cat.wav"), clips="all").vectors
+    small = bindplug.load_embedder("small", "cpu")
+    want = small.embed(audio=str(media / "cat.wav"), clips="all").vectors
     assert got.shape[0] == 3 and np.allclose(got[0], want, atol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_mixtures(run, refused, media, tmp_path):
     result = run("detect", media / "garden.png", *args, "--threshold", "0", "--json", "-")
     [image] = json.loads(result.stdout)["images"]
     assert {o["label"] for o in image["objects"]} == {f"{cat} + a dog"}
-    only = ("--audio", cat, "--text", "a dog", "--mix=1,0", "--weights", "tiny")
+    only = ("--audio", cat, "--text", "a dog", "--mix=1,0", "--weights", "small")
     mixed = run("detect", media / "garden.png", *only, "--json", "-", "--no-overlay")
     alone = run("detect", media / "garden.png", "--text", "a cat", "--json", "-", "--no-overlay")
     assert mixed.exit_code == alone.exit_code == 0
