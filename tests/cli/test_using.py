@@ -32,6 +32,24 @@ def test_embed_keeps_the_order_of_the_prompts(run, media):
     assert result.exit_code == 2 and "absent.mp4: no such file" in result.stderr
 
 
+def test_embed_by_an_imagebind(run, refused, tmp_path, imagebind_folder):
+    """Options and modalities that the small embedder has not."""
+    model = ("--model", f"local:{imagebind_folder}")
+    walk = np.random.default_rng(0).normal(size=(2400, 6))
+    np.savetxt(tmp_path / "walk.csv", walk, delimiter=",")
+    found = {}
+    for option in ("truncation=current", "truncation=old", "rate=200", "rate=400"):
+        what = ("--text", "dog " * 100) if "truncation" in option else ("--imu", "walk.csv")
+        result = run("embed", *what, "--option", option, *model)
+        assert result.exit_code == 0, result.output
+        data = json.loads(result.stdout)
+        assert data["space"] == "golden"
+        found[option] = data["vectors"][0]
+    assert found["truncation=current"] != found["truncation=old"]
+    assert found["rate=200"] != found["rate=400"]
+    refused("embed", "--text", "a", "--option", "truncation=old", words="text has no option")
+
+
 def test_embed_refuses(refused):
     refused("embed", "--text", "a", "--option", "clips=3", words="text has: truncation")
     refused("embed", "--list", "absent", words="absent")

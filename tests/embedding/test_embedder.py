@@ -238,11 +238,11 @@ class Counted(Embedder):
         return super()._encode(modality, batch, average)
 
 
-def test_cache(small, sounds, tmp_path):
+def test_cache(either, sounds, tmp_path):
     def fresh(**kw):
         cache = Cache(tmp_path / "cache.db")
         settings = {"cache": cache, "fingerprint": "1", **kw}
-        return Counted(small.network, "small", **settings)
+        return Counted(either.network, "x", **settings)
 
     path = tmp_path / "a.wav"
     soundfile.write(path, sounds[4][0], RATE)

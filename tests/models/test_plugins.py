@@ -39,9 +39,10 @@ def test_plugins_can_be_restricted(monkeypatch):
         bindplug.load_detector("detic")
 
 
-@pytest.fixture(scope="module", params=EMBEDDERS)
-def embedder(request):
-    return bindplug.load_embedder(request.param, "cpu")
+@pytest.fixture(scope="module", params=[*EMBEDDERS, "imagebind"])
+def embedder(request, imagebind_folder):
+    name = f"local:{imagebind_folder}" if request.param == "imagebind" else request.param
+    return bindplug.load_embedder(name, "cpu")
 
 
 SAMPLES = {
@@ -61,7 +62,7 @@ SAMPLES = {
 
 def test_embedder(embedder, make_video):
     samples = {**SAMPLES, "video": [make_video("red"), make_video("blue"), make_video("red")]}
-    for modality in embedder.modalities:
+    for modality in sorted({*samples} & {*embedder.modalities}):
         out = embedder.embed(**{modality: samples[modality]})
         assert out.space == embedder.space and out.modality == modality and len(out.labels) == 3
         assert out.vectors.dtype == np.float32
