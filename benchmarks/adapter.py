@@ -21,8 +21,8 @@ MEDIA = Path(__file__).resolve().parents[1] / "examples" / "media"
 
 
 def share(rounds: int = 5) -> None:
-    embedder = bindplug.load_embedder("tiny", "cpu")
-    generator = bindplug.load_generator("unclip", "tiny", "cpu")
+    embedder = bindplug.load_embedder("small", "cpu")
+    generator = bindplug.load_generator("unclip", "small", "cpu")
     rain = embedder.embed(audio=str(MEDIA / "rain.wav"))
     adapter, run = [], []
     for _ in range(rounds):

@@ -24,10 +24,12 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+import bindplug
 from bindplug.embedding.classifier import read_labels
 from bindplug.embedding.inputs import read_list
 from bindplug.embedding.modalities import prepare
@@ -70,10 +72,8 @@ def originals() -> dict[str, list[bytes]]:
     out["png"].append((MEDIA / "garden.png").read_bytes())
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        video, sound = (
-            container.add_stream("mpeg4", rate=5),
-            container.add_stream("aac", rate=16000),
-        )
+        video = container.add_stream("mpeg4", rate=5)
+        sound = container.add_stream("aac", rate=16_000)
         video.width, video.height, video.pix_fmt = 32, 24, "yuv420p"
         for _ in range(10):
             container.mux(video.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
@@ -90,7 +90,7 @@ def originals() -> dict[str, list[bytes]]:
         np.save(file, values)
         out["npy"].append(file.getvalue())
     header = json.dumps({
-        "__metadata__": {"space": "tiny", "labels": '["a", "b"]', "job": "x", "errors": "[]"},
+        "__metadata__": {"space": "small", "labels": '["a", "b"]', "job": "x", "errors": "[]"},
         "vectors": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
     }).encode()  # fmt: skip
     header += b" " * (-len(header) % 8)
@@ -112,25 +112,27 @@ def originals() -> dict[str, list[bytes]]:
     return out
 
 
-def readers(config) -> dict[str, list[Callable]]:
+def readers(network) -> dict[str, list[Callable]]:
     """The functions that each kind of file is given to; each takes a path."""
     from bindplug.bridge.vocabulary import read_vocabulary
     from bindplug.evaluation.boxes import read_coco
     from bindplug.evaluation.datasets import read_classified, read_pairs
     from bindplug.evaluation.detection import coco_figures
-    from bindplug.imagebind.config import DepthConfig, IMUConfig, ThermalConfig, VisionConfig
+    from bindplug.imagebind import config
     from bindplug.storage.state_dict import read_state
     from bindplug.storage.vector_file import map_vectors, read_metadata
 
-    vision = config.vision or VisionConfig(image_size=64, patch_size=16)
+    vision = config.VisionConfig(image_size=64, patch_size=16)
     sizes = {
-        "audio": config.audio, "image": vision, "video": vision,
-        "depth": DepthConfig(), "thermal": ThermalConfig(), "imu": IMUConfig(),
+        "audio": config.AudioConfig(), "image": vision, "video": vision, "imu": config.IMUConfig(),
+        "depth": config.DepthConfig(), "thermal": config.ThermalConfig(),
     }  # fmt: skip
 
-    def transform(modality: str, in_memory: bool = False, **options) -> Callable:
+    def transform(modality: str, in_memory: bool = False, own: bool = False, **options) -> Callable:
         def read(path: Path):
             source = io.BytesIO(path.read_bytes()) if in_memory else str(path)
+            if own:
+                return network.transform(modality, source, **options)
             return prepare(modality, source, sizes[modality], options)
 
         return read
@@ -144,15 +146,17 @@ def readers(config) -> dict[str, list[Callable]]:
         with path.open(encoding="utf-8", errors="surrogateescape") as file:
             return read_list(file)
 
-    sounds = [transform("audio"), transform("audio", True)]
-    images = [transform("image"), transform("image", True), transform("image", upright=True)]
+    media = ("audio", "image", "video")
+    ways = list(product((False, True), repeat=2))  # in memory; the network's own, or ImageBind's
+    sounds, images, films = ([transform(m, *way) for way in ways] for m in media)
+    images.append(transform("image", upright=True))
     gray = [transform("depth"), transform("thermal")]
     return {
         **dict.fromkeys(("wav", "flac", "mp3", "ogg"), sounds),
         **dict.fromkeys(("jpg", "webp", "avif", "gif"), images),
         "png": [*images, *gray],
         "npy": gray,
-        "mp4": [transform("video"), transform("video", True), transform("audio")],
+        "mp4": [*films, transform("audio")],
         "safetensors": [read_metadata, lambda p: np.asarray(map_vectors(p)).sum(), read_state],
         "json": [coco],
         "csv": [
@@ -220,16 +224,13 @@ def mutate(data: bytes, rng: np.random.Generator, is_text: bool) -> bytes:
 
 def run(count: int, start: int, seed: int, only: list[str] | None, scratch: Path) -> list[str]:
     """Cases start .. start + count; a line for each fault, and a table on stdout."""
-    from bindplug.models.tiny import load
-
-    embedder, files = load("tiny", "cpu"), originals()
-    given, folder = readers(embedder.network.config), scratch / "mutants"
+    embedder, files = bindplug.load_embedder("small", "cpu"), originals()
+    given, folder = readers(embedder.network), scratch / "mutants"
     add_index(files, given, embedder, scratch)
     folder.mkdir()
     names = sorted(only or files)
-    weights = np.array(
-        [1 if name in ("avif", "index", "mp4", "png") else 3 for name in names], float
-    )
+    rare = ("avif", "index", "mp4", "png")
+    weights = np.array([1.0 if name in rare else 3.0 for name in names])
     tried, refused, faults = Counter(), Counter(), []
     for number in range(start, start + count):
         rng = np.random.default_rng((seed, number))

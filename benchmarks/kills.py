@@ -42,7 +42,7 @@ COMMANDS = {
     ],
     "pull": ["models", "pull", "killed"],
 }
-IMAGES = {"embed": 70, "detect": 3, "search": 70}
+IMAGES = {"embed": 40, "detect": 3, "search": 40}  # a part of such a job is 32
 STATE = (".lock", ".part", ".etag")  # of a download that goes on, not results
 BODY = random.Random(0).randbytes(4 << 20)
 

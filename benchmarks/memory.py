@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 MEDIA = Path(__file__).resolve().parents[1] / "examples" / "media"
 WIDTH = 512  # of the vectors that search a film
@@ -50,21 +49,22 @@ def detect(scratch: Path, count: int) -> float:
 
 
 def wide_model(folder: Path) -> Path:
-    """The small ImageBind in 512 dimensions: its heads, then a random isometry, so that the cosines
-    and with them the objects stay."""
-    import bindplug.models.tiny as tiny
+    """A small random ImageBind of text and audio with 512-d vectors."""
+    import torch
 
-    own = Path(tiny.__file__).parent
-    state = load_file(own / "model.safetensors")
-    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(WIDTH, 128)))[0]
-    for key, tensor in state.items():
-        if key.startswith("modality_heads") and tensor.ndim == 2:
-            state[key] = (turn @ tensor.astype(np.float64)).astype(np.float32)
-    config = json.loads((own / "config.json").read_text())
-    config["model"]["embed_dim"] = WIDTH
-    folder.mkdir(exist_ok=True)
-    save_file(state, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({**config, "space": "wide"}))
+    from bindplug.imagebind import (
+        AudioConfig,
+        ImageBind,
+        ImageBindConfig,
+        TextConfig,
+        save_imagebind,
+    )
+
+    torch.manual_seed(0)
+    audio, text = AudioConfig(width=64, depth=2, heads=2), TextConfig(width=64, depth=2, heads=2)
+    none = dict.fromkeys(("vision", "depth", "thermal", "imu"))
+    config = ImageBindConfig(embed_dim=WIDTH, audio=audio, text=text, **none)
+    save_imagebind(ImageBind(config), folder, {"space": "wide", "templates": ["{}"]})
     return folder
 
 

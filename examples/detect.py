@@ -4,8 +4,8 @@ import bindplug
 
 MEDIA = "examples/media/"
 
-embedder = bindplug.load_embedder("tiny")
-detector = bindplug.load_detector("detic", weights="tiny")
+embedder = bindplug.load_embedder("small")
+detector = bindplug.load_detector("detic", weights="small")
 
 cat = embedder.embed(audio=MEDIA + "cat.wav")
 words = bindplug.default_vocabulary("audio")

@@ -5,8 +5,8 @@ python examples/generate.py
 
 import bindplug
 
-embedder = bindplug.load_embedder("tiny")
-generator = bindplug.load_generator("unclip", weights="tiny")
+embedder = bindplug.load_embedder("small")
+generator = bindplug.load_generator("unclip", weights="small")
 
 rain = embedder.embed(audio="examples/media/rain.wav")
 bird = embedder.embed(text="a bird")

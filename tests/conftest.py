@@ -46,6 +46,21 @@ def golden_config(golden):
 
 
 @pytest.fixture(scope="session")
+def imagebind_folder(golden, golden_config, tmp_path_factory):
+    """The golden network as an embedder's folder, for what only the class ImageBind does: six
+    modalities, random weights."""
+    from safetensors.torch import load_file
+
+    from bindplug.imagebind import ImageBind, save_imagebind
+
+    model = ImageBind(golden_config)
+    model.load_state_dict(load_file(golden / "imagebind_tiny" / "state_tiny.safetensors"))
+    folder = tmp_path_factory.mktemp("imagebind")
+    save_imagebind(model, folder, {"space": "golden", "templates": ["{}", "a {}"]})
+    return folder
+
+
+@pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
     from bindplug.cli.demo import media_folder
@@ -91,7 +106,7 @@ def make_video(tmp_path):
 
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory):
-    """A stable unCLIP pipeline of the real classes, random and very small, for the space tiny."""
+    """A stable unCLIP pipeline of the real classes, of the space "small", random and very small."""
     import json
 
     import torch
@@ -114,19 +129,19 @@ def pipeline_folder(tmp_path_factory):
     )
 
     torch.manual_seed(0)
-    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
              "num_attention_heads": 1}  # fmt: skip
     vocab = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
     ids = {"vocab_size": 3, "bos_token_id": 1, "eos_token_id": 2}
     pipe = StableUnCLIPImg2ImgPipeline(
         feature_extractor=CLIPImageProcessor(),
         image_encoder=CLIPVisionModelWithProjection(
-            CLIPVisionConfig(**small, image_size=8, patch_size=8, projection_dim=128)
+            CLIPVisionConfig(**sizes, image_size=8, patch_size=8, projection_dim=256)
         ),
-        image_normalizer=StableUnCLIPImageNormalizer(embedding_dim=128),
+        image_normalizer=StableUnCLIPImageNormalizer(embedding_dim=256),
         image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
         tokenizer=CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77),
-        text_encoder=CLIPTextModel(CLIPTextConfig(**small, **ids)),
+        text_encoder=CLIPTextModel(CLIPTextConfig(**sizes, **ids)),
         unet=UNet2DConditionModel(
             sample_size=16,
             down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
@@ -137,7 +152,7 @@ def pipeline_folder(tmp_path_factory):
             norm_num_groups=8,
             cross_attention_dim=8,
             class_embed_type="projection",
-            projection_class_embeddings_input_dim=256,
+            projection_class_embeddings_input_dim=512,
         ),
         scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False),
         vae=AutoencoderKL(
@@ -149,8 +164,8 @@ def pipeline_folder(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("pipeline")
     pipe.save_pretrained(folder)
-    (folder / "bindplug.json").write_text(json.dumps({"space": "tiny"}))
-    memory = torch.nn.functional.normalize(torch.randn(5, 128), dim=-1)
+    (folder / "bindplug.json").write_text(json.dumps({"space": "small"}))
+    memory = torch.nn.functional.normalize(torch.randn(5, 256), dim=-1)
     save_file({"vectors": memory}, folder / "memory.safetensors")
     names = {"sounding": 3, "names": ["dog", "cat", "rain", "castle", "tree"]}
     (folder / "memory.json").write_text(json.dumps(names))

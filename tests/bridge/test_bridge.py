@@ -118,11 +118,11 @@ def test_default_vocabulary():
 
 
 def test_only_sounds_are_said_in_words_of_things_that_sound():
-    vectors = np.eye(1, 128)
+    vectors = np.eye(1, 256)
     for modality, words in (("audio", default_vocabulary("audio")), ("text", default_vocabulary())):
-        row = Embedding(vectors, "tiny", modality, ("x",))
-        assert cross(row, "tiny-clip")[1].words == tuple(words)
-        assert cross(row, "tiny-clip", "linear")[1].words == tuple(default_vocabulary())
+        row = Embedding(vectors, "small", modality, ("x",))
+        assert cross(row, "small-clip")[1].words == tuple(words)
+        assert cross(row, "small-clip", "linear")[1].words == tuple(default_vocabulary())
 
 
 def test_word_lists_of_a_file(tmp_path):

@@ -13,9 +13,9 @@ from bindplug.bridge.vocabulary import read_vocabulary
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch):
+def small(tmp_path, monkeypatch):
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
-    return bindplug.load_embedder("tiny", "cpu")
+    return bindplug.load_embedder("small", "cpu")
 
 
 def test_vocabularies(tmp_path):
@@ -33,43 +33,43 @@ def test_vocabularies(tmp_path):
             read_vocabulary(name)
 
 
-def test_texts_are_encoded_once(tiny, monkeypatch):
+def test_texts_are_encoded_once(small, monkeypatch):
     texts = ["a dog", "a cat", "rain"] * 20
-    want = text_vectors(tiny, texts)
-    assert np.allclose(want, tiny.embed(text=texts).vectors, atol=1e-6)
+    want = text_vectors(small, texts)
+    assert np.allclose(want, small.embed(text=texts).vectors, atol=1e-6)
     assert [row["texts"] for row in kept()] == [60]
-    monkeypatch.setattr(tiny, "stream", None)  # would fail if asked
+    monkeypatch.setattr(small, "stream", None)  # would fail if asked
     left = Path(kept()[0]["file"] + ".parts")  # of a process killed while it tidied up
     left.mkdir()
-    assert np.array_equal(text_vectors(tiny, texts), want) and not left.exists()
-    other = bindplug.load_embedder("tiny-clip", "cpu")
+    assert np.array_equal(text_vectors(small, texts), want) and not left.exists()
+    other = bindplug.load_embedder("small-clip", "cpu")
     text_vectors(other, texts)
-    assert [row["space"] for row in kept()].count("tiny-clip") == 1
+    assert [row["space"] for row in kept()].count("small-clip") == 1
 
 
-def test_without_a_cache_nothing_is_lost(tiny, tmp_path, monkeypatch):
+def test_without_a_cache_nothing_is_lost(small, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "file" / "home"))
-    assert text_vectors(tiny, ["a dog"]).shape == (1, 128)
+    assert text_vectors(small, ["a dog"]).shape == (1, 256)
     assert words.kept() == []
 
 
-def test_a_damaged_file_is_made_anew(tiny, caplog):
-    want = text_vectors(tiny, ["a dog", "a cat"])
+def test_a_damaged_file_is_made_anew(small, caplog):
+    want = text_vectors(small, ["a dog", "a cat"])
     files = sorted(words.words_folder().glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
     files[-1].write_bytes(b"\0" * 40)
-    assert np.array_equal(text_vectors(tiny, ["a dog", "a cat"]), want)
+    assert np.array_equal(text_vectors(small, ["a dog", "a cat"]), want)
     assert "is damaged" in caplog.text
 
 
-def test_old_files_make_room(tiny, monkeypatch):
+def test_old_files_make_room(small, monkeypatch):
     monkeypatch.setattr(words, "KEPT", 2)
     for text in ("one", "two", "three"):
-        text_vectors(tiny, [text])
+        text_vectors(small, [text])
     assert len(list(words.words_folder().glob("*.safetensors"))) == 2
 
 
-def test_an_unwritable_folder_only_means_that_nothing_is_kept(tiny, monkeypatch):
-    want = text_vectors(tiny, ["a bird"])
+def test_an_unwritable_folder_only_means_that_nothing_is_kept(small, monkeypatch):
+    want = text_vectors(small, ["a bird"])
     monkeypatch.setenv("BINDPLUG_HOME", "/dev/null/x")
-    assert np.array_equal(text_vectors(tiny, ["a bird"]), want)
+    assert np.array_equal(text_vectors(small, ["a bird"]), want)

@@ -123,13 +123,13 @@ def test_a_checkpoints_own_vocabulary(run, refused, media, monkeypatch):
     """Its rows are the prompts as they are; no bridge is crossed."""
     garden = media / "garden.png"
     refused("detect", garden, "--vocabulary", "own", words="no class names of its own")
-    own = bindplug.load_embedder("tiny-clip", "cpu").embed(text=["a cat", "a dog"])
+    own = bindplug.load_embedder("small-clip", "cpu").embed(text=["a cat", "a dog"])
     monkeypatch.setattr("bindplug_detic.detector.DeticDetector.words", ("cat", "dog"))
     monkeypatch.setattr("bindplug_detic.detector.DeticDetector.word_rows", own.vectors)
     result = run("detect", garden, "--vocabulary", "own", "--threshold", 0.1, "--json", "-")
     data = json.loads(result.stdout)
     assert data["bridge"] == "identity" and data["competition"] == "none"
-    want = bindplug.load_detector("detic", "tiny", "cpu").detect(str(garden), own, 0.1)
+    want = bindplug.load_detector("detic", "small", "cpu").detect(str(garden), own, 0.1)
     assert [o["score"] for o in data["images"][0]["objects"]] == [
         round(float(s), 4) for s in want.scores
     ]

@@ -68,7 +68,7 @@ def test_a_picture_painted_over(run, media, tmp_path):
                      "--strength", strength, "--steps", 10, "-o", out)  # fmt: skip
         assert result.exit_code == 0, result.output
         paths.append(tmp_path / out / "cat_0000.png")
-    base = np.asarray(Image.open(media / "farm.png").convert("RGB").resize((64, 64))).astype(int)
+    base = np.asarray(Image.open(media / "farm.png").convert("RGB").resize((96, 96))).astype(int)
     little, all_of_it = (np.abs(pixels(p) - base).mean() for p in paths)
     assert little < 0.6 * all_of_it
 
@@ -78,7 +78,7 @@ def test_a_morph_is_a_film_with_sound(run, media, tmp_path):
     assert result.exit_code == 0, result.output
     out = tmp_path / "bindplug-out"
     with Image.open(out / "cat-dog.gif") as gif:
-        assert gif.n_frames == 5 and gif.size == (64, 64)
+        assert gif.n_frames == 5 and gif.size == (96, 96)
     with av.open(str(out / "cat-dog.mp4")) as film:
         assert {s.type for s in film.streams} == {"video", "audio"}
         assert sum(1 for _ in film.decode(video=0)) == 5
@@ -108,9 +108,9 @@ def test_a_memory_of_ones_own(run, media, tmp_path, refused):
     assert run(*ask[:-1], "--memory", "m.safetensors", "-o", "old").exit_code == 0
     own = [tmp_path / folder / "cat_0000.png" for folder in ("bindplug-out", "old")]
     assert np.array_equal(*map(pixels, own))
-    assert run("embed", "--model", "tiny-clip", "--image", media / "farm.png", "-o",
+    assert run("embed", "--model", "small-clip", "--image", media / "farm.png", "-o",
                "n.safetensors").exit_code == 0  # fmt: skip
-    refused(*ask, "n.safetensors", "-o", "b", words="is of the space 'tiny-clip'")
+    refused(*ask, "n.safetensors", "-o", "b", words="is of the space 'small-clip'")
     refused(*ask, "absent.safetensors", "-o", "b", words="absent.safetensors")
 
 

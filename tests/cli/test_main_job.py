@@ -25,7 +25,7 @@ def test_detect(run, media, tmp_path):
                  "--threshold", 0.05)  # fmt: skip
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
-    assert data["schema"] == 1 and data["model"] == "tiny" and data["detector"] == "detic/tiny"
+    assert data["schema"] == 1 and data["model"] == "small" and data["detector"] == "detic/small"
     assert data["bridge"].startswith("vocabulary")
     image = data["images"][0]
     assert (image["width"], image["height"]) == (360, 270) and image["image"] == str(scene)
@@ -71,8 +71,8 @@ def test_generate(run, media, tmp_path, pipeline_folder):
     assert len(metadata["sha256"][rain]) == 64
     picture = Image.open(out / "rain_0001.png")
     assert json.loads(picture.text["bindplug:job"]) == metadata
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    prompt = tiny.embed(audio=str(media / "rain.wav"), normalize="peak")
+    small = bindplug.load_embedder("small", "cpu")
+    prompt = small.embed(audio=str(media / "rain.wav"), normalize="peak")
     again = bindplug.load_generator("unclip", weights, "cpu").generate(prompt, seed=6, steps=2)
     assert np.array_equal(np.asarray(picture), np.asarray(again[0]))
 
@@ -80,7 +80,7 @@ def test_generate(run, media, tmp_path, pipeline_folder):
 def test_generate_as_in_the_readme(run, media, tmp_path):
     result = run("generate", "--audio", media / "rain.wav")
     assert result.exit_code == 0, result.output
-    assert Image.open(tmp_path / "bindplug-out" / "rain_0000.png").size == (64, 64)
+    assert Image.open(tmp_path / "bindplug-out" / "rain_0000.png").size == (96, 96)
 
 
 @pytest.mark.parametrize("ending", ["npy", "safetensors"])
@@ -90,12 +90,11 @@ def test_embed(run, media, tmp_path, ending):
     result = run("embed", "--audio", files[0], "--audio", files[1], "-o", path)
     assert result.exit_code == 0, result.output
     vectors = np.load(path) if ending == "npy" else load_file(path)["vectors"]
-    expected = bindplug.load_embedder("tiny", "cpu").embed(audio=[str(f) for f in files])
+    expected = bindplug.load_embedder("small", "cpu").embed(audio=[str(f) for f in files])
     assert np.allclose(vectors, expected.vectors, atol=1e-6)
 
 
 def test_embed_to_stdout(run):
     data = json.loads(run("embed", "--text", "a dog").stdout)
-    assert (
-        data["space"] == "tiny" and data["labels"] == ["a dog"] and len(data["vectors"][0]) == 128
-    )
+    assert data["space"] == "small" and data["labels"] == ["a dog"]
+    assert len(data["vectors"][0]) == 256

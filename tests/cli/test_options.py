@@ -96,7 +96,7 @@ def test_templates_in_the_library():
     from bindplug.embedding.classifier import ZeroShot
 
     with pytest.raises(BindplugError, match="template"):
-        ZeroShot(bindplug.load_embedder("tiny", "cpu"), ["a", "b"], ["a dog"])
+        ZeroShot(bindplug.load_embedder("small", "cpu"), ["a", "b"], ["a dog"])
 
 
 def test_byte_order_marks(run, media, tmp_path):
@@ -135,7 +135,7 @@ def test_lone_surrogates_are_embedded_as_by_the_library(run, tmp_path):
     (tmp_path / "j.txt").write_text('{"text": "a cat \\ud83d"}\n')
     result = run("embed", "--list", "j.txt", "-o", "j.npy")
     assert result.exit_code == 0, result.output
-    want = bindplug.load_embedder("tiny", "cpu").embed(text="a cat \ud83d").vectors
+    want = bindplug.load_embedder("small", "cpu").embed(text="a cat \ud83d").vectors
     assert np.allclose(np.load(tmp_path / "j.npy"), want, atol=1e-6)
 
 

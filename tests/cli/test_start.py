@@ -36,8 +36,8 @@ def test_plugins(run):
 
 def test_models(run):
     rows = json.loads(run("models", "--json").stdout)
-    assert {"tiny"} <= {r["weights"] for r in rows}
-    assert "tiny" in run("models").stdout
+    assert {"small"} <= {r["weights"] for r in rows}
+    assert "small" in run("models").stdout
 
 
 def test_doctor(run):

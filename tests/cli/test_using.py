@@ -20,8 +20,8 @@ def test_embed_a_list(run, media, tmp_path):
     result = run("embed", "--list", "list", "-o", "x.npy", "--option", "clips=all")
     assert result.exit_code == 0, result.output
     got = np.load(tmp_path / "x.npy")
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    want = tiny.embed(audio=str(media / "cat.wav"), clips="all").vectors
+    small = bindplug.load_embedder("small", "cpu")
+    want = small.embed(audio=str(media / "cat.wav"), clips="all").vectors
     assert got.shape[0] == 3 and np.allclose(got[0], want, atol=1e-5)
 
 
@@ -30,6 +30,24 @@ def test_embed_keeps_the_order_of_the_prompts(run, media):
     result = run("embed", "--text", "a", "--audio", cat, "--text=b", "--video", "absent.mp4")
     assert json.loads(result.stdout)["labels"] == ["a", str(cat), "b"]
     assert result.exit_code == 2 and "absent.mp4: no such file" in result.stderr
+
+
+def test_embed_by_an_imagebind(run, refused, tmp_path, imagebind_folder):
+    """Options and modalities that the small embedder has not."""
+    model = ("--model", f"local:{imagebind_folder}")
+    walk = np.random.default_rng(0).normal(size=(2400, 6))
+    np.savetxt(tmp_path / "walk.csv", walk, delimiter=",")
+    found = {}
+    for option in ("truncation=current", "truncation=old", "rate=200", "rate=400"):
+        what = ("--text", "dog " * 100) if "truncation" in option else ("--imu", "walk.csv")
+        result = run("embed", *what, "--option", option, *model)
+        assert result.exit_code == 0, result.output
+        data = json.loads(result.stdout)
+        assert data["space"] == "golden"
+        found[option] = data["vectors"][0]
+    assert found["truncation=current"] != found["truncation=old"]
+    assert found["rate=200"] != found["rate=400"]
+    refused("embed", "--text", "a", "--option", "truncation=old", words="text has no option")
 
 
 def test_embed_refuses(refused):
@@ -115,7 +133,7 @@ def test_mixtures(run, refused, media, tmp_path):
     result = run("detect", media / "garden.png", *args, "--threshold", "0", "--json", "-")
     [image] = json.loads(result.stdout)["images"]
     assert {o["label"] for o in image["objects"]} == {f"{cat} + a dog"}
-    only = ("--audio", cat, "--text", "a dog", "--mix=1,0", "--weights", "tiny")
+    only = ("--audio", cat, "--text", "a dog", "--mix=1,0", "--weights", "small")
     mixed = run("detect", media / "garden.png", *only, "--json", "-", "--no-overlay")
     alone = run("detect", media / "garden.png", "--text", "a cat", "--json", "-", "--no-overlay")
     assert mixed.exit_code == alone.exit_code == 0

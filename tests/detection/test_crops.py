@@ -26,15 +26,15 @@ class Boxes(PromptedDetector):
 
 
 @pytest.fixture
-def tiny():
-    return bindplug.load_embedder("tiny", "cpu")
+def small():
+    return bindplug.load_embedder("small", "cpu")
 
 
 GARDEN = [[0, 0, 360, 270], [20, 120, 150, 255], [197, 150, 293, 256], [300, 10, 340, 40]]
 
 
-def test_the_image_trunk_picks_the_box(tiny, media):
-    cat = tiny.embed(audio=str(media / "cat.wav"))
+def test_the_image_trunk_picks_the_box(small, media):
+    cat = small.embed(audio=str(media / "cat.wav"))
     for contrast in ("none", "words"):
         found = Boxes(GARDEN).detect(
             str(media / "garden.png"), cat, threshold=0.0, bridge="crops", competition=contrast
@@ -46,21 +46,21 @@ def test_the_image_trunk_picks_the_box(tiny, media):
     assert len(none) == 0
 
 
-def test_contrast_none_is_a_softmax_over_the_boxes(tiny, media):
-    cat = tiny.embed(audio=str(media / "cat.wav"))
+def test_contrast_none_is_a_softmax_over_the_boxes(small, media):
+    cat = small.embed(audio=str(media / "cat.wav"))
     picture = Image.open(media / "garden.png").convert("RGB")
-    cut = tiny.embed(image=[picture.crop(tuple(b)) for b in GARDEN[1:]])
+    cut = small.embed(image=[picture.crop(tuple(b)) for b in GARDEN[1:]])
     logits = cut.vectors @ cat.vectors[0] / 0.05
     want = np.exp(logits) / np.exp(logits).sum()
     found = Boxes(GARDEN).detect(picture, cat, threshold=0.0, bridge="crops", competition="none")
     assert np.allclose(found.scores, np.sort(want)[::-1], atol=1e-4)
 
 
-def test_at_most_so_many_boxes(tiny, media, monkeypatch):
+def test_at_most_so_many_boxes(small, media, monkeypatch):
     seen = []
     monkeypatch.setattr("bindplug.detection.crops.cut_out", lambda p, b, m: seen.append(b) or p)
     many = [[i, i, i + 20, i + 20] for i in range(BOXES + 30)]
-    Boxes(many).detect(str(media / "garden.png"), tiny.embed(text="x"), bridge="crops")
+    Boxes(many).detect(str(media / "garden.png"), small.embed(text="x"), bridge="crops")
     assert len(seen) == BOXES
 
 
@@ -74,8 +74,8 @@ def test_the_background_is_blanked():
     assert np.asarray(cut_out(picture, np.array([3, 3, 3, 3]), None)).shape == (1, 1, 3)
 
 
-def test_refusals(tiny, media):
-    own, blind = bindplug.load_embedder("tiny-clip", "cpu"), Boxes([])
+def test_refusals(small, media):
+    own, blind = bindplug.load_embedder("small-clip", "cpu"), Boxes([])
     blind.propose = super(Boxes, blind).propose
     with pytest.raises(BindplugError, match="no proposals without a prompt"):
         blind.detect(str(media / "garden.png"), own.embed(text="x"), bridge="crops")
@@ -83,9 +83,9 @@ def test_refusals(tiny, media):
         Crops(Embedding(np.eye(1, 4), "lost", "audio", ("x",)))
 
 
-def test_with_the_real_detector(tiny, media):
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
-    cat = tiny.embed(audio=str(media / "cat.wav"))
+def test_with_the_real_detector(small, media):
+    detector = bindplug.load_detector("detic", "small", "cpu")
+    cat = small.embed(audio=str(media / "cat.wav"))
     found = detector.detect(str(media / "garden.png"), cat, bridge="crops")
     x0, y0, x1, y1 = found.boxes[0]
     assert 220 < (x0 + x1) / 2 < 270 and 180 < (y0 + y1) / 2 < 230

@@ -56,17 +56,17 @@ def test_words_compete_and_synonyms_count(bridge):
 
 
 def test_words_is_the_default_only_across_a_bridge(bridge):
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    own = bindplug.load_embedder("tiny-clip", "cpu")
-    assert build_query(own.embed(text="a dog"), "tiny-clip").competition == "none"
-    query = build_query(tiny.embed(text="a dog"), "tiny-clip")
+    small = bindplug.load_embedder("small", "cpu")
+    own = bindplug.load_embedder("small-clip", "cpu")
+    assert build_query(own.embed(text="a dog"), "small-clip").competition == "none"
+    query = build_query(small.embed(text="a dog"), "small-clip")
     assert query.competition == "words" and query.word_probabilities.shape == (1, 1003)
-    bark = Embedding(tiny.embed(text="a dog").vectors, "tiny", "audio", ("bark",))
-    query = build_query(bark, "tiny-clip")  # heard among 163 words, named among all
+    bark = Embedding(small.embed(text="a dog").vectors, "small", "audio", ("bark",))
+    query = build_query(bark, "small-clip")  # heard among 163 words, named among all
     assert (
         query.word_probabilities.shape == (1, 1003) and (query.word_probabilities > 0).sum() < 200
     )
-    few = build_query(bark, "tiny-clip", vocabulary=["dog", "cat", "rain"])
+    few = build_query(bark, "small-clip", vocabulary=["dog", "cat", "rain"])
     assert few.word_probabilities.shape == (1, 3) and few.word_probabilities[0, 0] == 1
 
 
@@ -124,7 +124,7 @@ def test_bridges_are_kept_by_fingerprint_not_by_the_spaces_name():
 
     def heard_by(one, words=("dog", "cat")):
         prompt = Embedding(np.ones((1, 8)), "made", "image", ("x",), embedder=one)
-        query = build_query(prompt, "tiny-clip", vocabulary=words, competition="none")
+        query = build_query(prompt, "small-clip", vocabulary=words, competition="none")
         return query.vectors
 
     assert not np.allclose(heard_by(embedder(0, "")), heard_by(embedder(1, "")))
@@ -142,9 +142,9 @@ def test_masks_are_of_the_masker_that_is_asked(media):
         def masks(self, encoded, image, boxes):
             return np.full((len(boxes), image.height, image.width), encoded)
 
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
+    detector = bindplug.load_detector("detic", "small", "cpu")
     seen = detector.features(str(media / "garden.png"))
-    cat = bindplug.load_embedder("tiny", "cpu").embed(text="a cat")
+    cat = bindplug.load_embedder("small", "cpu").embed(text="a cat")
     for value in (True, False, True):
         detector.masker = Whole(value)
         found = detector.detect(seen, cat, threshold=0.05)

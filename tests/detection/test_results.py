@@ -26,7 +26,7 @@ def found():
         names=("a cat", "sounds/dog.wav"),
         image="pictures/park.jpg",
         picture=Image.new("RGB", (60, 40), "gray"),
-        metadata={"model": "tiny", "detector": "detic/tiny", "bridge": "identity"},
+        metadata={"model": "small", "detector": "detic/small", "bridge": "identity"},
     )
 
 
@@ -53,7 +53,7 @@ def test_json(found, tmp_path):
     data = json.loads(paths[1].read_text())
     assert data == json.loads(json.dumps(document([found])))
     assert {k: data[k] for k in ("schema", "model", "detector", "bridge")} == {
-        "schema": 1, "model": "tiny", "detector": "detic/tiny", "bridge": "identity",
+        "schema": 1, "model": "small", "detector": "detic/small", "bridge": "identity",
     }  # fmt: skip
     first = data["images"][0]["objects"][0]
     assert first["query"] == "sounds/dog.wav"

@@ -9,8 +9,8 @@ from bindplug.embedding.classifier import LinearProbe, ZeroShot, clip_templates,
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return bindplug.load_embedder("tiny", "cpu")
+def small():
+    return bindplug.load_embedder("small", "cpu")
 
 
 def test_clips_templates():
@@ -38,18 +38,18 @@ def test_labels(tmp_path):
             read_labels(text)
 
 
-def test_zero_shot_hears_the_demo_sounds(tiny, media):
-    classifier = ZeroShot(tiny, ["cat", "rooster", "rain"])
-    sounds = tiny.embed(audio=[str(media / f"{n}.wav") for n in ("cat", "rooster", "rain")])
+def test_zero_shot_hears_the_demo_sounds(small, media):
+    classifier = ZeroShot(small, ["cat", "rooster", "rain"])
+    sounds = small.embed(audio=[str(media / f"{n}.wav") for n in ("cat", "rooster", "rain")])
     p = classifier.probabilities(sounds)
     assert p.shape == (3, 3) and np.allclose(p.sum(1), 1)
     assert (p.argmax(1) == np.arange(3)).all()
-    scale = tiny.logit_scale("text") * tiny.logit_scale("audio")
+    scale = small.logit_scale("text") * small.logit_scale("audio")
     ratio = np.log(p[0, 0] / p[0, 1]) / (classifier.scores(sounds)[0, :2] @ [1, -1])
     assert ratio == pytest.approx(scale, rel=1e-3)
 
 
-def test_templates_and_labels_that_say_nothing(tiny):
+def test_templates_and_labels_that_say_nothing(small):
     for labels, templates, words in (
         (["a"], ["a photo"], "has no {} for the name"),
         (["a"], "a photo", "has no {} for the name"),
@@ -58,13 +58,13 @@ def test_templates_and_labels_that_say_nothing(tiny):
         (["a"], [], "no templates"),
     ):
         with pytest.raises(BindplugError, match=words):
-            ZeroShot(tiny, labels, templates)
+            ZeroShot(small, labels, templates)
 
 
-def test_the_nearest_of_several_names_counts(tiny):
-    both = ZeroShot(tiny, {"pet": ["dog", "cat"], "rain": ["rain"]}, templates=["a {}"])
-    alone = ZeroShot(tiny, ["dog", "cat", "rain"], templates=["a {}"])
-    query = tiny.embed(text=["cat", "dog", "storm"])
+def test_the_nearest_of_several_names_counts(small):
+    both = ZeroShot(small, {"pet": ["dog", "cat"], "rain": ["rain"]}, templates=["a {}"])
+    alone = ZeroShot(small, ["dog", "cat", "rain"], templates=["a {}"])
+    query = small.embed(text=["cat", "dog", "storm"])
     scores = alone.scores(query)
     want = np.stack([scores[:, :2].max(1), scores[:, 2]], 1)
     assert np.allclose(both.scores(query), want)

@@ -21,8 +21,9 @@ from bindplug.storage.vector_file import map_vectors, read_metadata
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return bindplug.load_embedder("tiny", "cpu")
+def embedder(imagebind_folder):
+    """The one that takes the least time."""
+    return bindplug.load_embedder(f"local:{imagebind_folder}", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +43,16 @@ def items_of(folder):
 
 
 @pytest.mark.parametrize("ending", [".npy", ".safetensors", ".parquet"])
-def test_rows_in_order(tiny, folder, tmp_path, ending):
+def test_rows_in_order(embedder, folder, tmp_path, ending):
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / f"x{ending}"
-    report = embed_files(tiny, [*items_of(folder), ("text", "a dog")], path)
+    report = embed_files(embedder, [*items_of(folder), ("text", "a dog")], path)
     assert report.rows == 80 and len(report.errors) == 1 and "040.wav" in report.errors[0]
     good = [p for _, p in items_of(folder) if "040" not in p]
-    want = np.concatenate([tiny.embed(audio=good).vectors, tiny.embed(text="a dog").vectors])
+    want = np.concatenate(
+        [embedder.embed(audio=good).vectors, embedder.embed(text="a dog").vectors]
+    )
     if ending == ".npy":
         got = np.load(path)
     elif ending == ".safetensors":
@@ -66,11 +69,11 @@ def test_rows_in_order(tiny, folder, tmp_path, ending):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_shards_are_one_run(tiny, folder, tmp_path):
+def test_shards_are_one_run(embedder, folder, tmp_path):
     items = items_of(folder)
-    embed_files(tiny, items, tmp_path / "all.npy")
+    embed_files(embedder, items, tmp_path / "all.npy")
     for i in range(2):
-        embed_files(tiny, shard_of(items, (i, 2)), tmp_path / f"{i}.npy")
+        embed_files(embedder, shard_of(items, (i, 2)), tmp_path / f"{i}.npy")
     joined = np.concatenate([np.load(tmp_path / f"{i}.npy") for i in range(2)])
     assert np.array_equal(joined, np.load(tmp_path / "all.npy"))
 
@@ -84,32 +87,32 @@ def test_shares_are_all_and_nearly_even(count, n):
     assert max(map(len, shares)) - min(map(len, shares)) <= max(CHUNK, 1) + CHUNK
 
 
-def test_what_is_done_is_not_done_again(tiny, folder, tmp_path, monkeypatch):
+def test_what_is_done_is_not_done_again(embedder, folder, tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     items = items_of(folder)
-    embed_files(tiny, items, path)
-    monkeypatch.setattr(tiny, "stream", None)
-    report = embed_files(tiny, items, path)
+    embed_files(embedder, items, path)
+    monkeypatch.setattr(embedder, "stream", None)
+    report = embed_files(embedder, items, path)
     assert report.was_done and report.rows == 79 and "040.wav" in report.errors[0]
     with pytest.raises(BindplugError, match="exists"):
-        embed_files(tiny, items[:5], path)
+        embed_files(embedder, items[:5], path)
 
 
-def test_the_unfinished_work_of_another_call_is_not_lost(tiny, folder, tmp_path):
+def test_the_unfinished_work_of_another_call_is_not_lost(embedder, folder, tmp_path):
     parts = tmp_path / "x.npy.parts"
     parts.mkdir()
     (parts / "job.json").write_text(json.dumps({"id": "other"}))
     with pytest.raises(BindplugError, match="unfinished work"):
-        embed_files(tiny, items_of(folder), tmp_path / "x.npy")
+        embed_files(embedder, items_of(folder), tmp_path / "x.npy")
     assert parts.exists()
-    embed_files(tiny, items_of(folder)[:3], tmp_path / "x.npy", overwrite=True)
+    embed_files(embedder, items_of(folder)[:3], tmp_path / "x.npy", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
 
-def test_an_interrupted_replacement_goes_on(tiny, folder, tmp_path, monkeypatch):
+def test_an_interrupted_replacement_goes_on(embedder, folder, tmp_path, monkeypatch):
     path, items = tmp_path / "x.npy", items_of(folder)
-    embed_files(tiny, items[:1], path)
-    stream, calls = tiny.stream, []
+    embed_files(embedder, items[:1], path)
+    stream, calls = embedder.stream, []
 
     def killed(*args, **kw):
         calls.append(1)
@@ -117,20 +120,20 @@ def test_an_interrupted_replacement_goes_on(tiny, folder, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return stream(*args, **kw)
 
-    monkeypatch.setattr(tiny, "stream", killed)
+    monkeypatch.setattr(embedder, "stream", killed)
     with pytest.raises(KeyboardInterrupt):
-        embed_files(tiny, items, path, overwrite=True)
-    report = embed_files(tiny, items, path)
+        embed_files(embedder, items, path, overwrite=True)
+    report = embed_files(embedder, items, path)
     assert not report.was_done and report.rows == len(np.load(path)) == 79
 
 
-def test_nothing_readable(tiny, tmp_path):
+def test_nothing_readable(embedder, tmp_path):
     with pytest.raises(BindplugError, match="no such file"):
-        embed_files(tiny, [("audio", str(tmp_path / "a.wav"))], tmp_path / "x.npy")
+        embed_files(embedder, [("audio", str(tmp_path / "a.wav"))], tmp_path / "x.npy")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk(tiny, folder, tmp_path, monkeypatch):
+def test_a_full_disk(embedder, folder, tmp_path, monkeypatch):
     sync, calls = os.fsync, []
 
     def full(handle):
@@ -141,13 +144,13 @@ def test_a_full_disk(tiny, folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BindplugError, match="No space left"):
-        embed_files(tiny, items_of(folder), tmp_path / "x.npy")
+        embed_files(embedder, items_of(folder), tmp_path / "x.npy")
     assert not (tmp_path / "x.npy").exists()
     assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_job_of_an_unknown_network_is_never_done(tmp_path):
-    embedder, out = bindplug.load_embedder("tiny", "cpu"), tmp_path / "x.safetensors"
+    embedder, out = bindplug.load_embedder("small", "cpu"), tmp_path / "x.safetensors"
     embedder.fingerprint = ""
     embed_files(embedder, [("text", "a dog")], out)
     with pytest.raises(BindplugError, match="exists"):

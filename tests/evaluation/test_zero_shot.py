@@ -73,20 +73,20 @@ def test_layouts(esc, tmp_path):
 
 
 def test_naming_and_retrieval(esc, tmp_path):
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    figures, errors = evaluate_classes(tiny, esc, "audio")
+    small = bindplug.load_embedder("small", "cpu")
+    figures, errors = evaluate_classes(small, esc, "audio")
     assert figures["files"] == figures["classes"] == 3 and not errors
     assert figures["top-1"]["value"] == 1 and figures["chance"] == pytest.approx(1 / 3, abs=1e-4)
-    assert evaluate_classes(tiny, esc, "audio", fold="1")[0]["files"] == 2
+    assert evaluate_classes(small, esc, "audio", fold="1")[0]["files"] == 2
     with pytest.raises(BindplugError, match="'rain' is not among"):
-        evaluate_classes(tiny, esc, "audio", labels="cat,rooster")
+        evaluate_classes(small, esc, "audio", labels="cat,rooster")
     (esc / "audio" / "1-1.wav").write_text("no sound")
-    figures, errors = evaluate_classes(tiny, esc, "audio")
+    figures, errors = evaluate_classes(small, esc, "audio")
     assert figures["files"] == 2 and len(errors) == 1
     table = "audio,text\naudio/1-0.wav,a cat\naudio/1-0.wav,cat\naudio/1-2.wav,rain\n"
     (esc / "pairs.csv").write_text(table)
     assert len(read_pairs(esc, ("audio", "text"))) == 3
-    figures, _ = evaluate_pairs(tiny, esc / "pairs.csv", "audio", "text")
+    figures, _ = evaluate_pairs(small, esc / "pairs.csv", "audio", "text")
     assert (figures["audio items"], figures["text items"]) == (2, 3)
     assert figures["audio to text R@1"]["value"] == figures["text to audio R@1"]["value"] == 1
 
@@ -122,7 +122,7 @@ def test_rows_that_are_not_whole(tmp_path):
 
 
 def test_no_pair_survives(tmp_path):
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     write(tmp_path / "x.wav")
     (tmp_path / "y.wav").write_text("no sound")
     for name in ("a.png", "b.png"):
@@ -130,9 +130,9 @@ def test_no_pair_survives(tmp_path):
     (tmp_path / "b.png").write_text("no image")
     (tmp_path / "p.csv").write_text("audio,image\nx.wav,b.png\ny.wav,a.png\n")
     with pytest.raises(BindplugError, match="no pair can be read"):
-        evaluate_pairs(tiny, tmp_path / "p.csv", "audio", "image")
+        evaluate_pairs(small, tmp_path / "p.csv", "audio", "image")
     with pytest.raises(BindplugError, match="two modalities"):
-        evaluate_pairs(tiny, tmp_path / "p.csv", "audio", "audio")
+        evaluate_pairs(small, tmp_path / "p.csv", "audio", "audio")
 
 
 def test_undefined_figures_are_none():

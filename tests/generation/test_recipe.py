@@ -83,8 +83,8 @@ def test_those_of_earlier_versions(tmp_path):
     digest = Recipe([("audio", place)]).hashed().sha256[place]
     job = {
         "bindplug": "0.1.0", "prompts": [["audio", place]], "mix": None, "together": False,
-        "dtype": None, "negative_audio": None, "memory": place, "offload": False, "model": "tiny",
-        "generator": "unclip", "weights": "tiny", "text": "", "negative_text": "",
+        "dtype": None, "negative_audio": None, "memory": place, "offload": False, "model": "small",
+        "generator": "unclip", "weights": "small", "text": "", "negative_text": "",
         "init_image": None, "strength": 0.6, "window": "telling", "keep_loudness": True,
         "steps": 20, "guidance_scale": 3.0, "noise_level": 0, "height": None, "width": None,
         "sha256": {place: digest}, "device": "auto", "seed": 3,

@@ -25,7 +25,7 @@ def test_an_image_and_the_same_again(session, media, tmp_path):
                     window="most_confident", **FEW)  # fmt: skip
     (first, _), (second, used) = session.generate(recipe, num_images=2)
     assert (used.seed, used.device, used.dtype) == (5, "cpu", "float32")
-    assert (used.guidance_scale, used.height, used.space) == (3.0, 64, "tiny")
+    assert (used.guidance_scale, used.height, used.space) == (3.0, 96, "small")
     assert not np.array_equal(pixels(first), pixels(second))
     write_image(tmp_path / "x.png", second, used)
     read = read_recipe(tmp_path / "x.png")
@@ -46,7 +46,7 @@ def test_differences_are_told_of(session):
 def test_morph(session, media):
     recipe = Recipe([("audio", str(media / "cat.wav")), ("text", "a ship")], steps=3)
     frames = session.morph(recipe, 3)
-    assert len(frames) == 3 and frames[0].size == (64, 64)
+    assert len(frames) == 3 and frames[0].size == (96, 96)
     [(cat, _)] = session.generate(Recipe(recipe.prompts[:1], **FEW))
     assert np.array_equal(pixels(frames[0]), pixels(cat))
     with pytest.raises(BindplugError, match="give two"):
@@ -56,18 +56,18 @@ def test_morph(session, media):
 class Plain:
     """A generator of the protocol alone, which knows no settings."""
 
-    space, reads_text, size, candidates = "tiny", False, 8, 1
+    space, reads_text, size, candidates = "small", False, 8, 1
 
     def generate(self, embedding, num_images=1, seed=0, candidates=1):
         return [Image.new("RGB", (8, 8), (seed, 0, 0))] * num_images
 
 
 def test_with_models_of_ones_own(tmp_path):
-    embedder = bindplug.load_embedder("tiny", "cpu")
+    embedder = bindplug.load_embedder("small", "cpu")
     session = GenerationSession(embedder, Plain())
     [(image, used)] = session.generate(Recipe([("text", "a cat")], seed=9))
     assert image.getpixel((0, 0)) == (9, 0, 0)
-    assert (used.model, used.generator, used.space) == ("", "", "tiny")
+    assert (used.model, used.generator, used.space) == ("", "", "small")
     with pytest.raises(BindplugError, match="no morphs"):
         session.morph(Recipe([("text", "a"), ("text", "b")]), 2)
 
@@ -91,9 +91,8 @@ def test_refused(session, media):
 def test_options_of_prompts_and_of_the_embedder(session, media):
     cat = str(media / "cat.wav")
     recipe = Recipe([("audio", cat), ("text", "a")], options={"clips": 1}, normalize="none")
-    want = bindplug.compose([
-        (session.embedder.embed(audio=cat, clips=1), 1), (session.embedder.embed(text="a"), 1)
-    ])  # fmt: skip
+    heard = session.embedder.embed(audio=cat, clips=1, normalize="none")
+    want = bindplug.compose([(heard, 1), (session.embedder.embed(text="a"), 1)])
     assert np.array_equal(session.embed(recipe).vectors, want.vectors)
     with pytest.raises(BindplugError, match="options 3; give a dictionary"):
         Recipe([("text", "a")], options=3)

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -71,14 +70,13 @@ def test_names_of_transformers_models_are_pinned(tmp_path):
     assert asked[4:] == [(str(tmp_path), None)] * 2
 
 
-def test_names_of_imagebind_repositories_are_pinned(tmp_path, monkeypatch):
+def test_names_of_imagebind_repositories_are_pinned(tmp_path, monkeypatch, imagebind_folder):
     asked, head = [], [OLD]
-    tiny = Path(bindplug.__file__).parent / "models" / "tiny"
 
     def snapshot_download(repo, revision, **options):
         asked.append(revision)
         folder = tmp_path / (revision or head[0])
-        shutil.copytree(tiny, folder, dirs_exist_ok=True)
+        shutil.copytree(imagebind_folder, folder, dirs_exist_ok=True)
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)

@@ -87,7 +87,7 @@ def test_an_embedder(run, tmp_path):
     run("evaluate", "retrieve", "p.csv", "--query", "image", "--model", "colours")
 
 
-@pytest.mark.parametrize("model", ["colours", "tiny"])
+@pytest.mark.parametrize("model", ["colours", "small"])
 def test_a_detector_and_a_masker(run, model):
     who = ("--detector", "cells", "--weights", "plain", "--masks", "ovals/plain")
     result = run("detect", "in/image.png", "--text", "red", "--model", model, *who, "--json", "-")

@@ -99,12 +99,16 @@ def test_lengths_of_classifier_rows_do_not_matter(model):
 
 
 def test_a_folder_of_ones_own(tmp_path):
-    shutil.copytree(HERE / "tiny", tmp_path / "mine")
+    shutil.copytree(HERE / "small", tmp_path / "mine")
     config = tmp_path / "mine" / "config.json"
     metadata = json.loads(config.read_text())
     config.write_text(json.dumps({**metadata, "threshold": 0.4, "short_side": 64}))
     detector = load(f"local:{tmp_path / 'mine'}", "cpu")
-    assert (detector.space, detector.short_side, detector.score_threshold) == ("tiny-clip", 64, 0.4)
+    assert (detector.space, detector.short_side, detector.score_threshold) == (
+        "small-clip",
+        64,
+        0.4,
+    )
     config.write_text("{}")
     with pytest.raises(BindplugError, match=r"config.json.*space"):
         load(f"local:{tmp_path / 'mine'}", "cpu")
@@ -114,7 +118,7 @@ def test_a_folder_of_ones_own(tmp_path):
 
 
 def test_the_classifier_moves_along_and_is_in_no_state_dict():
-    model = Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
+    model = Detic.from_checkpoint(HERE / "small" / "model.safetensors")
     model.set_classifier(np.eye(2, model.config.embed_dim, dtype=np.float32))
     assert "classifier" in dict(model.named_buffers()) and "classifier" not in model.state_dict()
     assert model.to("meta").classifier.device.type == "meta"
@@ -123,4 +127,4 @@ def test_the_classifier_moves_along_and_is_in_no_state_dict():
 def test_an_old_timm_is_named(monkeypatch):
     monkeypatch.setattr("bindplug_detic.backbone.version", lambda name: "0.5.4")
     with pytest.raises(MissingDependency, match=r"timm 1.0 or later, here is 0\.5\.4"):
-        Detic.from_checkpoint(HERE / "tiny" / "model.safetensors")
+        Detic.from_checkpoint(HERE / "small" / "model.safetensors")

@@ -142,12 +142,12 @@ def test_what_is_refused(model, prompt):
 
 
 def test_a_sound_crosses(model, prompt, media):
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    cat = tiny.embed(audio=str(media / "cat.wav"))
+    small = bindplug.load_embedder("small", "cpu")
+    cat = small.embed(audio=str(media / "cat.wav"))
     rng = np.random.default_rng(1)
     words = ["cat", "dog", "rain"]
     bridge = bindplug.bridge.VocabularyBridge(
-        "tiny", "openai-clip-vit-b-32", words, tiny.embed(text=words).vectors,
+        "small", "openai-clip-vit-b-32", words, small.embed(text=words).vectors,
         rng.normal(size=(3, WIDTH)),
     )  # fmt: skip
     with patched(model, cat, bridge=bridge) as taken:
@@ -216,8 +216,8 @@ def test_its_own_vocabulary_needs_no_text_encoder(model, media, monkeypatch):
     for stage in model.roi_heads.box_predictor:
         del stage.cls_score.zs_weight
         stage.cls_score.zs_weight = weight
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    with patched(model, tiny.embed(text="a cat")) as taken:
+    small = bindplug.load_embedder("small", "cpu")
+    with patched(model, small.embed(text="a cat")) as taken:
         assert names[int((rows.numpy() @ taken.vectors[0]).argmax())] == "cat"
 
 
@@ -229,7 +229,7 @@ sys.modules["timm"] = sys.modules["detectron2"] = None
 import bindplug
 from bindplug_detic import patched
 from bindplug.bridge import Target, cross
-embedding = bindplug.load_embedder("tiny", "cpu").embed(audio=sys.argv[1])
+embedding = bindplug.load_embedder("small", "cpu").embed(audio=sys.argv[1])
 cross(embedding, Target("x", words=("cat", "dog"), word_rows=[[1.0, 0.0], [0.0, 1.0]]))
 """
     command = [sys.executable, "-c", code, str(media / "cat.wav")]

@@ -41,7 +41,7 @@ def build():
 
 @pytest.fixture(scope="module")
 def detector():
-    return GroundingDinoDetector(*build(), "small")
+    return GroundingDinoDetector(*build(), "made")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def picture():
 
 
 def prompt(texts):
-    return Embedding(np.eye(len(texts), 128), "tiny", "text", tuple(texts))
+    return Embedding(np.eye(len(texts), 256), "small", "text", tuple(texts))
 
 
 def test_a_text_gives_the_hosts_own_answer(detector, picture):
@@ -77,7 +77,7 @@ def test_a_text_gives_the_hosts_own_answer(detector, picture):
 
 
 def test_a_sound_is_said_in_words(detector, picture, media):
-    embedder = bindplug.load_embedder("tiny", "cpu")
+    embedder = bindplug.load_embedder("small", "cpu")
     rooster = embedder.embed(audio=str(media / "rooster.wav"))
     found = detector.detect(picture, rooster, threshold=0.0, vocabulary=["rooster", "rain"])
     assert "rooster" in found.metadata["bridge"] and found.metadata["bridge"].startswith("words")

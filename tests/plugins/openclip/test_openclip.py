@@ -24,7 +24,7 @@ def clip():
 
 @pytest.fixture
 def embedder(clip):
-    return Embedder(OpenCLIPNetwork(lambda: clip), "small-clip")
+    return Embedder(OpenCLIPNetwork(lambda: clip), "made-clip")
 
 
 def test_text_is_open_clips(clip, embedder):
@@ -48,11 +48,11 @@ def test_pictures_are_open_clips(clip, embedder):
 
 
 def test_a_bridge_leads_there(embedder):
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     words = ["dog", "cat", "rain", "piano"]
-    bridge = fit_bridge("vocabulary", tiny, embedder, words, target_templates=["a {}"])
+    bridge = fit_bridge("vocabulary", small, embedder, words, target_templates=["a {}"])
     assert np.allclose(bridge.to_words, embedder.embed(text=[f"a {w}" for w in words]).vectors)
-    assert bridge(tiny.embed(text="rain")).space == "small-clip"
+    assert bridge(small.embed(text="rain")).space == "made-clip"
 
 
 def test_what_cannot_be_fetched(monkeypatch):

@@ -83,9 +83,9 @@ def test_features_serve_many_prompts(detector, picture):
 
 
 def test_a_sound_crosses(detector, picture, media):
-    cat = bindplug.load_embedder("tiny", "cpu").embed(audio=str(media / "cat.wav"))
+    cat = bindplug.load_embedder("small", "cpu").embed(audio=str(media / "cat.wav"))
     found = detector.detect(picture, cat, threshold=0.0)
-    assert found.metadata["bridge"].startswith(f"vocabulary (tiny to {detector.space}")
+    assert found.metadata["bridge"].startswith(f"vocabulary (small to {detector.space}")
     assert len(detector.detect(picture, cat, threshold=1.0)) == 0
 
 
@@ -111,4 +111,4 @@ def test_from_a_folder(tmp_path, picture):
     with pytest.raises(BindplugError, match="cannot be loaded as an OWL model"):
         bindplug.load_detector("owl", f"local:{tmp_path / 'm'}", "cpu")
     with pytest.raises(BindplugError, match="owlv2-base"):
-        bindplug.load_detector("owl", "tiny", "cpu")
+        bindplug.load_detector("owl", "small", "cpu")

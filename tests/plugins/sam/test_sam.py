@@ -76,8 +76,8 @@ def test_the_hosts_own_masks(masker, picture, monkeypatch):
 
 
 def test_masks_for_any_detector(masker, media):
-    detector = bindplug.load_detector("detic", "tiny", "cpu")
-    prompt = bindplug.load_embedder("tiny", "cpu").embed(text="a dog")
+    detector = bindplug.load_detector("detic", "small", "cpu")
+    prompt = bindplug.load_embedder("small", "cpu").embed(text="a dog")
     seen = detector.features(str(media / "garden.png"))
     before = detector.detect(seen, prompt, threshold=0.05)
     detector.masker = masker

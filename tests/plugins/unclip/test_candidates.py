@@ -25,15 +25,15 @@ def pixels(picture):
 
 @pytest.fixture(scope="module")
 def generator():
-    return bindplug.load_generator("unclip", "tiny", "cpu")
+    return bindplug.load_generator("unclip", "small", "cpu")
 
 
 def test_the_nearest_is_kept(generator, media):
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    cat = tiny.embed(audio=str(media / "cat.wav"))
+    small = bindplug.load_embedder("small", "cpu")
+    cat = small.embed(audio=str(media / "cat.wav"))
     prompt = generator.prepare(cat)
     alone = [one(generator, prompt, 7 + c * STRIDE, **FEW) for c in range(4)]
-    cosines = tiny.embed(image=alone).vectors @ prompt.vectors[0]
+    cosines = small.embed(image=alone).vectors @ prompt.vectors[0]
     [kept] = generator.generate(cat, seed=7, candidates=4, **FEW)
     off = [np.abs(pixels(kept) - pixels(p)).mean() for p in alone]
     assert int(np.argmin(off)) == int(cosines.argmax())
@@ -43,13 +43,13 @@ def test_the_nearest_is_kept(generator, media):
 
 
 def test_the_small_model_keeps_the_best_of_its_own_number(generator):
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     names = ["heart", "frog", "banjo", "ship", "owl", "axe"]
-    asked = tiny.embed(text=names)
+    asked = small.embed(text=names)
     wanted = np.concatenate([generator.prepare(asked[i]).vectors for i in range(len(names))])
 
     def cosine(**how):
-        found = tiny.embed(image=generator.generate(asked, **FEW, **how)).vectors
+        found = small.embed(image=generator.generate(asked, **FEW, **how)).vectors
         return (found * wanted).sum(axis=1)
 
     best, first = cosine(), cosine(candidates=1)
@@ -59,9 +59,9 @@ def test_the_small_model_keeps_the_best_of_its_own_number(generator):
 def test_a_picture_painted_over_has_candidates_too(generator, media):
     from PIL import Image
 
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     settings = {"init_image": Image.open(media / "farm.png").convert("RGB"), "strength": 0.5, **FEW}
-    prompt = generator.prepare(tiny.embed(text="a frog"))
+    prompt = generator.prepare(small.embed(text="a frog"))
     both = generator.generate_batch(prompt, [0, 1], GenerationSettings(**settings))
     for seed, picture in enumerate(both):
         assert np.abs(pixels(picture) - pixels(one(generator, prompt, seed, **settings))).mean() < 1
@@ -99,7 +99,7 @@ def test_every_family_paints_them_in_a_batch(family, request):
 
 def test_a_pipeline_that_reads(reader):
     generator = PipelineGenerator(reader)
-    asked = bindplug.load_embedder("tiny", "cpu").embed(text="a")
+    asked = bindplug.load_embedder("small", "cpu").embed(text="a")
     settings = {"steps": 2, "height": 32, "width": 32, "negative_text": "a a"}
     [kept] = generator.generate(asked, candidates=2, **settings)
     alone = [one(generator, asked, c * STRIDE, **settings) for c in range(2)]
@@ -107,10 +107,10 @@ def test_a_pipeline_that_reads(reader):
 
 
 def test_refusals(generator):
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     with pytest.raises(BindplugError, match="candidates 0"):
-        generator.generate(tiny.embed(text="x"), candidates=0)
-    row = Embedding(np.ones((1, 128)), "blind", "text", ("x",))
+        generator.generate(small.embed(text="x"), candidates=0)
+    row = Embedding(np.ones((1, 256)), "blind", "text", ("x",))
     eye = Eye(row, modalities=("text",))
     with pytest.raises(BindplugError, match="'blind'"):
         generator.generate(replace(row, embedder=eye), candidates=2)

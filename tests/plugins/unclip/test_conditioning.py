@@ -16,7 +16,7 @@ def pipe(pipeline_folder):
     return pipe
 
 
-def rows(count, width=128, space="tiny"):
+def rows(count, width=256, space="small"):
     vectors = np.random.default_rng(0).normal(size=(count, width))
     return Embedding(vectors, space, "audio", ("x",) * count)
 
@@ -30,7 +30,7 @@ def seeded(pipe, **kwargs):
 def test_equals_the_pipelines_own_entry(pipe):
     embedding = rows(2)
     ours = seeded(pipe, **conditioning(pipe, embedding))
-    image_embeds = torch.from_numpy(embedding.vectors * 128**0.5)
+    image_embeds = torch.from_numpy(embedding.vectors * 256**0.5)
     theirs = seeded(pipe, prompt=["", ""], image_embeds=image_embeds)
     assert ours.shape == (2, 32, 32, 3) and np.array_equal(ours, theirs)
     assert not np.array_equal(ours[0], ours[1]), "each row conditions its own picture"
@@ -41,7 +41,7 @@ def test_norm_and_noise(pipe):
     assert torch.allclose(out["image_embeds"].norm(dim=1), torch.full((3,), 20.0))
     assert out["noise_level"] == 7 and len(out["prompt"]) == 3
     default = conditioning(pipe, rows(1))["image_embeds"]
-    assert np.isclose(default.norm().item(), 128**0.5, rtol=1e-5)
+    assert np.isclose(default.norm().item(), 256**0.5, rtol=1e-5)
     assert conditioning(pipe, rows(2), prompt="oil")["prompt"] == ["oil", "oil"]
     with pytest.raises(BindplugError, match="3 prompts for 2 rows"):
         conditioning(pipe, rows(2), prompt=["a", "b", "c"])
@@ -50,9 +50,9 @@ def test_norm_and_noise(pipe):
 
 
 def test_wrong_space_width_and_pipeline(pipe):
-    with pytest.raises(SpaceMismatch, match=r"wants 'tiny'.*fit_bridge"):
-        conditioning(pipe, rows(1, space="tiny-clip"))
-    with pytest.raises(BindplugError, match="128"):
+    with pytest.raises(SpaceMismatch, match=r"wants 'small'.*fit_bridge"):
+        conditioning(pipe, rows(1, space="small-clip"))
+    with pytest.raises(BindplugError, match="256"):
         conditioning(pipe, rows(1, width=96))
     with pytest.raises(BindplugError, match="takes no image embedding"):
         conditioning(object(), rows(1))

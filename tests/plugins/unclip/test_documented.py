@@ -54,7 +54,7 @@ def test_stable_unclip(pipeline_folder):
     from diffusers import StableUnCLIPImg2ImgPipeline
 
     pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(pipeline_folder)
-    rows = np.random.default_rng(0).normal(size=(1, 128))
+    rows = np.random.default_rng(0).normal(size=(1, 256))
     names = {"pipe": pipe, "conditioning": conditioning,
              "rain": Embedding(rows, "x", "audio", ("rain.wav",))}  # fmt: skip
     line = BLOCKS["StableUnCLIPImg2ImgPipeline"].strip().split("\n")[-1]

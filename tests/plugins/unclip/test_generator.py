@@ -13,23 +13,23 @@ from safetensors.numpy import save_file
 import bindplug
 from bindplug import BindplugError
 from bindplug_unclip.bank import ImageBank, load_bank
-from bindplug_unclip.generator import PipelineGenerator, load
+from bindplug_unclip.generator import HERE, PipelineGenerator, load
 
 FEW = {"steps": 2, "candidates": 1}
 
 
 @pytest.fixture(scope="module")
 def generator():
-    return bindplug.load_generator("unclip", "tiny", "cpu")
+    return bindplug.load_generator("unclip", "small", "cpu")
 
 
 @pytest.fixture(scope="module")
 def prompt():
-    return bindplug.load_embedder("tiny", "cpu").embed(text="a heart")
+    return bindplug.load_embedder("small", "cpu").embed(text="a heart")
 
 
 def test_a_fingerprint_is_of_the_weights(generator, pipeline_folder):
-    again, other = load("tiny", "cpu"), load(f"local:{pipeline_folder}", "cpu")
+    again, other = load("small", "cpu"), load(f"local:{pipeline_folder}", "cpu")
     assert generator.fingerprint and generator.fingerprint == again.fingerprint
     assert other.fingerprint not in ("", generator.fingerprint)
 
@@ -55,7 +55,7 @@ def test_seeds(generator, prompt):
 def test_threads_get_the_images_that_they_would_get_alone(generator, prompt, media):
     from PIL import Image
 
-    other = bindplug.load_generator("unclip", "tiny", "cpu")
+    other = bindplug.load_generator("unclip", "small", "cpu")
     start = Image.open(media / "farm.png").convert("RGB")
     jobs = [{"seed": s, "noise_level": 300, **FEW} for s in range(4)]
     jobs += [{"seed": s, "init_image": start, "strength": 0.5, **FEW} for s in range(4)]
@@ -88,8 +88,10 @@ def test_loading_leaves_logging_as_it_was(pipeline_folder):
 def test_defaults_are_the_models_own(generator, kandinsky):
     from bindplug.generation import GenerationSettings
 
+    own = json.loads((HERE / "small" / "bindplug.json").read_text())
     small = generator.resolve(GenerationSettings())
-    assert (small.steps, small.guidance_scale, small.height) == (20, 3.0, 64)
+    assert (small.steps, small.guidance_scale) == (own["steps"], own["guidance_scale"])
+    assert small.height == small.width == generator.size == 96
     other = PipelineGenerator(kandinsky, "x").resolve(GenerationSettings(width=8))
     assert (other.steps, other.guidance_scale) == (100, 4.0)
     assert (other.height, other.width) == (PipelineGenerator(kandinsky, "x").size, 8)
@@ -119,7 +121,7 @@ def test_a_damaged_bank(damage, pipeline_folder, tmp_path):
     elif damage == "json":
         names.write_text("[1]")
     elif damage == "nan":
-        save_file({"vectors": np.full((5, 128), np.nan, np.float32)}, vectors)
+        save_file({"vectors": np.full((5, 256), np.nan, np.float32)}, vectors)
     else:
         names.write_text(json.dumps({"sounding": 9, "names": list("abcde")}))
     with pytest.raises(BindplugError, match=r"memory\.safetensors: is damaged"):
@@ -128,21 +130,21 @@ def test_a_damaged_bank(damage, pipeline_folder, tmp_path):
 
 def test_a_bank_of_ones_own_that_is_none(tmp_path):
     plain = tmp_path / "plain.safetensors"
-    save_file({"vectors": np.ones((2, 128), np.float32)}, plain)
+    save_file({"vectors": np.ones((2, 256), np.float32)}, plain)
     with pytest.raises(BindplugError, match="was not written by embed"):
-        load_bank(plain, "tiny")
-    labelled = {"space": "tiny", "labels": '["a", "b", "c"]'}
-    save_file({"vectors": np.ones((2, 128), np.float32)}, plain, metadata=labelled)
+        load_bank(plain, "small")
+    labelled = {"space": "small", "labels": '["a", "b", "c"]'}
+    save_file({"vectors": np.ones((2, 256), np.float32)}, plain, metadata=labelled)
     with pytest.raises(BindplugError, match="for 3 names; make it again"):
-        load_bank(plain, "tiny")
+        load_bank(plain, "small")
     with pytest.raises(BindplugError, match="3 of 2"):
-        ImageBank("tiny", ["a", "b"], np.eye(2), 3)
+        ImageBank("small", ["a", "b"], np.eye(2), 3)
 
 
 def test_a_damaged_bindplug_json(pipeline_folder, tmp_path):
     folder = tmp_path / "pipeline"
     shutil.copytree(pipeline_folder, folder)
-    for text in ("", "[1]", '{"space": "tiny", "steps": "x"}', '{"colour": 1}'):
+    for text in ("", "[1]", '{"space": "small", "steps": "x"}', '{"colour": 1}'):
         (folder / "bindplug.json").write_text(text)
         with pytest.raises(BindplugError, match=r"bindplug\.json: is damaged"):
             load(f"local:{folder}", "cpu")

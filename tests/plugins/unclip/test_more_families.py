@@ -68,10 +68,10 @@ def test_karlo_takes_the_texts_place(karlo):
 
 def test_karlo_from_a_folder(karlo, tmp_path):
     karlo.save_pretrained(tmp_path)
-    (tmp_path / "bindplug.json").write_text('{"space": "tiny"}')
+    (tmp_path / "bindplug.json").write_text('{"space": "small"}')
     there = load(f"local:{tmp_path}", "cpu")
     assert there.size == 64 and there.family.region == "text"
-    embedding = rows(1, space="tiny")
+    embedding = rows(1, space="small")
     picture = there.generate(embedding, seed=2, steps=2)[0]
     assert picture.size == (64, 64)
     few = {"decoder_num_inference_steps": 2}  # guidance: the pipeline's own
@@ -120,11 +120,11 @@ def test_sdxl_equals_its_own_entry(sdxl):
 
 
 def test_any_text_to_image_pipeline_is_told_in_words(reader, media):
-    tiny = bindplug.load_embedder("tiny", "cpu")
-    rooster = tiny.embed(audio=str(media / "rooster.wav"))
+    small = bindplug.load_embedder("small", "cpu")
+    rooster = small.embed(audio=str(media / "rooster.wav"))
     told = conditioning(reader, rooster, vocabulary=["rooster", "rain"])
     assert told == {"prompt": ["a picture of rooster"]}
-    both = tiny.embed(text=["a red kite", "a cat"])
+    both = small.embed(text=["a red kite", "a cat"])
     told = conditioning(reader, both, prompt="an oil painting of {}", num_images=2)
     assert (
         told["prompt"] == ["an oil painting of a red kite"] * 2 + ["an oil painting of a cat"] * 2
@@ -141,12 +141,12 @@ def test_any_text_to_image_pipeline_is_told_in_words(reader, media):
 
 
 def test_words_in_a_generator(reader, media):
-    tiny = bindplug.load_embedder("tiny", "cpu")
+    small = bindplug.load_embedder("small", "cpu")
     generator = PipelineGenerator(reader)
     assert generator.reads_text and generator.space == ""
-    a, b = generator.generate(tiny.embed(text=["a", "a a"]), steps=2, height=32, width=32)
+    a, b = generator.generate(small.embed(text=["a", "a a"]), steps=2, height=32, width=32)
     assert a.size == (32, 32) and not np.array_equal(np.asarray(a), np.asarray(b))
     with pytest.raises(BindplugError, match="negative_prompt"):
-        generator.generate(tiny.embed(text="a"), negative=tiny.embed(text="b"))
+        generator.generate(small.embed(text="a"), negative=small.embed(text="b"))
     with pytest.raises(BindplugError, match="no in-between"):
-        generator.morph(tiny.embed(text="a"), tiny.embed(text="b"), 3)
+        generator.morph(small.embed(text="a"), small.embed(text="b"), 3)

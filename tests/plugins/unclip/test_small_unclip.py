@@ -11,12 +11,12 @@ from bindplug_unclip.generator import HERE
 
 @pytest.fixture(scope="module")
 def generator():
-    return bindplug.load_generator("unclip", "tiny", "cpu")
+    return bindplug.load_generator("unclip", "small", "cpu")
 
 
 @pytest.fixture(scope="module")
 def embedder():
-    return bindplug.load_embedder("tiny", "cpu")
+    return bindplug.load_embedder("small", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -25,22 +25,22 @@ def embedder():
 def test_things_have_their_colour_and_white_ground(text, more, less, generator, embedder):
     pictures = generator.generate(embedder.embed(text=text), num_images=3, candidates=1)
     pixels = np.stack([np.asarray(p) for p in pictures]).astype(float)
-    assert pixels.shape == (3, 64, 64, 3)
+    assert pixels.shape == (3, 96, 96, 3)
     assert pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]].min() > 220, "the corners are ground"
     thing = pixels[pixels.min(-1) < 200]
-    assert 0.05 < len(thing) / (3 * 64 * 64) < 0.9
+    assert 0.05 < len(thing) / (3 * 96 * 96) < 0.9
     assert thing[:, more].mean() > thing[:, less].mean() + 30
 
 
 def test_it_is_an_ordinary_pipeline_folder(embedder, media):
     from diffusers import StableUnCLIPImg2ImgPipeline
 
-    pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(HERE / "tiny").to(torch.float32)
-    pipe.bindplug_space = "tiny"
+    pipe = StableUnCLIPImg2ImgPipeline.from_pretrained(HERE / "small").to(torch.float32)
+    pipe.bindplug_space = "small"
     pipe.set_progress_bar_config(disable=True)
     rain = embedder.embed(audio=str(media / "rain.wav"))
-    out = pipe(**conditioning(pipe, rain), num_inference_steps=3, height=64, width=64)
-    assert out.images[0].size == (64, 64)
+    out = pipe(**conditioning(pipe, rain), num_inference_steps=3, height=96, width=96)
+    assert out.images[0].size == (96, 96)
 
 
 def test_sounds_reach_the_decoder_through_things_that_sound(generator, embedder, media):
