@@ -83,13 +83,26 @@ def _told(err: BaseException) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _terminable():
-    """SIGTERM exits with TERMINATED; outside the main thread it cannot be handled."""
+    """SIGTERM exits with TERMINATED; outside the main thread it cannot be handled.
+
+    Libraries may replace the exit by an exception of their own, as torch does while it loads.
+    """
+    received = []
+
+    def stop(*_) -> None:
+        received.append(True)
+        sys.exit(TERMINATED)
+
     try:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+        before = signal.signal(signal.SIGTERM, stop)
     except ValueError:
         before = None
     try:
         yield
+    except Exception:
+        if received:
+            sys.exit(TERMINATED)
+        raise
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)

@@ -196,6 +196,20 @@ def test_sigterm_is_handled_as_before_afterwards():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_sigterm_that_a_library_replaces_by_its_own_exception():
+    @clear_errors
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except SystemExit as stop:
+            raise ValueError("cannot be loaded") from stop
+
+    with pytest.raises(SystemExit) as stop:
+        command()
+    assert stop.value.code == 143
+
+
 def test_two_runs_into_one_folder_wait_for_each_other(tmp_path, media, run):
     """While another process holds the folder, a run waits; then it finds the results there."""
     code = (

@@ -57,8 +57,9 @@ def test_loudness_decides_only_if_asked(small, crow):
     wave, rate = crow
     loud, quiet = ((wave, rate), (wave * 0.02, rate))
     same = [embed_audio_prompt(small, s, normalize="peak").vectors[0] for s in (loud, quiet)]
-    own = [embed_audio_prompt(small, s).vectors[0] for s in (loud, quiet)]
+    own = [embed_audio_prompt(small, s, normalize="none").vectors[0] for s in (loud, quiet)]
     assert same[0] @ same[1] > 0.9999 > own[0] @ own[1]
+    assert np.array_equal(embed_audio_prompt(small, loud).vectors, small.embed(audio=loud).vectors)
     with pytest.raises(BindplugError, match="none or peak"):
         embed_audio_prompt(small, loud, normalize="full")
 
@@ -72,6 +73,8 @@ def test_at_once(media):
     want[:, : dog.shape[1]] += dog / 2
     want[:, : rain.shape[1]] += rain / 2
     assert np.allclose(wave, want, atol=1e-6) and np.isclose(np.abs(dog).max(), 0.9, atol=1e-5)
+    high = np.sin(np.arange(44_100)).astype(np.float32)
+    assert mix_audio([str(media / "dog.wav"), (high, 44_100)])[1] == 44_100
     with pytest.raises(BindplugError, match="two sounds or more"):
         mix_audio([str(media / "dog.wav")])
     with pytest.raises(BindplugError, match="no such file"):

@@ -1,6 +1,8 @@
 """The shipped small embedder: its transforms against independent sums, and its network."""
 
+import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from PIL import Image
 
 from bindplug import BindplugError
-from bindplug.models.small import audio, image, text
+from bindplug.models.small import audio, image, network, text
 from bindplug.models.small.network import Tower, make_tower
 
 RATE = 44_100
@@ -148,3 +150,40 @@ def test_towers_give_unit_vectors(name):
         out = tower(x)
     assert out.shape == (2, 8) and out.dtype == torch.float32
     assert torch.allclose(out.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_a_folder_that_is_not_whole_ends_in_a_line(tmp_path):
+    shipped = Path(network.__file__).parent
+    config = json.loads((shipped / "config.json").read_text())
+
+    def refused(match, config=config, weights=None):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        (tmp_path / "model.safetensors").write_bytes(
+            (shipped / "model.safetensors").read_bytes() if weights is None else weights
+        )
+        with pytest.raises(BindplugError, match=match):
+            network.open_folder(tmp_path).embed(text="a dog")
+
+    refused("not a folder of towers", config=[])
+    for key in ("space", "embed_dim", "templates", "temperature"):
+        refused(key, config={k: v for k, v in config.items() if k != key})
+    refused("cannot be read as weights", weights=b"")
+    refused("has shape", config={**config, "embed_dim": 8})
+    with pytest.raises(BindplugError, match="not a folder of towers"):
+        network.open_folder(tmp_path / "absent")
+
+
+def test_a_tower_that_was_used_can_be_cast():
+    embedder = network.open_folder(Path(network.__file__).parent)
+    before = embedder.embed(text="a dog").vectors
+    embedder.network.cast(torch.bfloat16)
+    assert float((embedder.embed(text="a dog").vectors * before).sum()) > 0.99
+
+
+def test_quiet_blocks_are_left_out():
+    wave = np.concatenate([tone(700, 3), tone(700, 6) * 1e-3, tone(700, 3)])
+    blocks, times = audio.transform_audio((wave, RATE))
+    middle = [(start, end) for start, end in times if start > 3 and end < 9]
+    assert not middle and len(blocks) == len(times) > 2
+    assert len(audio.transform_audio((wave * 0, RATE))[0]) > 2  # silence has no loudest block
+    assert len(audio.transform_audio((wave, RATE), clips=9)[0]) == 9

@@ -1,8 +1,11 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from bindplug import BindplugError
 from bindplug.imagebind import AudioConfig, ImageBind, ImageBindConfig, TextConfig, VisionConfig
 from bindplug.training import (
     Run,
@@ -119,6 +122,8 @@ def test_an_interrupted_run_ends_like_a_whole_one(tmp_path):
     curve = (tmp_path / "a" / "curve.csv").read_text().splitlines()
     assert curve[0] == "step,loss" and len(curve) == 2
     assert not list(tmp_path.rglob("*.part"))
+
+
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     def loss(step, g):
         return model(torch.randn(4, 3, generator=g)).square().mean()

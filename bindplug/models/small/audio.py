@@ -24,6 +24,7 @@ FFT, HOP, BANDS = 2048, 1024, 96
 FRAMES, STEP = 100, 50  # of a block: 2.3 s, one each 1.16 s
 NORM = 9.457798957824707  # largest logarithm of the spectrograms that the trunk was trained on
 SHORTEST = 0.025  # seconds
+QUIET = 0.1  # of the sound's peak: quieter blocks are left out
 WIDTHS = (1, 64, 128, 256, 512)  # of the pretrained trunk's blocks
 OWN = AudioConfig(
     width=128, depth=4, heads=4, drop_path=0.1, mel_bins=BANDS, frames=FRAMES, patch_size=16,
@@ -39,8 +40,9 @@ def transform_audio(
 
     Args:
         source: as in `bindplug.transforms.audio.load_audio`.
-        clips: "all": a block each 1.16 s; or a number of blocks, evenly spread, fewer where there
-            is no room for so many different ones.
+        clips: "all": a block each 1.16 s, without those whose loudest sample is 20 dB or more below
+            the sound's; or a number of blocks, evenly spread, fewer where there is no room for so
+            many different ones.
         normalize: "peak": scaled so that the loudest sample is 0.9 of full scale; or "none".
         channel: "mix" (mean), "first", or "loudest" by its mean square.
 
@@ -55,6 +57,10 @@ def transform_audio(
     if normalize == "peak":
         wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
     blocks, starts = cut_blocks(log_mel(wave), clips)
+    if clips == "all":
+        loud = [float(wave[s * HOP : (s + FRAMES) * HOP].abs().max()) for s in starts]
+        kept = [i for i, peak in enumerate(loud) if peak >= QUIET * max(loud)]
+        blocks, starts = blocks[kept], [starts[i] for i in kept]
     seconds = len(wave) / RATE
     bounds = [(s * HOP / RATE, min((s + FRAMES) * HOP / RATE, seconds)) for s in starts]
     return blocks, bounds
