@@ -23,7 +23,7 @@ setup(
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
-        "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
+        "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
     },

@@ -16,7 +16,7 @@ def media_folder() -> Path:
 @output_options
 @device_option
 def demo(output, overwrite, device):
-    """Find in five images what five recordings mean, and generate an image of each.
+    """Find in two images what five recordings mean, and generate an image of each.
 
     Writes demo.png, a contact sheet.
     """
@@ -29,7 +29,7 @@ def demo(output, overwrite, device):
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
     sounds = sorted(media_folder().glob("*.wav"))
-    scenes = sorted([*media_folder().glob("*.png"), *media_folder().glob("*.jpg")])
+    scenes = sorted(media_folder().glob("*.png"))
     embedder = load_embedder(device=device)
     detector = load_detector(device=device)
     generator = load_generator(device=device)

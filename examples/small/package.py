@@ -92,7 +92,7 @@ def detic(seed: int, root: Path, which: str) -> None:
     folder = root / DETIC
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "model.safetensors")
-    metadata = {"space": "small-clip", "short_side": 320, "long_side": 560, "threshold": 0.15}
+    metadata = {"space": "small-clip", "short_side": 320, "long_side": 560, "threshold": 0.3}
     metadata["templates"] = TEMPLATES
     (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
