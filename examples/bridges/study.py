@@ -70,7 +70,7 @@ class Scenes:
                 torch.from_numpy(boxes), scores, LEAST, one_class=False, top_k=MOST
             )
             ids = np.array(classes)[ids.numpy()]
-            size = f.picture.size
+            size = f.image.size
             found.append(Detections(boxes.numpy(), scores.numpy(), ids, None, size[1], size[0]))
         kept = [np.isin(la, classes) for la in self.labels]
         truth = [b[k] for b, k in zip(self.boxes, kept, strict=True)]

@@ -27,7 +27,7 @@ SMALL = Path("bindplug", "models", "small")
 DETIC = Path("plugins", "bindplug_detic", "small")
 UNCLIP = Path("plugins", "bindplug_unclip", "small")
 TEMPLATES = ["{}", "a {}", "a picture of a {}", "a photo of a {}"]
-SETTINGS = {"candidates": 8, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
+SETTINGS = {"candidates": 4, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
 
 
 def with_head(trunk: nn.Module, head: nn.Linear) -> Tower:
