@@ -37,7 +37,7 @@ def test_the_models_own_candidates_and_pictures_from_before_there_were_any(run, 
     assert run(*asked, "-o", "own").exit_code == 0
     assert run(*asked, "--candidates", 1, "-o", "one").exit_code == 0
     own, one = (tmp_path / f / "cat_0000.png" for f in ("own", "one"))
-    assert json.loads(own.with_suffix(".json").read_text())["candidates"] == 8
+    assert json.loads(own.with_suffix(".json").read_text())["candidates"] == 4
     picture = Image.open(one)
     job = json.loads(picture.text["bindplug:job"])
     assert job.pop("candidates") == 1
