@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from words import TEMPLATES
@@ -41,6 +42,20 @@ def premultiplied(path: Path, size: int) -> Tensor:
         bands = [b.resize((size, size), Image.Resampling.BOX) for b in image.split()]
         image = Image.merge("RGBA", bands)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def on_white(rgba: Tensor, margin: float = 0.06) -> Tensor:
+    """(B, 4, S, S) uint8 premultiplied to (B, 3, S, S) float RGB in [0, 1] on white.
+
+    Args:
+        margin: around the image, as a share of the side.
+    """
+    size = rgba.shape[-1]
+    pad = round(margin * size)
+    inner = (size - 2 * pad,) * 2
+    small = F.interpolate(rgba.float() / 255, size=inner, mode="bilinear", antialias=True)
+    x = F.pad(small, (pad,) * 4)
+    return x[:, :3] + 1 - x[:, 3:]
 
 
 def cached(name: str, make) -> Tensor:
@@ -87,16 +102,9 @@ class Pictures:
             [self.of[n][int(r * len(self.of[n]))] for n, r in zip(names, draw, strict=True)]
         )
 
-    def on_white(self, index: Tensor | slice = slice(None), margin: float = 0.06) -> Tensor:
-        """(B, 3, size, size) float RGB in [0, 1] on white, with a margin as a share of the side."""
-        rgba = self.rgba[index].float() / 255
-        size = rgba.shape[-1]
-        pad = round(margin * size)
-        small = torch.nn.functional.interpolate(
-            rgba, size=(size - 2 * pad,) * 2, mode="bilinear", antialias=True
-        )
-        rgba = torch.nn.functional.pad(small, (pad,) * 4)
-        return rgba[:, :3] + 1 - rgba[:, 3:]
+    def on_white(self, index: Tensor | slice = slice(None)) -> Tensor:
+        """(B, 3, size, size) of the chosen images (`on_white`)."""
+        return on_white(self.rgba[index])
 
 
 def texts_of(name: str, words: list[str] | None = None) -> list[str]:

@@ -216,10 +216,7 @@ def main() -> None:
         place[used] = torch.arange(len(used))
         x = on_device(torch.stack([s.image for s in scenes]))
         scenes = [
-            Scene(
-                s.image, s.boxes.to(device), place[s.labels].to(device), s.masks.to(device),
-                s.pictures,
-            )
+            Scene(s.image, s.boxes.to(device), place[s.labels].to(device), s.masks.to(device))
             for s in scenes
         ]  # fmt: skip
         with torch.autocast(device.type, torch.bfloat16):

@@ -21,7 +21,7 @@ from scenes import compose
 from words import SYNONYMS, synonyms
 
 import bindplug
-from bindplug.bridge import Target
+from bindplug.bridge import Target, word_vectors
 from bindplug.detection.query import Query, build_query
 from bindplug.detection.results import Detections
 from bindplug.embedding import unit
@@ -35,9 +35,7 @@ from bindplug_detic.roi_heads import score_matrix, select_detections
 
 def text_queries(embedder, names: list[str]) -> Embedding:
     """One row a name: the mean over the embedder's templates."""
-    texts = [t.format(name) for name in names for t in embedder.templates]
-    vectors = embedder.embed(text=texts).vectors.reshape(len(names), len(embedder.templates), -1)
-    rows = unit(vectors.mean(1))
+    rows = word_vectors(embedder, names, embedder.templates)
     return Embedding(rows, embedder.space, "text", tuple(names), embedder=embedder)
 
 

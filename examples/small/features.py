@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import torch.nn.functional as F
 from augment import Draw, augment, photographs
-from data import RUNS, Pictures, concepts, grounds
+from data import RUNS, Pictures, concepts, grounds, on_white
 from torch import Tensor, nn
 from trunks import image_trunk
 
@@ -27,16 +27,6 @@ def large(rgba: Tensor) -> Tensor:
     """(B, 4, s, s) uint8 to (B, 4, 224, 224) uint8."""
     x = F.interpolate(rgba.float(), size=(SIZE, SIZE), mode="bicubic", align_corners=False)
     return x.round().clamp(0, 255).byte()
-
-
-def on_white(rgba: Tensor, margin: float = 0.06) -> Tensor:
-    """(B, 4, S, S) uint8 premultiplied to (B, 3, S, S) float RGB in [0, 1], with a margin."""
-    size = rgba.shape[-1]
-    pad = round(margin * size)
-    inner = (size - 2 * pad,) * 2
-    small = F.interpolate(rgba.float() / 255, size=inner, mode="bilinear", antialias=True)
-    x = F.pad(small, (pad,) * 4)
-    return x[:, :3] + 1 - x[:, 3:]
 
 
 def picture_features(name: str, trunk: nn.Module, photos: list[Tensor]) -> Tensor:

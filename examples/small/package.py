@@ -36,13 +36,18 @@ def with_head(trunk: nn.Module, head: nn.Linear) -> Tower:
     return tower
 
 
-def tower_state(name: str, tower: Tower) -> dict[str, Tensor]:
-    """The float16 tensors of a tower, below its name; batch norms' statistics in float32."""
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Float tensors in float16, but for batch norms' statistics."""
     return {
-        f"{name}.{k}": v.detach().contiguous() if "running" in k else v.detach().half().contiguous()
-        for k, v in tower.state_dict().items()
-        if not k.endswith("num_batches_tracked")
+        k: (v.half() if v.is_floating_point() and "running" not in k else v).contiguous()
+        for k, v in state.items()
     }
+
+
+def tower_state(name: str, tower: Tower) -> dict[str, Tensor]:
+    """The tensors of a tower, below its name (`halved`), without batch norms' counters."""
+    state = halved(tower.state_dict())
+    return {f"{name}.{k}": v for k, v in state.items() if not k.endswith("num_batches_tracked")}
 
 
 def save_towers(
@@ -85,13 +90,9 @@ def small_clip(seed: int, root: Path, which: str) -> None:
 
 def detic(seed: int, root: Path, which: str) -> None:
     state = torch.load(RUNS / f"detic-{seed}" / "detic.pt", weights_only=True)
-    state = {
-        k: v.half().contiguous() if v.is_floating_point() and "running" not in k else v
-        for k, v in state.items()
-    }
     folder = root / DETIC
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / "model.safetensors")
+    save_file(halved(state), folder / "model.safetensors")
     metadata = {"space": "small-clip", "short_side": 320, "long_side": 560, "threshold": 0.3}
     metadata["templates"] = TEMPLATES
     (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")

@@ -22,14 +22,12 @@ class Scene:
     Attributes:
         image: (3, SIZE, SIZE) float RGB in [0, 1].
         boxes: (n, 4) xyxy pixels; `labels` (n,); `masks` (n, SIZE, SIZE) bool.
-        pictures: (n,) numbers of the images pasted, counted over all sources.
     """
 
     image: Tensor
     boxes: Tensor
     labels: Tensor
     masks: Tensor
-    pictures: Tensor
 
 
 def _turned(rgba: Tensor, side: int, r: Tensor) -> Tensor:
@@ -85,10 +83,9 @@ def compose(
         rows = torch.nonzero(draw.chance(0.6))[:, 0]
         if len(rows):
             canvas[rows] = photographs(grounds, Draw(len(rows), g), SIZE)
-    offsets = [0, *(len(pictures.rgba) for pictures, _ in sources)]
     scenes = []
     for image in canvas:
-        objects, pasted, taken, layers = [], [], [], []
+        objects, taken, layers = [], [], []
         alone = bool(torch.rand((), generator=g) < large)
         sides = (SIDES[1], SIZE) if alone else SIDES
         for _ in range(1 if alone else int(torch.randint(2, most + 1, (), generator=g))):
@@ -111,7 +108,6 @@ def compose(
             solid[y : y + side, x : x + side] = layer[3] > 0.5
             layers = [m & ~solid for m in layers] + [solid]
             objects.append(int(ids[name]))
-            pasted.append(number + offsets[which])
         if torch.rand((), generator=g) < 0.2 * strength:
             image.copy_(outline(image[None], torch.rand(1, generator=g))[0])
         if torch.rand((), generator=g) < 0.2 * strength:
@@ -121,7 +117,7 @@ def compose(
         masks = torch.stack([layers[i] for i in kept])
         boxes = torch.stack([_box(m) for m in masks])
         labels = torch.tensor([objects[i] for i in kept])
-        scenes.append(Scene(image, boxes, labels, masks, torch.tensor([pasted[i] for i in kept])))
+        scenes.append(Scene(image, boxes, labels, masks))
     return scenes
 
 

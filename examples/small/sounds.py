@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from data import RUNS, sounds
 from torch import Tensor
 
-from bindplug.models.small.audio import BANDS, FRAMES, RATE, compress, mel_power
+from bindplug.models.small.audio import (
+    BANDS,
+    FRAMES,
+    RATE,
+    band_edges,
+    compress,
+    mel_power,
+)  # fmt: skip
 from bindplug.training import Groups, cached
 from bindplug.transforms.audio import PEAK, load_audio
 from bindplug.transforms.resampling import resample
@@ -35,12 +42,6 @@ def powers() -> list[list[Tensor]]:
     return [[found[f"{i}.{j}"] for j in range(len(SPEEDS))] for i in range(len(rows))]
 
 
-def band_centres() -> Tensor:
-    """(96,) Hz."""
-    top = 2595 * torch.log10(torch.tensor(1 + RATE / 2 / 700))
-    return 700 * (10 ** (torch.linspace(0, float(top), BANDS + 2)[1:-1] / 2595) - 1)
-
-
 class Clips:
     """Batches of one damaged clip for each concept that has sounds.
 
@@ -65,7 +66,7 @@ class Clips:
         )
         self.takes = Groups(list(takes.values()))
         self.labels = torch.nonzero(self.recordings.sizes)[:, 0]
-        self.centres = band_centres()
+        self.centres = band_edges()[1:-1].float()
 
     def _cut(self, sound: int, r: list[float]) -> Tensor:
         """(100, 96) power of a random 2.3 s at a random speed."""

@@ -33,23 +33,28 @@ RELEASED = {
 
 @dataclass(frozen=True)
 class DeticConfig:
-    """Detic of the CenterNet2 family; the defaults are the heads of every released model."""
+    """Detic of the CenterNet2 family; the defaults are the heads of every released model.
 
-    backbone: (
-        str  # resnet, convnext, swin, or the name of a timm model with features of strides 8 to 32
-    )
+    Args:
+        backbone: resnet, convnext, swin, or a timm model's name, with maps of strides 8 to 32.
+        depths: blocks of each stage.
+        widths: channels of the stages, at least the last three; of a bottleneck, the inner width.
+        heads: of the stages' attention, swin only.
+        bottleneck: resnet only.
+        region_width: of the hidden layer of `RegionMap`; 0: none, as in every released model.
+    """
+
+    backbone: str
     depths: tuple[int, ...]
-    widths: tuple[
-        int, ...
-    ]  # of the stages, at least the last three; of a bottleneck, its inner width
-    heads: tuple[int, ...] = ()  # swin only
-    bottleneck: bool = False  # resnet only
+    widths: tuple[int, ...]
+    heads: tuple[int, ...] = ()
+    bottleneck: bool = False
     fpn_width: int = 256
     fc_width: int = 1024
     embed_dim: int = 512
     mask_width: int = 256
     mask_convs: int = 4
-    region_width: int = 0  # of the hidden layer of `RegionMap`; 0: none, as in every released model
+    region_width: int = 0
 
     @property
     def map_widths(self) -> tuple[int, ...]:
@@ -73,7 +78,8 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
 
     try:
         counts = tuple(depths[stage] for stage in sorted(depths))
-        if (len(depths) if backbone else counts) != (4 if backbone else LITE0[1]):
+        is_whole = len(depths) == 4 if backbone else counts == LITE0[1]
+        if not is_whole:
             raise KeyError(f"{PREFIX}{kind}1")
         stages = [f"{PREFIX}{stage}.0" for stage in sorted(depths)]
         if backbone:

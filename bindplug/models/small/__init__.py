@@ -1,6 +1,5 @@
 """The embedded default: pretrained trunks of images and sounds, a trunk of sounds of our own, and
-word vectors, bound by this project
-(see CARD.md for what they were made from, their licences and citations)."""
+word vectors, bound by this project (CARD.md: sources, licences and citations)."""
 
 from pathlib import Path
 

@@ -81,11 +81,17 @@ def cut_blocks(mel: Tensor, clips: int | str = "all") -> tuple[Tensor, list[int]
     return torch.stack([mel[s : s + FRAMES] for s in starts]), starts
 
 
+def band_edges() -> Tensor:
+    """(98,) float64 Hz, equally spaced on the HTK mel scale: band i has its lower end, centre and
+    upper end at i, i + 1 and i + 2."""
+    top = 2595 * math.log10(1 + RATE / 2 / 700)
+    return 700 * (10 ** (torch.linspace(0, top, BANDS + 2, dtype=torch.float64) / 2595) - 1)
+
+
 @lru_cache(maxsize=1)
 def mel_banks() -> Tensor:
     """(1025, 96) triangles on the HTK mel scale from 0 to 22,050 Hz, each summing to 1."""
-    top = 2595 * math.log10(1 + RATE / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, BANDS + 2, dtype=torch.float64) / 2595) - 1)
+    edges = band_edges()
     hertz = torch.linspace(0, RATE / 2, FFT // 2 + 1, dtype=torch.float64)[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     up, down = (hertz - left) / (centre - left), (right - hertz) / (right - centre)
