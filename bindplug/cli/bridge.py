@@ -2,6 +2,7 @@ import click
 
 from ..defaults import JUDGE
 from ..embedding.modalities import embed_one
+from ..embedding.options import read_options
 from . import options as opt
 from .output import check_json, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
@@ -84,7 +85,7 @@ def explain(prompts, target, vocabulary, top_k, json_file, overwrite, transform_
       bindplug bridge explain --audio dog.wav
     """
     need_prompts(prompts)
-    own = opt.read_options(transform_options, {m for m, _ in prompts})
+    own = read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, [*prompt_files(prompts), vocabulary])
     sides, rows = _load(target, loading), []
     for kind, value in prompts:

@@ -1,5 +1,6 @@
 import click
 
+from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
 from .output import Failures, check_json, put_json
@@ -22,7 +23,7 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
       bindplug classify --labels dog,cat,rain *.wav
       bindplug classify --examples sounds/ new.wav
     """
-    from ..embedding.classifier import LinearProbe, ZeroShot, read_labels
+    from ..embedding.classifier import LinearProbe, ZeroShot, classified, read_labels
     from ..embedding.inputs import expand, modality_by_ending
     from ..evaluation.datasets import read_classified
     from ..evaluation.zero_shot import embed_good
@@ -30,7 +31,7 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
     if (labels is None) == (examples is None):
         raise BindplugError("give either --labels or --examples")
     modality = modality or modality_by_ending(files[0])
-    options = opt.read_options(transform_options, [modality])
+    options = read_options(transform_options, [modality])
     inputs = [path for file in files for path in expand(modality, file)]
     names = None if labels is None else read_labels(labels)
     shots = [] if examples is None else read_classified(examples, modality)
@@ -44,11 +45,9 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
         classifier = LinearProbe(seen, [shots[i].labels[0] for i in good])
     embedding, _, errors = embed_good(embedder, modality, inputs, options)
     failures.add(*errors)
-    found = []
-    for file, p in zip(embedding.labels, classifier.probabilities(embedding), strict=True):
-        ranked = [(classifier.labels[i], float(p[i])) for i in (-p).argsort(kind="stable")]
-        found.append({"file": file, "probabilities": dict(ranked)})
-        if json_file != "-":
-            click.echo(f"{file}  " + ", ".join(f"{name} {v:.2f}" for name, v in ranked[:top_k]))
+    found = classified(classifier, embedding)
+    for row in found if json_file != "-" else ():
+        best = list(row["probabilities"].items())[:top_k]
+        click.echo(f"{row['file']}  " + ", ".join(f"{name} {v:.2f}" for name, v in best))
     put_json(json_file, {"schema": 1, "model": model, "files": found}, overwrite)
     failures.finish()

@@ -1,15 +1,8 @@
-from pathlib import Path
-
 import click
 
+from ..storage.examples import media_folder
 from .options import device_option, output_options
 from .output import say
-
-
-def media_folder() -> Path:
-    """The folder of recordings and images that are installed, or that of a source tree."""
-    installed = Path(__file__).parents[1] / "media"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / "media"
 
 
 @click.command()

@@ -4,10 +4,11 @@ from pathlib import Path
 import click
 
 from ..embedding.modalities import MODALITIES, embed_one
+from ..embedding.options import read_options
 from ..errors import BindplugError
-from .detect_job import Job, describe_job, find_images
-from .detection_options import detection_options, negatives_of, open_question, vocabulary_prompt
-from .options import is_given, output_options, read_options, refuse_given, transform_option
+from .detect_job import Job, find_images
+from .detection_options import detection_options, negatives_of, open_question
+from .options import is_given, output_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
 from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 
@@ -43,6 +44,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
       bindplug detect --video clip.mp4
     """
     from ..detection.detector import Finder
+    from ..detection.question import describe_question, vocabulary_prompt
     from ..embedding.vectors import mixed
     from ..storage.atomic import make_folder, refuse_existing
     from ..storage.locks import locked
@@ -83,7 +85,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
     elif vocabulary:
         prompt = vocabulary_prompt(embedder, finder, asked.get("vocabulary"))
         asked["competition"] = asked["competition"] or "none"
-    made_from = describe_job(
+    made_from = describe_question(
         embedder, finder, prompts, negatives, asked, mix=mix, dtype=question["dtype"],
         options=options,
     )  # fmt: skip

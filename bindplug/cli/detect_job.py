@@ -1,6 +1,5 @@
 """The images of one `bindplug detect`: which are done, and each one's result written at once."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,8 +8,8 @@ from pathlib import Path
 
 from ..errors import BindplugError
 from .options import OUTPUT
-from .output import Failures, say, to_json, unique_stems
-from .prompts import prompt_records
+from ..storage.json_text import to_json
+from .output import Failures, say, unique_stems
 
 
 def find_images(given: list[str]) -> list[str]:
@@ -52,22 +51,6 @@ def _is_result(path: str, folder: str) -> bool:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return os.path.realpath(source) != os.path.realpath(path) and digest != content_hash(path)
-
-
-def describe_job(embedder, detector, prompts, negatives, asked: dict, **settings) -> dict:
-    """What results are made from, for their JSON: `--resume` compares all of it. `asked` is as
-    `PromptedDetector.detect` takes it, `settings` are further ones."""
-    words, masker = asked.get("vocabulary"), detector.masker
-    names = ("threshold", "top_k", "bridge", "competition")
-    return {
-        "prompts": prompt_records(prompts),
-        "negatives": prompt_records(negatives),
-        "embedder": embedder.fingerprint,
-        "detector": detector.fingerprint or detector.name,
-        "masker": masker and (getattr(masker, "fingerprint", "") or masker.name),
-        "vocabulary": words and hashlib.sha256("\n".join(words).encode()).hexdigest(),
-        "settings": {**{name: asked[name] for name in names}, **settings},
-    }
 
 
 class Job:

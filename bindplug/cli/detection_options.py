@@ -3,7 +3,6 @@
 import click
 
 from ..defaults import DETECTOR
-from ..errors import BindplugError
 from . import options as opt
 from .output import Failures
 from .prompts import embed_prompts
@@ -43,18 +42,13 @@ def open_question(failures: Failures, options: dict, model, split, detector, wei
         options: transform options of the negative prompts.
     """
     from ..bridge.vocabulary import read_vocabulary
-    from ..models.load import load_detector, load_masker
+    from ..models.load import load_detector, load_masker, masker_name
 
     embedder = opt.open_embedder(model, device, split=split)
     settings = {} if dtype == "float32" else {"dtype": dtype}
     finder = load_detector(detector, weights, device, **settings)
     if masks:
-        plugin, given, name = masks.partition("/")
-        if not given:
-            raise BindplugError(
-                f"--masks {masks}: give PLUGIN/NAME, as `bindplug models` lists them"
-            )
-        finder.masker = load_masker(plugin, name, device)
+        finder.masker = load_masker(*masker_name(masks), device)
     asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
     if negatives := negatives_of(question):
         asked["negative"] = embed_prompts(embedder, failures, negatives, options)
@@ -66,17 +60,3 @@ def open_question(failures: Failures, options: dict, model, split, detector, wei
 def negatives_of(question: dict) -> list[tuple[str, str]]:
     """(modality, value) of the negative prompts."""
     return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
-
-
-def vocabulary_prompt(embedder, detector, words: list[str] | None):
-    """A whole vocabulary as prompts, as the target models' own demos detect it; None is the
-    checkpoint's own, whose rows are the prompts, and no bridge is crossed."""
-    from ..embedding.vectors import Embedding
-
-    if words is None and detector.word_rows is None:
-        raise BindplugError(
-            f"{detector.name} has no class names of its own; give --vocabulary lvis or a file"
-        )
-    if words is None or (detector.word_rows is not None and tuple(words) == detector.words):
-        return Embedding(detector.word_rows, detector.space, "text", detector.words)
-    return embedder.embed(text=words)

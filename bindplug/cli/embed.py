@@ -3,8 +3,9 @@ from pathlib import Path
 import click
 
 from ..embedding.modalities import embed_one
+from ..embedding.options import read_options
 from ..errors import BindplugError
-from .options import embedder_options, modality_option, open_embedder, read_options
+from .options import embedder_options, modality_option, open_embedder
 from .output import Failures, check_outputs, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
 

@@ -1,6 +1,7 @@
 import click
 
 from ..defaults import JUDGE
+from ..embedding.options import read_options
 from . import options as opt
 from .detection_options import detection_options, open_question
 from .output import Failures, check_json, put_json
@@ -33,7 +34,7 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
     """
     from ..evaluation.zero_shot import evaluate_classes
 
-    own = opt.read_options(transform_options, [modality])
+    own = read_options(transform_options, [modality])
     check_json(json_file, overwrite, [data, labels])
     figures, errors = evaluate_classes(
         opt.open_embedder(**loading), data, modality, labels, templates or None, fold, own,
@@ -61,7 +62,7 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, **loa
     """
     from ..evaluation.zero_shot import evaluate_pairs
 
-    own = opt.read_options(transform_options, [query, target])
+    own = read_options(transform_options, [query, target])
     check_json(json_file, overwrite, [data])
     embedder = opt.open_embedder(**loading)
     figures, errors = evaluate_pairs(embedder, data, query, target, own, progress=True)

@@ -4,6 +4,7 @@ import click
 
 from ..defaults import GENERATOR
 from ..embedding.modalities import MODALITIES
+from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
 from .output import Failures, check_outputs, say, unique_names
@@ -76,7 +77,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
         sounds = ["audio"] if morph or asked["negative_audio"] else []
-        own = opt.read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
+        own = read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
         if "normalize" in own:
             opt.refuse_given("--option normalize says it already", {"keep_loudness"})
         level = own.pop("normalize", "none" if keep_loudness else "peak")

@@ -1,6 +1,5 @@
 """Options that several commands share, and how their values are read."""
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -145,27 +144,3 @@ def open_embedder(model: str, device: str, **settings):
     from ..models.load import load_embedder
 
     return load_embedder(model, device, **embedder_settings(model, **settings))
-
-
-BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
-    """NAME=VALUE of `--option` to a dictionary; numbers and booleans are taken as such, a name
-    that none of the modalities has is refused."""
-    out, modalities = {}, sorted(set(modalities))
-    known = {name for modality in modalities for name in MODALITIES[modality].options}
-    for pair in pairs:
-        name, given, value = pair.partition("=")
-        name = name.strip().replace("-", "_")
-        if not given or name not in known:
-            raise BindplugError(
-                f"option {pair!r}; {', '.join(modalities)} has: "
-                f"{', '.join(sorted(known)) or 'none'}, each as NAME=VALUE"
-            )
-        try:
-            out[name] = BOOLEANS.get(value.lower(), value)
-            out[name] = json.loads(value)
-        except ValueError:
-            pass
-    return out

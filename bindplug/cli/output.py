@@ -5,8 +5,6 @@ import errno
 import functools
 import hashlib
 import io
-import json
-import math
 import os
 import signal
 import sys
@@ -17,6 +15,7 @@ from pathlib import Path
 import click
 
 from ..errors import BindplugError, BindplugWarning, FileExists, InputsFailed, first_line
+from ..storage.json_text import to_json
 
 UNEXPECTED, INTERRUPTED, TERMINATED = 1, 130, 143
 STEM = 120  # bytes of a file name without ending; file systems hold 255, endings and numbers follow
@@ -198,22 +197,6 @@ def check_json(target: str | None, overwrite: bool, inputs: Iterable[str | None]
     check_outputs([target], inputs)
     if target not in (None, "-"):
         check_target(target, overwrite)
-
-
-def to_json(data, indent: int | None = None) -> str:
-    """JSON text; NaN and infinite numbers, which JSON does not have, are null."""
-    try:
-        return json.dumps(data, indent=indent, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(data), indent=indent)
-
-
-def _finite(data):
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 class JsonStream:

@@ -117,13 +117,3 @@ def embed_prompts(embedder, failures: Failures, prompts: list[tuple[str, str]], 
 def prompt_files(prompts: list[tuple[str, str]]) -> list[str]:
     """The values that are no texts."""
     return [value for modality, value in prompts if modality != "text"]
-
-
-def prompt_records(prompts: list[tuple[str, str]]) -> list[dict]:
-    """For a result: each prompt's modality, value and the sha256 of its content."""
-    from ..storage.hashing import content_hash
-
-    return [
-        {"modality": m, "value": v, "sha256": content_hash(v, is_text=m == "text")}
-        for m, v in prompts
-    ]

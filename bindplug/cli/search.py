@@ -1,6 +1,7 @@
 import click
 
 from ..embedding.modalities import MODALITIES, embed_one
+from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
 from .output import check_json, put_json, say
@@ -32,7 +33,7 @@ def search(folder, prompts, mix, modality, top_k, json_file, overwrite, transfor
     need_prompts(prompts)
     if modality == "text":
         raise BindplugError("texts are no files to search; choose image, audio, video, ...")
-    options = opt.read_options(transform_options, {m for m, _ in prompts})
+    options = read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, prompt_files(prompts) + expand(modality, folder))
     embedder = opt.open_embedder(model, **loading)
     query = mixed([embed_one(embedder, *prompt, options) for prompt in prompts], mix)

@@ -1,6 +1,6 @@
 """Classes from names (zero-shot) or from a few examples (a linear probe)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -33,7 +33,11 @@ def read_labels(text: str) -> dict[str, list[str]]:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long for a path, or none at all
         is_file = False
-    lines = read_text(text).splitlines() if is_file else text.split(",")
+    return parse_labels(read_text(text).splitlines() if is_file else text.split(","))
+
+
+def parse_labels(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Class names and the names of each from lines as in `read_labels`; errors as there."""
     out: dict[str, list[str]] = {}
     for line in filter(None, map(str.strip, lines)):
         label, _, others = line.partition(":")
@@ -168,6 +172,16 @@ class LinearProbe:
     def probabilities(self, embedding: Embedding) -> np.ndarray:
         """(N, C) float64: softmax of `scores`; rows sum to 1."""
         return softmax(self.scores(embedding).astype(np.float64))
+
+
+def classified(classifier, embedding: Embedding) -> list[dict]:
+    """For each row of an embedding, as results show it: its label as `file`, and `probabilities`
+    by class, highest first."""
+    out = []
+    for file, p in zip(embedding.labels, classifier.probabilities(embedding), strict=True):
+        ranked = {classifier.labels[i]: float(p[i]) for i in (-p).argsort(kind="stable")}
+        out.append({"file": file, "probabilities": ranked})
+    return out
 
 
 def _check_space(embedding: Embedding, space: str) -> None:

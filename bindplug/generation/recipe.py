@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -127,19 +128,26 @@ class Recipe(ImageSettings):
 def write_image(path: Path, image, recipe: Recipe) -> None:
     """Write a PIL image as a PNG with its recipe inside, and the recipe as JSON beside it. Paths in
     it are relative to the PNG's folder."""
-    from PIL.PngImagePlugin import PngInfo
-
-    from .. import __version__
     from ..storage.atomic import write_file, write_json
 
     path = Path(path)
     folder = path.resolve().parent
     relative = recipe.renamed(lambda name: os.path.relpath(Path(name).resolve(), folder))
-    info = PngInfo()
-    metadata = {"bindplug": __version__, **asdict(relative)}
-    info.add_itxt(KEY, json.dumps(metadata))
-    write_file(path, lambda f: image.save(f, format="PNG", pnginfo=info))
+    data, metadata = encode_image(image, relative)
+    write_file(path, lambda f: f.write(data))
     write_json(path.with_suffix(".json"), metadata)
+
+
+def encode_image(image, recipe: Recipe) -> tuple[bytes, dict]:
+    """A PIL image as a PNG with its recipe inside, and the recipe as JSON data."""
+    from PIL.PngImagePlugin import PngInfo
+
+    from .. import __version__
+
+    metadata, info, file = {"bindplug": __version__, **asdict(recipe)}, PngInfo(), io.BytesIO()
+    info.add_itxt(KEY, json.dumps(metadata))
+    image.save(file, format="PNG", pnginfo=info)
+    return file.getvalue(), metadata
 
 
 def read_recipe(png: str | Path) -> Recipe:

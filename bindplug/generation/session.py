@@ -14,7 +14,7 @@ from ..errors import BindplugError
 from ..plugins import Embedder, Generator
 from .audio_prompt import embed_audio_prompt, mix_audio
 from .recipe import Recipe
-from .settings import GenerationSettings, whole_number
+from .settings import GenerationSettings, Progress, whole_number
 
 
 class GenerationSession:
@@ -95,10 +95,11 @@ class GenerationSession:
         ]
 
     def generate(
-        self, recipe: Recipe, num_images: int = 1, progress: bool = False
+        self, recipe: Recipe, num_images: int = 1, progress: Progress = False
     ) -> Iterator[tuple[object, Recipe]]:
         """PIL images with the seeds `recipe.seed`, `recipe.seed + 1`, ..., each when it is made,
-        with its own recipe, in which nothing is left to a default.
+        with its own recipe, in which nothing is left to a default; `progress` as in
+        `GenerationSettings`, for each image anew.
         Raises BindplugError: a setting that cannot be used; or as in `embed`."""
         whole_number("num_images", num_images, 1)
         settings = self._settings(recipe, progress)
@@ -115,7 +116,7 @@ class GenerationSession:
             )
             yield image, replace(used, seed=seed)
 
-    def morph(self, recipe: Recipe, frames: int, progress: bool = False) -> list:
+    def morph(self, recipe: Recipe, frames: int, progress: Progress = False) -> list:
         """`frames` PIL images of one seed on the arc from the recipe's first prompt to its second.
         Raises BindplugError: not two prompts, or a generator that has no morphs."""
         if len(recipe.prompts) != 2:
@@ -146,7 +147,7 @@ class GenerationSession:
         own = {"normalize": recipe.normalize, **options_of("audio", recipe.options)}
         return embed_audio_prompt(self.embedder, value, recipe.window, **own)
 
-    def _settings(self, recipe: Recipe, progress: bool) -> GenerationSettings:
+    def _settings(self, recipe: Recipe, progress: Progress) -> GenerationSettings:
         from ..transforms.vision import load_image
 
         image = recipe.init_image and load_image(recipe.init_image, upright=True)

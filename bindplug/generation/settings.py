@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..embedding.vectors import Embedding
 
+Progress = bool | Callable[[int, int], None]
 MAX_SEED = 2**63
 MAX_STEPS = 1000  # timesteps that diffusion models are trained on
 PIXELS = 8  # sizes are multiples of it
@@ -94,12 +96,13 @@ class GenerationSettings(ImageSettings):
     Attributes:
         negative: one row that images are steered away from.
         init_image: image that generation starts from in place of pure noise.
-        progress: show a progress bar.
+        progress: show a progress bar; or a function that is called with the number of steps done
+            and of all, after each step. What it raises ends the generation.
     """
 
     negative: Embedding | None = None
     init_image: Image | None = None
-    progress: bool = False
+    progress: Progress = False
 
     def given(self) -> dict:
         """The settings that differ from the defaults, as keyword arguments."""

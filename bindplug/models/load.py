@@ -86,6 +86,14 @@ def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Ma
     return _load("bindplug.maskers", name, weights, device, settings)
 
 
+def masker_name(text: str) -> tuple[str, str]:
+    """The plugin and the weights of PLUGIN/NAME, for `load_masker`; BindplugError for others."""
+    plugin, given, name = text.partition("/")
+    if not given:
+        raise BindplugError(f"masks {text!r}; give PLUGIN/NAME, as `bindplug models` lists them")
+    return plugin, name
+
+
 def load_generator(
     name: str = GENERATOR[0], weights: str = GENERATOR[1], device: str = "auto", **settings
 ) -> Generator:

@@ -1,6 +1,7 @@
 """Hashes of files: of all their bytes, or of their place, size and time."""
 
 import hashlib
+import io
 from pathlib import Path
 
 BLOCK = 1 << 20  # bytes
@@ -17,8 +18,11 @@ def hash_file(path: Path, progress: bool = False) -> str:
     return digest.hexdigest()
 
 
-def content_hash(value: str, is_text: bool = False) -> str | None:
-    """sha256, hex, of a text or of what a file holds; None where no such file can be read."""
+def content_hash(value, is_text: bool = False) -> str | None:
+    """sha256, hex, of a text, or of what a path or an `io.BytesIO` holds; None where no such file
+    can be read."""
+    if isinstance(value, io.BytesIO):
+        return hashlib.sha256(value.getbuffer()).hexdigest()
     if is_text:
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
     try:

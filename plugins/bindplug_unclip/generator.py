@@ -17,6 +17,7 @@ from .bank import ImageBank, load_bank, shipped_bank
 from .candidates import STRIDE, image_embedder, nearest
 from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
+from .progress import showing
 
 WEIGHTS = ("small",)
 NEGATIVE_WEIGHT = -0.5  # of a negative in the sum, where the pipeline has no place for one
@@ -152,7 +153,7 @@ class PipelineGenerator:
             call["negative_prompt"] = [settings.negative_text] * len(seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         with _LOCK, ExitStack() as stack:
-            self.pipe.set_progress_bar_config(disable=not settings.progress)
+            stack.enter_context(showing(self.pipe, settings.progress))
             call |= conditioning(
                 self.pipe, prompt, prompt=settings.text, num_images=len(seeds), **options
             )

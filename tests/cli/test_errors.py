@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bindplug.cli import main
-from bindplug.cli.output import Failures, clear_errors, put_json, to_json
+from bindplug.cli.output import Failures, clear_errors, put_json
 from bindplug.errors import (
     BindplugError,
     BindplugWarning,

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import bindplug
 from bindplug.cli import main
-from bindplug.cli.options import read_options
+from bindplug.embedding.options import read_options
 from bindplug.errors import BindplugError
 from bindplug.storage.text_file import read_text
 

@@ -1,6 +1,6 @@
 """Detection in a video, prompted by its own soundtrack window by window, or by one embedding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -94,14 +94,16 @@ def _sound_windows(detector, embedder, video, name, seconds, options) -> Iterato
 
 
 def annotate_video(
-    detector, embedder, video, folder: str | Path, overwrite: bool = False, progress: bool = False,
-    made_from: dict | None = None, **options,
+    detector, embedder, video, folder: str | Path, overwrite: bool = False,
+    progress: bool | Callable[[int, int], None] = False, made_from: dict | None = None, **options,
 ) -> dict:  # fmt: skip
     """Detect in a video and write `<video>.mp4` (annotated, with its sound, in sync),
     `<video>.json` (the timeline) and `<video>.png` (the timeline drawn) to a folder, each by
     rename.
 
     Args:
+        progress: show a progress bar; or a function that is called with the number of frames done
+            and of all, after each frame. What it raises ends the work, and nothing is written.
         made_from: prompts, fingerprints and settings, for the timeline.
         options: as in `detect_video`.
 
@@ -135,7 +137,9 @@ def annotate_video(
     with writing(paths[0], media.frame_rate(video), (width, height), sound, start or 0) as out:
         shown, until = None, 0.0
         frames = chain([first], all_frames)
-        for frame in tqdm(frames, unit="frame", disable=not progress, desc=stem):
+        total, hidden = media.count_frames(video, name)[0], progress is not True
+        bar = tqdm(frames, unit="frame", disable=hidden, desc=stem, total=total)
+        for done, frame in enumerate(bar, 1):
             if window is not frame.window:
                 window = frame.window
                 windows.append(replace(window, finder=None))  # an hour has many queries
@@ -149,6 +153,8 @@ def annotate_video(
                 pixels = np.asarray(overlay(replace(shown, picture=Image.fromarray(pixels))))
             out.write(frame.time, pixels)
             end = frame.time
+            if callable(progress):
+                progress(done, max(done, total))
     metadata = metadata if made_from is None else {**metadata, "made_from": made_from}
     timeline = {
         **document_head(metadata),

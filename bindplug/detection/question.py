@@ -1,0 +1,56 @@
+"""What a detection is asked, and the record of it that results keep."""
+
+import hashlib
+from collections.abc import Sequence
+
+from ..embedding.vectors import Embedding
+from ..errors import BindplugError
+from ..storage.hashing import content_hash
+from ..storage.source import source_name
+
+
+def vocabulary_prompt(embedder, detector, words: Sequence[str] | None) -> Embedding:
+    """A whole vocabulary as prompts, as the target models' own demos detect it; None is the
+    checkpoint's own, whose rows are the prompts, and no bridge is crossed.
+    Raises BindplugError: a detector without a vocabulary of its own."""
+    if words is None and detector.word_rows is None:
+        raise BindplugError(
+            f"{detector.name} has no class names of its own; give a vocabulary: lvis, or your own"
+        )
+    if words is None or (detector.word_rows is not None and tuple(words) == detector.words):
+        return Embedding(detector.word_rows, detector.space, "text", detector.words)
+    return embedder.embed(text=words)
+
+
+def describe_question(embedder, detector, prompts, negatives, asked: dict, **settings) -> dict:
+    """What results are made from, for their JSON: `detect --resume` compares all of it.
+
+    Args:
+        prompts, negatives: (modality, value) pairs, as in `prompt_records`.
+        asked: as `PromptedDetector.detect` takes it.
+        settings: further ones.
+    """
+    words, masker = asked.get("vocabulary"), detector.masker
+    names = ("threshold", "top_k", "bridge", "competition")
+    return {
+        "prompts": prompt_records(prompts),
+        "negatives": prompt_records(negatives),
+        "embedder": embedder.fingerprint,
+        "detector": detector.fingerprint or detector.name,
+        "masker": masker and (getattr(masker, "fingerprint", "") or masker.name),
+        "vocabulary": words and hashlib.sha256("\n".join(words).encode()).hexdigest(),
+        "settings": {**{name: asked[name] for name in names}, **settings},
+    }
+
+
+def prompt_records(prompts: Sequence[tuple[str, object]]) -> list[dict]:
+    """For a result: each prompt's modality, value and the sha256 of its content. The value is a
+    text, a path, or a file object, which is called by its name."""
+    return [
+        {
+            "modality": modality,
+            "value": value if isinstance(value, str) else source_name(value, modality),
+            "sha256": content_hash(value, is_text=modality == "text"),
+        }
+        for modality, value in prompts
+    ]
