@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BindplugError
-from .options import OUTPUT
 from ..storage.json_text import to_json
+from .options import OUTPUT
 from .output import Failures, say, unique_stems
 
 

@@ -23,6 +23,7 @@ from bindplug.errors import (
     MissingDependency,
     SpaceMismatch,
 )
+from bindplug.storage.json_text import to_json
 
 
 @pytest.mark.parametrize(
