@@ -23,6 +23,7 @@ setup(
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
+        "bindplug.server": ["*.html"],
         "bindplug.media": ["*.wav", "*.png", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
@@ -46,7 +47,10 @@ setup(
         "accelerate",
         "huggingface_hub",
     ],
-    extras_require={"test": ["pytest", "pycocotools", "ruff"]},
+    extras_require={
+        "serve": ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"],
+        "test": ["pytest", "pycocotools", "ruff"],
+    },
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],
         "bindplug.embedders": [

@@ -14,6 +14,7 @@ COMMANDS = {
     "embed": "Write embeddings of files of any modality to a file.",
     "classify": "Name files, by labels or by a few examples.",
     "search": "Find a folder's files by sound, text, image or a mixture.",
+    "serve": "Answer over HTTP, with a page to try it on.",
     "evaluate": "Measure naming, retrieval and detection on labelled files.",
     "bridge": "Build bridges between spaces, and explain embeddings in words.",
     "models": "List, fetch, check and remove weights.",

@@ -65,7 +65,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
       bindplug generate --audio rain.wav --model imagebind-huge --weights stable-unclip-2-1
     """
     from ..generation.animation import write_gif, write_mp4
-    from ..generation.recipe import Recipe, read_recipe
+    from ..generation.recipe import make_recipes, read_recipe
     from ..generation.session import GenerationSession
     from ..storage.atomic import make_folder, refuse_existing
 
@@ -80,23 +80,19 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         own = read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
         if "normalize" in own:
             opt.refuse_given("--option normalize says it already", {"keep_loudness"})
-        level = own.pop("normalize", "none" if keep_loudness else "peak")
         if morph:
             opt.refuse_given("--morph goes from one sound to another", MORPHED)
             if asked["candidates"] != 1:
                 opt.refuse_given("--morph generates each frame once", {"candidates"})
-            parts = [[("audio", sound) for sound in morph]]
+            prompts = [("audio", sound) for sound in morph]
         else:
             need_prompts(prompts)
             opt.refuse_given("only --morph has frames", {"frames"})
-            parts = [prompts] if mix or asked["together"] else [[prompt] for prompt in prompts]
-        recipes = [
-            Recipe(p, mix, text=beside, normalize=level, options=own, **asked) for p in parts
-        ]
+        recipes = make_recipes(prompts, mix, bool(morph), own, keep_loudness, text=beside, **asked)
         if not asked["init_image"]:
             opt.refuse_given("there is no --init-image", {"strength"})
         stems = unique_names(
-            ("-" if morph else "+").join(_stem(*p) for p in part) for part in parts
+            ("-" if morph else "+").join(_stem(*p) for p in recipe.prompts) for recipe in recipes
         )
         images = [[f"{stem}_{i:04d}" for i in range(num_images)] for stem in stems]
         images = [stems] if morph else images

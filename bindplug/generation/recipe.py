@@ -125,6 +125,25 @@ class Recipe(ImageSettings):
         )
 
 
+def make_recipes(
+    prompts, mix=(), together_as_one: bool = False, options: dict | None = None,
+    keep_loudness: bool = False, **settings,
+) -> list[Recipe]:  # fmt: skip
+    """The recipes of some prompts: one of them all where they have a `mix`, are played `together`
+    or are the ends of a morph (`together_as_one`), else one of each.
+
+    Args:
+        options: of the transforms; `normalize` among them goes before `keep_loudness`.
+        settings: other fields of Recipe.
+
+    Raises BindplugError: as in Recipe."""
+    own = dict(options or {})
+    normalize = own.pop("normalize", "none" if keep_loudness else "peak")
+    as_one = mix or together_as_one or settings.get("together")
+    parts = [prompts] if as_one else [[prompt] for prompt in prompts]
+    return [Recipe(part, mix, normalize=normalize, options=own, **settings) for part in parts]
+
+
 def write_image(path: Path, image, recipe: Recipe) -> None:
     """Write a PIL image as a PNG with its recipe inside, and the recipe as JSON beside it. Paths in
     it are relative to the PNG's folder."""

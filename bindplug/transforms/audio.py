@@ -139,7 +139,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     problem = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
     try:
         with open_source(source, name, "sound file") as file, decoding(name, problem):
-            data, rate = soundfile.read(_Seekable(file), dtype="float32", always_2d=True)
+            data, rate = soundfile.read(Seekable(file), dtype="float32", always_2d=True)
         return data.T, rate
     except BindplugError as err:
         if err.__cause__ is None:  # not the decoder's
@@ -150,7 +150,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
             raise second if str(second).endswith("has no sound") else err from None
 
 
-class _Seekable:
+class Seekable:
     """A file whose impossible seeks, as libsndfile tries them in damaged sounds, do nothing:
     soundfile would print a traceback for each."""
 

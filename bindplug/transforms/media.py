@@ -14,6 +14,7 @@ from ..errors import BindplugError
 from ..storage.source import decoding, open_source, source_name
 
 GAP = 0.02  # seconds of missing sound that silence fills
+NOTHING_ELSE = {"protocol_whitelist": "none"}  # playlists could name other files of the machine
 DAMAGED = "is cut short or damaged; fetch or export it again"
 
 
@@ -31,7 +32,7 @@ def open_media(source, name: str, kind: str):
         # A file object, not its name: FFmpeg takes "2024-05-01T10:20.mp4" for an address.
         with decoding(name, "cannot be opened as a media file; give a whole mp4, mkv, webm, avi "
                       "or mov"):  # fmt: skip
-            container = stack.enter_context(av.open(file))
+            container = stack.enter_context(av.open(file, options=NOTHING_ELSE))
         streams = getattr(container.streams, kind)
         if not streams:
             raise BindplugError(f"{name}: has no {'sound' if kind == 'audio' else 'picture'}")

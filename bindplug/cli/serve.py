@@ -1,0 +1,90 @@
+import ipaddress
+from importlib.util import find_spec
+
+import click
+
+from ..defaults import DETECTOR, GENERATOR
+from ..errors import MissingDependency
+from . import options as opt
+from .output import say
+
+NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Address to listen on; 0.0.0.0 is all of this machine's.")  # fmt: skip
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535),
+              help="0 takes a free one.")  # fmt: skip
+@click.option("--detector", default=DETECTOR[0], show_default=True, help="Or none.")
+@click.option("--weights", default=DETECTOR[1], show_default=True, help="Of the detector.")
+@click.option("--masks", metavar="PLUGIN/NAME", help="Who segments the boxes.")
+@click.option("--generator", default=GENERATOR[0], show_default=True, help="Or none.")
+@click.option("--generator-weights", default=GENERATOR[1], show_default=True)
+@opt.model_option
+@opt.dtype_option
+@click.option("--device", "devices", multiple=True, metavar="DEVICE",
+              help="auto (default), cpu, cuda, cuda:1, ...; repeated, each gets all "
+              "models.")  # fmt: skip
+@click.option("--token", "tokens", multiple=True, envvar="BINDPLUG_TOKEN", metavar="TOKEN",
+              help="A request must bear one; better given as BINDPLUG_TOKEN.")  # fmt: skip
+@click.option("--cors", "origins", multiple=True, metavar="ORIGIN",
+              help="Pages of this origin may call, as https://example.org.")  # fmt: skip
+@click.option("--allowed-host", "hosts", multiple=True, metavar="NAME",
+              help="Host names to answer to; by default, on a local address, only local "
+              "ones.")  # fmt: skip
+@click.option("--max-megabytes", default=64.0, show_default=True, type=click.FloatRange(0.001),
+              help="Of a request.")  # fmt: skip
+@click.option("--max-megapixels", default=50.0, show_default=True, type=click.FloatRange(0.001),
+              help="Of an image.")  # fmt: skip
+@click.option("--max-seconds", default=300.0, show_default=True, type=click.FloatRange(0.1),
+              help="Of a sound or video.")  # fmt: skip
+@click.option("--queue", default=64, show_default=True, type=click.IntRange(1),
+              help="Requests at the same time; more are told to come again.")  # fmt: skip
+@click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0.1),
+              help="Seconds for an answer.")  # fmt: skip
+@click.option("--keep", default=600.0, show_default=True, type=click.FloatRange(0),
+              help="Seconds that image features and results are kept.")  # fmt: skip
+def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapixels, max_seconds,
+          queue, timeout, keep, split, **models):  # fmt: skip
+    """Answer requests over HTTP, and show a page to try it on.
+
+    \b
+      bindplug serve
+      bindplug serve --generator none --device cuda:0 --device cuda:1
+      BINDPLUG_TOKEN=... bindplug serve --host 0.0.0.0
+      curl -F images=@image.jpg -F audio=@dog.wav http://127.0.0.1:8000/v1/detect
+    """
+    for module, name in NEEDED.items():
+        if find_spec(module) is None:
+            raise MissingDependency(f"serve needs {name}; run: pip install 'bindplug[serve]'")
+    from ..server.run import listen, run
+    from ..server.server import Server
+    from ..server.settings import Access, Limits, Models
+
+    local = _is_local(host)
+    access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),
+                    tuple(h.lower() for h in hosts) or (LOCAL if local else ()))  # fmt: skip
+    limits = Limits(
+        megabytes=max_megabytes, held_megabytes=max(512.0, max_megabytes),
+        pixels=int(max_megapixels * 1e6), seconds=max_seconds, requests=queue, timeout=timeout,
+        keep_seconds=keep,
+    )  # fmt: skip
+    bound = listen(host, port)
+    with bound:
+        if not (local or tokens):
+            say("Warning: anybody who reaches this address may call; set BINDPLUG_TOKEN")
+        say("loading the models")
+        server = Server(Models(**models), tuple(devices) or ("auto",), limits, access)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}"
+        run(server, bound, lambda: say(f"{address}  (Ctrl-C stops)"))
+    say("stopped")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""What each path answers: fields in, results as the command line's JSON out."""

@@ -1,0 +1,182 @@
+"""POST /v1/generate: images of what prompts mean, and morphs between two sounds."""
+
+import tempfile
+from pathlib import Path
+
+from ...embedding.modalities import MODALITIES
+from ...errors import BindplugError
+from ...generation.animation import write_gif, write_mp4
+from ...generation.audio_prompt import WINDOWS
+from ...generation.recipe import Recipe, encode_image, make_recipes
+from ...generation.settings import MAX_SEED, MAX_STEPS
+from ..checks import check_input
+from ..engine import Engine
+from ..fields import INLINE, MIX, OPTION, Field, Form, prompt_fields
+from ..long_work import Teller
+from ..settings import Limits
+from ..uploads import Upload
+from .embed import form_options, need_prompts
+
+FRAMES = 64
+FIELDS = [
+    *prompt_fields(MODALITIES),
+    MIX,
+    OPTION,
+    Field("together", "switch", "Mix all sounds into one first.", default=False),
+    Field("negative_audio", "file", "A sound to steer away from."),
+    Field("prompt", "text", "Text beside the embedding, for models that read.", default=""),
+    Field("negative_prompt", "text", "Text to steer away from.", default=""),
+    Field("init_image", "file", "Start from this image."),
+    Field("strength", "number", "Share of the steps run on init_image.", default=0.6, least=0,
+          most=1),
+    Field("morph", "file", "Two sounds: from the first to the second.", many=True),
+    Field("frames", "whole", "Of a morph.", default=16, least=2, most=FRAMES),
+    Field("window", "word", "Of a long sound.", default="mean",
+          choices=(*WINDOWS, "most-confident")),
+    Field("keep_loudness", "switch", "Let loud and quiet sounds differ.", default=False),
+    Field("num_images", "whole", "For each prompt.", default=1, least=1, most=64),
+    Field("candidates", "whole", "Generated for each image, to keep the one nearest to the prompt; "
+          "by default the model's own number.", least=1, most=64),
+    Field("seed", "whole", "Of the first image.", default=0, least=0, most=MAX_SEED, example=7),
+    Field("steps", "whole", "By default the model's own.", least=1, most=MAX_STEPS),
+    Field("guidance_scale", "number", "By default the model's own.", least=0, most=1000),
+    Field("noise_level", "whole", "Noise added to the embedding.", default=0, least=0, most=999),
+    Field("height", "whole", "Pixels; by default the model's own.", least=8, most=16_384),
+    Field("width", "whole", "Pixels; by default the model's own.", least=8, most=16_384),
+    INLINE,
+    Field("stream", "switch", "Server-sent events: progress, each image, then the result.",
+          default=False),
+]  # fmt: skip
+SETTINGS = ("together", "window", "candidates", "seed", "steps", "guidance_scale", "noise_level",
+            "height", "width", "strength")  # fmt: skip
+
+
+async def generate(server, form: Form):
+    """Each image with its recipe, as the PNG holds it; as server-sent events where the form wants a
+    stream."""
+    engine = server.engine()
+    engine.need_session()
+    if form["morph"]:
+        if form.prompts or len(form["morph"]) != 2:
+            raise BindplugError("morph: give two sounds, and no other prompt")
+    else:
+        need_prompts(form)
+    _check_cost(engine, form)
+    files = {}  # of each Upload its name in the request's own folder
+    for modality, upload in _uploads(form):
+        if check_input(modality, upload, server.limits) is not upload:
+            raise BindplugError(f"{upload.name}: send a file here, not an array")
+        if upload not in files:
+            files[upload] = f"{len(files)}/{upload.name}"
+
+    def work(tell: Teller) -> dict:
+        with tempfile.TemporaryDirectory(prefix="bindplug-serve-") as folder:
+            try:
+                return _generate(server, engine, form, _written(folder, files), tell)
+            except BindplugError as err:  # without the server's paths
+                raise type(err)(_relative(str(err), folder)) from err
+
+    return server.long(engine, work, form["stream"])
+
+
+def _uploads(form: Form):
+    """(modality, Upload) of every file that is read."""
+    yield from ((m, value) for m, value in form.prompts if isinstance(value, Upload))
+    yield from (("audio", sound) for sound in form["morph"])
+    for modality, name in (("audio", "negative_audio"), ("image", "init_image")):
+        if form[name] is not None:
+            yield modality, form[name]
+
+
+def _check_cost(engine: Engine, form: Form) -> None:
+    limits: Limits = engine.limits
+    own = getattr(engine.session.generator, "candidates", 1)
+    recipes = 1 if form["mix"] or form["together"] else max(1, len(form.prompts))
+    images = recipes * form["num_images"] * (form["candidates"] or own)
+    if not form["morph"] and images > limits.images:
+        raise BindplugError(
+            f"{images} images with all candidates; ask for {limits.images} or fewer (num_images, "
+            "candidates)"
+        )
+    if (form["height"] or 1) * (form["width"] or 1) > limits.pixels:
+        raise BindplugError("height x width are too many pixels")
+
+
+def _written(folder: str, files: dict[Upload, str]) -> dict[Upload, str]:
+    """The paths of uploads, written to a folder."""
+    paths = {}
+    for upload, name in files.items():
+        path = Path(folder, name)
+        path.parent.mkdir()
+        path.write_bytes(upload.getbuffer())
+        paths[upload] = str(path)
+    return paths
+
+
+def _relative(message: str, folder: str) -> str:
+    for number in range(100):
+        message = message.replace(f"{folder}/{number}/", "")
+    return message.replace(folder, "")
+
+
+def _recipes(form: Form, paths: dict[Upload, str]) -> list[Recipe]:
+    audio = ["audio"] if form["morph"] or form["negative_audio"] else []
+    prompts = [(m, paths.get(value, value)) for m, value in form.prompts]
+    prompts = prompts or [("audio", paths[sound]) for sound in form["morph"]]
+    return make_recipes(
+        prompts, form["mix"], bool(form["morph"]), form_options(form, audio),
+        form["keep_loudness"], text=form["prompt"], negative_text=form["negative_prompt"],
+        negative_audio=paths.get(form["negative_audio"]), init_image=paths.get(form["init_image"]),
+        **form.values(SETTINGS),
+    )  # fmt: skip
+
+
+def _generate(server, engine: Engine, form: Form, paths: dict, tell: Teller) -> dict:
+    recipes, count = _recipes(form, paths), form["num_images"]
+    head = {"schema": 1, "model": engine.models.model, "generator": engine.models.generator,
+            "weights": engine.models.generator_weights}  # fmt: skip
+    if form["morph"]:
+        return {**head, **_morph(server, engine, form, recipes[0], tell)}
+    images = []
+    for recipe in recipes:
+        stem = _stem(recipe)
+
+        def progress(step: int, steps: int) -> None:
+            done = len(images) + step / steps
+            tell("progress", {"done": round(done, 4), "of": count * len(recipes), "unit": "images"})
+
+        for i, (image, used) in enumerate(engine.session.generate(recipe, count, progress)):
+            data, metadata = encode_image(image, used.renamed(lambda name: Path(name).name))
+            name = f"{stem}_{i:04d}.png"
+            link = server.link(data, "image/png", name, form["inline"])
+            images.append({"image": name, "seed": used.seed, "png": link, "recipe": metadata})
+            tell("image", {"number": len(images), **images[-1]})
+    return {**head, "images": images}
+
+
+def _morph(server, engine: Engine, form: Form, recipe: Recipe, tell: Teller) -> dict:
+    frames, done = form["frames"], 0
+
+    def progress(step: int, steps: int) -> None:
+        nonlocal done
+        tell("progress", {"done": round(min(done + step / steps, frames), 4), "of": frames,
+                          "unit": "frames"})  # fmt: skip
+        done += step == steps
+
+    images = engine.session.morph(recipe, frames, progress)
+    out = {}
+    with tempfile.TemporaryDirectory(prefix="bindplug-serve-") as folder:
+        gif, mp4 = Path(folder, "morph.gif"), Path(folder, "morph.mp4")
+        write_gif(gif, images)
+        write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))
+        for path, kind in ((gif, "image/gif"), (mp4, "video/mp4")):
+            link = server.link(path.read_bytes(), kind, path.name, form["inline"])
+            out[path.suffix[1:]] = link
+    return {"frames": frames, **out}
+
+
+def _stem(recipe: Recipe) -> str:
+    """What the images are called after."""
+    modality, value = recipe.prompts[0]
+    name = Path(value).stem if modality != "text" else value
+    return "".join(c if c.isalnum() else "-" for c in name)[:40].strip("-") or "image"

@@ -1,0 +1,104 @@
+"""What all requests share: the engines, the limits, what is kept and what is counted."""
+
+import asyncio
+import math
+from contextlib import contextmanager
+
+from ..errors import BindplugError
+from .engine import Engine
+from .long_work import EventStream, run_long
+from .metrics import Metrics
+from .results import Results
+from .settings import Access, Limits, Models, Refused
+from .uploads import Budget
+from .worker import Worker
+
+
+class Server:
+    """Engines, one a device, and the gate before them.
+
+    Args:
+        devices: torch device names; each has all models, and a worker.
+
+    Raises BindplugError: a model that cannot be loaded, or a device that is not there."""
+
+    def __init__(self, models: Models, devices: tuple[str, ...], limits: Limits, access: Access):
+        self.models, self.limits, self.access = models, limits, access
+        self.answering, self.stopping = 0, False
+        self.budget, self.results = Budget(limits.held_megabytes * 1e6), Results(limits)
+        self.link = self.results.link
+        self.metrics = Metrics(
+            {
+                "bindplug_requests_open": ("Requests being answered.", lambda: self.answering),
+                "bindplug_queue_length": ("Jobs that wait.", self.waiting),
+                "bindplug_kept_images": (
+                    "Images whose features are kept.",
+                    lambda: sum(len(e.features) for e in self.engines),
+                ),
+                "bindplug_held_bytes": ("Bytes of open requests.", lambda: self.budget.held),
+            }
+        )
+        self.engines: list[Engine] = []
+        for number, device in enumerate(devices):
+            worker = Worker(f"bindplug-{number}", lambda: self.answering, self.metrics.batch)
+            self.engines.append(Engine(models, device, limits, worker))
+
+    def engine(self, content: str | None = None) -> Engine:
+        """The engine for a request: of an image's sha256 always the same, as it keeps its
+        features; else the one with the shortest queue."""
+        if content is not None:
+            return self.engines[int(content[:8], 16) % len(self.engines)]
+        return min(self.engines, key=lambda engine: engine.worker.waiting())
+
+    def waiting(self) -> int:
+        return sum(engine.worker.waiting() for engine in self.engines)
+
+    @contextmanager
+    def gate(self):
+        """Count a request while it is answered.
+        Raises Refused: 429 where there are too many, 503 where the server stops."""
+        if self.stopping:
+            raise Refused(503, "the server stops", {"Retry-After": "10"})
+        if self.answering >= self.limits.requests:
+            seconds = math.ceil(self.answering * self.metrics.mean_seconds() / len(self.engines))
+            after = str(min(max(seconds, 1), 60))
+            raise Refused(429, "too many requests; come again", {"Retry-After": after})
+        self.answering += 1
+        try:
+            yield
+        finally:
+            self.answering -= 1
+
+    def long(self, engine: Engine, work, stream: bool):
+        """Long work: what `answer` makes a stream of events or one result of."""
+        return Long(engine, work, stream)
+
+    async def close(self) -> None:
+        """Finish what is running."""
+        self.stopping = True
+        for engine in self.engines:
+            await asyncio.to_thread(engine.worker.close)
+
+
+class Long:
+    """Long work of a request; see `bindplug.server.long_work`."""
+
+    def __init__(self, engine: Engine, work, stream: bool):
+        self.engine, self.work, self.stream = engine, work, stream
+
+    async def result(self, listener=None) -> dict:
+        return await run_long(self.engine.worker, self.work, listener)
+
+    def response(self, timeout: float, held) -> EventStream:
+        return EventStream(self.result, timeout, status_of, held)
+
+
+def status_of(err: Exception) -> tuple[int, str]:
+    """The HTTP status and the message of what a request raised."""
+    if isinstance(err, Refused):
+        return err.status, str(err)
+    if isinstance(err, BindplugError):
+        return 400, str(err)
+    if "out of memory" in str(err) or isinstance(err, MemoryError):
+        return 413, "this takes more memory than there is; send something smaller"
+    return 500, f"unexpected {type(err).__name__}"

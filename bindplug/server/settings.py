@@ -1,0 +1,82 @@
+"""What a server takes, and what it runs."""
+
+from dataclasses import dataclass
+
+from ..defaults import DETECTOR, EMBEDDER, GENERATOR
+from ..errors import BindplugError
+
+NONE = "none"  # in place of a detector or generator: leave it out
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may cost.
+
+    Attributes:
+        megabytes: of one request's body.
+        held_megabytes: of the bodies of all requests that are being answered.
+        pixels: of an image, a frame of a video or a generated image.
+        seconds: of a sound or video.
+        files: of one request.
+        images: that one request generates, candidates counted.
+        requests: that are answered or wait at the same time; more are asked to come again.
+        timeout: seconds from the last byte of a request to its answer.
+        upload_timeout: seconds without a byte of a request that has begun.
+        keep_seconds: how long image features, prompt embeddings and results are kept.
+        keep_images: how many images' features are kept.
+        keep_megabytes: of results to fetch by link.
+    """
+
+    megabytes: float = 64.0
+    held_megabytes: float = 512.0
+    pixels: int = 50_000_000
+    seconds: float = 300.0
+    files: int = 64
+    images: int = 64
+    requests: int = 64
+    timeout: float = 300.0
+    upload_timeout: float = 20.0
+    keep_seconds: float = 600.0
+    keep_images: int = 16
+    keep_megabytes: float = 256.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is loaded on each device, by the names that the command line takes; a detector or
+    generator may be "none"."""
+
+    model: str = EMBEDDER
+    detector: str = DETECTOR[0]
+    weights: str = DETECTOR[1]
+    masks: str | None = None
+    generator: str = GENERATOR[0]
+    generator_weights: str = GENERATOR[1]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may call.
+
+    Attributes:
+        tokens: of which a request must bear one (`Authorization: Bearer`); () lets everybody in.
+        origins: web pages elsewhere whose scripts may call, as "https://example.org".
+        hosts: names that the server answers to; () is all.
+    """
+
+    tokens: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if any(not token.isascii() or len(token) < 8 for token in self.tokens):
+            raise BindplugError("a token needs 8 characters or more, of ASCII")
+
+
+class Refused(BindplugError):
+    """A request that is not answered: an HTTP status and what its sender can do."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
+        super().__init__(message)
+        self.status, self.headers = status, headers or {}
