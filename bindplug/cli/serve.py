@@ -9,7 +9,6 @@ from . import options as opt
 from .output import say
 
 NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
 @click.command()
@@ -61,7 +60,7 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
             raise MissingDependency(f"serve needs {name}; run: pip install 'bindplug[serve]'")
     from ..server.run import listen, run
     from ..server.server import Server
-    from ..server.settings import Access, Limits, Models
+    from ..server.settings import LOCAL, Access, Limits, Models
 
     local = _is_local(host)
     access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),

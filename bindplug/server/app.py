@@ -17,13 +17,13 @@ from starlette.responses import (
 )
 
 from .. import __version__
-from ..bridge.bridge import KINDS
 from ..detection.query import COMPETITIONS
 from ..storage.examples import media_folder
 from ..storage.json_text import to_json
 from .endpoints import classify, detect, embed, explain, generate
 from .fields import Form
 from .openapi import describe_body
+from .question import BRIDGES
 from .security import Guard
 from .server import Long, Server, status_of
 from .settings import Refused
@@ -212,7 +212,7 @@ def describe_models(server: Server) -> dict:
         "model": {"name": server.models.model, "space": embedder.space, "modalities": modalities},
         "detector": detector and {
             "name": detector.name, "threshold": detector.score_threshold,
-            "bridges": [*KINDS, "crops"], "competitions": list(COMPETITIONS),
+            "bridges": list(BRIDGES), "competitions": list(COMPETITIONS),
         },
         "generator": session and {
             "name": f"{server.models.generator}/{server.models.generator_weights}",

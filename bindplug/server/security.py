@@ -14,7 +14,6 @@ from .metrics import Metrics
 from .settings import Access
 
 OPEN = ("/", "/health", "/openapi.json")  # without a token, as the examples
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
 PATHS = re.compile(r"/(?:v1/(?:\w+)|health|metrics|openapi\.json|examples)?")
 
 

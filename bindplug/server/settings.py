@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
 from ..errors import BindplugError
 
+LOCAL = ("localhost", "127.0.0.1", "[::1]")  # host names of this machine itself
 NONE = "none"  # in place of a detector or generator: leave it out
 
 

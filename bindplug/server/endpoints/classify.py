@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from ...embedding.classifier import LinearProbe, ZeroShot, classified, parse_labels
 from ...embedding.inputs import modality_by_ending
 from ...embedding.modalities import MODALITIES
-from ...embedding.vectors import Embedding, concatenate
+from ...embedding.vectors import concatenate
 from ...errors import BindplugError, check_choice
 from ..fields import OPTION, RATE, Field, Form, prompt_fields, top_k
-from .embed import form_options
+from ..question import form_options
 
 LABELS = 2000
 FIELDS = [
@@ -48,14 +48,10 @@ async def classify(server, form: Form) -> dict:
         seen = concatenate(await engine.embed(shots, options, form["rate"]))
         classifier = await engine.worker.run(LinearProbe, seen, classes)
     parts = await engine.embed(prompts, options, form["rate"])
-    found = [row for part in parts for row in _classified(classifier, part)]
+    found = [row for part in parts for row in classified(classifier, part)]
     for row in found if form["top_k"] else ():
         row["probabilities"] = dict(list(row["probabilities"].items())[: form["top_k"]])
     return {"schema": 1, "model": engine.models.model, "files": found}
-
-
-def _classified(classifier, part: Embedding) -> list[dict]:
-    return classified(classifier, part)
 
 
 def _modality(form: Form, name: str) -> str:

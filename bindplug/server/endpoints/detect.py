@@ -3,24 +3,17 @@
 import json
 from dataclasses import replace
 
-from ...bridge.vocabulary import IMAGENET, SHIPPED, read_vocabulary
 from ...detection.detector import Finder
 from ...detection.query import COMPETITIONS
-from ...detection.question import describe_question, vocabulary_prompt
 from ...detection.results import coco_entries, document_head
 from ...embedding.modalities import MODALITIES
-from ...embedding.vectors import Embedding, concatenate, mixed
 from ...errors import BindplugError
 from ...storage.json_text import to_json
-from ..engine import Engine
 from ..fields import INLINE, MIX, OPTION, RATE, VOCABULARY, Field, Form, prompt_fields, top_k
+from ..question import BRIDGES, describe, question
 from ..results import png
-from .embed import form_options, need_prompts
+from .video import detect_video
 
-OWN = "own"  # the vocabulary of the checkpoint
-WORDS = 5000  # of a vocabulary that is sent
-BRIDGES = ("identity", "vocabulary", "linear", "words", "crops")
-NEGATIVES = ("audio", "text", "image")
 FIELDS = [
     Field("images", "image", 'Searched in: a file, or "sha256:..." of one that was sent a short '
           "while ago. Without it, `image` is searched in.", many=True),
@@ -57,37 +50,12 @@ def split_images(form: Form) -> tuple[list, list]:
     return images, prompts
 
 
-async def question(engine: Engine, form: Form, prompts: list) -> tuple[Embedding | None, dict]:
-    """The prompt, and what `PromptedDetector.detect` takes beside it; None is a video's sound."""
-    detector, words = engine.need_detector(), read_words(form["vocabulary"])
-    negatives = negatives_of(form)
-    options = form_options(form, {m for m, _ in prompts + negatives})
-    asked = form.values(("threshold", "top_k", "bridge", "competition"))
-    if negatives:
-        asked["negative"] = concatenate(await engine.embed(negatives, options, form["rate"]))
-    if words is not None:
-        asked["vocabulary"] = words
-    if prompts:
-        parts = await engine.embed(prompts, options, form["rate"])
-        return (mixed(parts, form["mix"]) if form["mix"] else concatenate(parts)), asked
-    if form["mix"]:
-        raise BindplugError("mix: there are no prompts to mix")
-    if form["video"] or not form["vocabulary"]:
-        if not form["video"]:
-            need_prompts(form)
-        return None, asked
-    asked["competition"] = asked["competition"] or "none"
-    return await engine.worker.run(vocabulary_prompt, engine.embedder, detector, words), asked
-
-
 async def detect(server, form: Form) -> dict:
     """The objects in each image, as `bindplug detect --json` writes them."""
     images, prompts = split_images(form)
     if bool(images) == bool(form["video"]):
         raise BindplugError("give images, or one video")
     if form["video"]:
-        from .video import detect_video
-
         return await detect_video(server, form, prompts)
     if not prompts and not form["vocabulary"]:
         raise BindplugError("give a prompt: audio, text, ..., and the images to search as `images`")
@@ -116,36 +84,3 @@ async def detect(server, form: Form) -> dict:
              for label, words in zip(query.labels, query.heard, strict=False)]  # fmt: skip
     more = {"coco": coco} if form["coco"] else {}
     return {**json.loads(to_json(head)), "images": entries, "heard": heard, **more}
-
-
-def describe(engine: Engine, form: Form, prompts: list, asked: dict) -> dict:
-    """What the result was made from, as the command line records it."""
-    negatives = negatives_of(form)
-    options = form_options(form, {m for m, _ in prompts + negatives})
-    return describe_question(
-        engine.embedder, engine.detector, prompts, negatives, asked, mix=form["mix"],
-        dtype=engine.models.dtype, options=options,
-    )  # fmt: skip
-
-
-def negatives_of(form: Form) -> list[tuple[str, object]]:
-    """(modality, value) of the negative prompts."""
-    return [(m, value) for m in NEGATIVES for value in form[f"negative_{m}"]]
-
-
-def read_words(given: list[str]) -> list[str] | None:
-    """The words of a vocabulary by its name, or as they were sent; None for none, or the
-    checkpoint's own. No file of the server is read."""
-    if not given or given == [OWN]:
-        return None
-    if len(given) == 1 and given[0] in (*SHIPPED, *IMAGENET):
-        return read_vocabulary(given[0])
-    words = list(dict.fromkeys(w.strip() for line in given for w in line.splitlines() if w.strip()))
-    if len(words) < 2:
-        known = ", ".join((*SHIPPED, *IMAGENET, OWN))
-        raise BindplugError(
-            f"no vocabulary {given[0][:50]!r}; choose {known}, or send two words or more"
-        )
-    if len(words) > WORDS:
-        raise BindplugError(f"a vocabulary of {len(words)} words; send {WORDS} or fewer")
-    return words

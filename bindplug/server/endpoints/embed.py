@@ -6,10 +6,9 @@ import numpy as np
 from starlette.responses import Response
 
 from ...embedding.modalities import MODALITIES
-from ...embedding.options import read_options
 from ...embedding.vectors import concatenate, mixed
-from ...errors import BindplugError
 from ..fields import MIX, OPTION, RATE, Field, Form, prompt_fields
+from ..question import form_options, need_prompts
 
 FORMATS = ("json", "npy")
 FIELDS = [
@@ -20,7 +19,6 @@ FIELDS = [
     Field("format", "word", "json, or npy: the (N, D) float32 array alone.", default="json",
           choices=FORMATS),
 ]  # fmt: skip
-MOST_CLIPS = 1000
 
 
 async def embed(server, form: Form):
@@ -35,17 +33,3 @@ async def embed(server, form: Form):
         return Response(file.getvalue(), media_type="application/octet-stream")
     rows = [[round(float(v), 6) for v in row] for row in out.vectors]
     return {"space": out.space, "labels": list(out.labels), "vectors": rows}
-
-
-def need_prompts(form: Form) -> None:
-    if not form.prompts:
-        raise BindplugError("give a prompt: audio, text, image, ...")
-
-
-def form_options(form: Form, modalities=()) -> dict:
-    """The transform options of a form's prompts, and of further modalities."""
-    options = read_options(form["option"], {*modalities, *(m for m, _ in form.prompts)})
-    clips = options.get("clips")
-    if isinstance(clips, (int, float)) and clips > MOST_CLIPS:
-        raise BindplugError(f"clips {clips}; give {MOST_CLIPS} or fewer")
-    return options

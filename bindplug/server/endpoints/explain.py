@@ -3,8 +3,7 @@
 from ...bridge import READING, Target, choose_bridge
 from ...embedding.modalities import MODALITIES
 from ..fields import OPTION, RATE, VOCABULARY, Form, prompt_fields, top_k
-from .detect import read_words
-from .embed import form_options, need_prompts
+from ..question import form_options, need_prompts, read_words
 
 FIELDS = [*prompt_fields(MODALITIES), VOCABULARY, top_k(5, "Words of each."), OPTION, RATE]
 

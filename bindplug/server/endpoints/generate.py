@@ -13,9 +13,9 @@ from ..checks import check_input
 from ..engine import Engine
 from ..fields import INLINE, MIX, OPTION, Field, Form, prompt_fields
 from ..long_work import Teller
+from ..question import form_options, need_prompts
 from ..settings import Limits
 from ..uploads import Upload
-from .embed import form_options, need_prompts
 
 FRAMES = 64
 FIELDS = [

@@ -7,7 +7,7 @@ from ...errors import BindplugError
 from ..checks import check_input
 from ..fields import Form
 from ..long_work import Teller
-from .detect import describe, question
+from ..question import describe, question
 
 IMAGES_ONLY = ("coco", "overlay")
 
