@@ -95,14 +95,14 @@ class GenerationSession:
         ]
 
     def generate(
-        self, recipe: Recipe, num_images: int = 1, progress: Progress = False
+        self, recipe: Recipe, num_images: int = 1, progress: Progress = False, seen=None
     ) -> Iterator[tuple[object, Recipe]]:
         """PIL images with the seeds `recipe.seed`, `recipe.seed + 1`, ..., each when it is made,
-        with its own recipe, in which nothing is left to a default; `progress` as in
-        `GenerationSettings`, for each image anew.
+        with its own recipe, in which nothing is left to a default; `progress` and `seen`
+        as in `GenerationSettings`, for each image anew.
         Raises BindplugError: a setting that cannot be used; or as in `embed`."""
         whole_number("num_images", num_images, 1)
-        settings = self._settings(recipe, progress)
+        settings = replace(self._settings(recipe, progress), seen=seen)
         prompt = self.embed(recipe)
         if recipe.negative_audio:
             negative = self._embed_prompt(recipe, "audio", recipe.negative_audio)

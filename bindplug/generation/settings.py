@@ -98,11 +98,14 @@ class GenerationSettings(ImageSettings):
         init_image: image that generation starts from in place of pure noise.
         progress: show a progress bar; or a function that is called with the number of steps done
             and of all, after each step. What it raises ends the generation.
+        seen: is called with the candidates of each image, PIL images, and their cosines to the
+            prompt, by generators that compare candidates.
     """
 
     negative: Embedding | None = None
     init_image: Image | None = None
     progress: Progress = False
+    seen: Callable[[list, list[float]], None] | None = None
 
     def given(self) -> dict:
         """The settings that differ from the defaults, as keyword arguments."""

@@ -21,6 +21,6 @@ def image_embedder(embedding: Embedding):
     return embedder
 
 
-def nearest(images: list, prompt: Embedding, embedder):
-    """The PIL image whose embedding has the highest cosine to one row."""
-    return images[int((embedder.embed(image=images).vectors @ prompt.vectors[0]).argmax())]
+def cosines(images: list, prompt: Embedding, embedder) -> list[float]:
+    """Of each PIL image's embedding to one row."""
+    return (embedder.embed(image=images).vectors @ prompt.vectors[0]).tolist()

@@ -14,7 +14,7 @@ from bindplug.generation.settings import MAX_SEED, GenerationSettings, whole_num
 from bindplug.plugins import Plugin
 
 from .bank import ImageBank, load_bank, shipped_bank
-from .candidates import STRIDE, image_embedder, nearest
+from .candidates import STRIDE, cosines, image_embedder
 from .conditioning import conditioning, family_of
 from .pipelines import HERE, HUB, open_pipeline, starting_from
 from .progress import showing
@@ -116,7 +116,10 @@ class PipelineGenerator:
             for i in range(num_images):
                 seeds = [seed + i + c * STRIDE for c in range(candidates)]
                 batch = self.generate_batch(prompt, seeds, settings)
-                images.append(nearest(batch, target, embedder) if embedder else batch[0])
+                near = cosines(batch, target, embedder) if embedder else [0.0]
+                if embedder and settings.seen is not None:
+                    settings.seen(batch, near)
+                images.append(batch[near.index(max(near))])
         return images
 
     def morph(

@@ -14,6 +14,7 @@ from ..engine import Engine
 from ..fields import INLINE, MIX, OPTION, Field, Form, prompt_fields
 from ..long_work import Teller
 from ..question import form_options, need_prompts
+from ..results import png
 from ..settings import Limits
 from ..uploads import Upload
 
@@ -43,6 +44,8 @@ FIELDS = [
     Field("noise_level", "whole", "Noise added to the embedding.", default=0, least=0, most=999),
     Field("height", "whole", "Pixels; by default the model's own.", least=8, most=16_384),
     Field("width", "whole", "Pixels; by default the model's own.", least=8, most=16_384),
+    Field("show_candidates", "switch", "Also each image's candidates, and their cosines to the "
+          "prompt.", default=False),
     INLINE,
     Field("stream", "switch", "Server-sent events: progress, each image, then the result.",
           default=False),
@@ -137,19 +140,29 @@ def _generate(server, engine: Engine, form: Form, paths: dict, tell: Teller) -> 
             "weights": engine.models.generator_weights}  # fmt: skip
     if form["morph"]:
         return {**head, **_morph(server, engine, form, recipes[0], tell)}
-    images = []
+    images, candidates = [], []  # candidates: of the image that is being made
+
+    def progress(step: int, steps: int) -> None:
+        done = round(len(images) + step / steps, 4)
+        tell("progress", {"done": done, "of": count * len(recipes), "unit": "images"})
+
+    def seen(batch: list, cosines: list[float]) -> None:
+        for number, (image, cosine) in enumerate(zip(batch, cosines, strict=True)):
+            link = server.link(png(image), "image/png", f"{number}.png", form["inline"])
+            kept = number == cosines.index(max(cosines))
+            candidates.append({"png": link, "cosine": round(cosine, 4), "kept": kept})
+
     for recipe in recipes:
-        stem = _stem(recipe)
-
-        def progress(step: int, steps: int) -> None:
-            done = len(images) + step / steps
-            tell("progress", {"done": round(done, 4), "of": count * len(recipes), "unit": "images"})
-
-        for i, (image, used) in enumerate(engine.session.generate(recipe, count, progress)):
+        made = engine.session.generate(
+            recipe, count, progress, seen if form["show_candidates"] else None
+        )
+        for i, (image, used) in enumerate(made):
             data, metadata = encode_image(image, used.renamed(lambda name: Path(name).name))
-            name = f"{stem}_{i:04d}.png"
+            name = f"{_stem(recipe)}_{i:04d}.png"
             link = server.link(data, "image/png", name, form["inline"])
-            images.append({"image": name, "seed": used.seed, "png": link, "recipe": metadata})
+            entry = {"image": name, "seed": used.seed, "png": link, "recipe": metadata}
+            images.append({**entry, "candidates": [*candidates]} if candidates else entry)
+            candidates.clear()
             tell("image", {"number": len(images), **images[-1]})
     return {**head, "images": images}
 
