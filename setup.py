@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
+serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
     name="bindplug",
@@ -48,8 +49,8 @@ setup(
         "huggingface_hub",
     ],
     extras_require={
-        "serve": ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"],
-        "test": ["pytest", "pycocotools", "ruff"],
+        "serve": serve,
+        "test": ["pytest", "pycocotools", "ruff", "httpx", "playwright", *serve],
     },
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],

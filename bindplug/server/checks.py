@@ -8,16 +8,7 @@ from ..errors import BindplugError
 from .settings import Limits
 from .uploads import Upload
 
-IMAGES = (
-    "PNG",
-    "JPEG",
-    "MPO",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "AVIF",
-)  # formats, as Pillow names them
+IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # as Pillow names them
 NPY = b"\x93NUMPY"
 TEXT = 10_000  # characters
 CHANNEL_RATE = 192_000  # samples a second over all channels, on average
@@ -34,6 +25,8 @@ def check_input(modality: str, upload, limits: Limits, rate: float | None = None
         if len(upload) > TEXT:
             raise BindplugError(f"a text of {len(upload)} characters; give {TEXT} or fewer")
         return upload
+    if not upload.getbuffer().nbytes:
+        raise BindplugError(f"{upload.name}: is an empty file")
     if upload.getbuffer()[: len(NPY)] == NPY:
         return _array(modality, read_npy(upload), upload.name, limits, rate)
     if modality in ("image", "depth", "thermal"):
@@ -49,13 +42,13 @@ def check_image(upload: Upload, limits: Limits) -> None:
     """By its header alone."""
     from PIL import Image, UnidentifiedImageError
 
-    if not upload.getbuffer().nbytes:
-        raise BindplugError(f"{upload.name}: is an empty file")
+    Image.init()
+    known = [name for name in IMAGES if name in Image.OPEN]  # as this Pillow was built
     try:
-        with Image.open(Upload(upload.getvalue(), upload.name), formats=IMAGES) as image:
+        with Image.open(Upload(upload.getvalue(), upload.name), formats=known) as image:
             width, height = image.size
     except UnidentifiedImageError as err:
-        known = ", ".join(name.lower() for name in IMAGES if name != "MPO")
+        known = ", ".join(known).lower()
         raise BindplugError(f"{upload.name}: is not an image; send {known}") from err
     except Image.DecompressionBombError as err:
         raise BindplugError(f"{upload.name}: too many pixels; shrink the image") from err

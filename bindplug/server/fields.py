@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
@@ -21,6 +21,7 @@ class Field:
             "text"; "word" (a text of one line); "whole"; "number"; "numbers" (one value may hold
             several, "0.7,0.3"); "switch"; or "words" (a text or a file, for lists).
         many: whether it may be repeated.
+        prompt: it is an input of the modality that it is called after.
         least, most: bounds of a number, both included.
     """
 
@@ -33,6 +34,7 @@ class Field:
     most: float = math.inf
     choices: tuple[str, ...] = ()
     example: object = None
+    prompt: bool = False
 
     def read(self, value, index: int = 0):
         """One value as it was sent, as what it means; BindplugError for something else."""
@@ -111,7 +113,7 @@ class Form:
                 raise BindplugError(f"{name}: may be given once")
             else:
                 values.append(read)
-            if name in MODALITIES:
+            if field.prompt:
                 self.prompts.append((name, read))
 
     def __getitem__(self, name: str):
@@ -135,9 +137,10 @@ def _plain(value) -> str:
 
 def prompt_fields(modalities: Iterable[str]) -> list[Field]:
     """A field of each modality."""
+    kinds = {name: "text" if name == "text" else "file" for name in modalities}
     return [
-        Field(name, "text" if name == "text" else "file", MODALITIES[name].help, many=True)
-        for name in modalities
+        Field(name, kind, MODALITIES[name].help, many=True, prompt=True)
+        for name, kind in kinds.items()
     ]
 
 
@@ -155,7 +158,3 @@ INLINE = Field("inline", "switch", "Images in the answer itself, as data URLs, i
 
 def top_k(default: int | None, help: str) -> Field:
     return Field("top_k", "whole", help, default=default, least=1, most=10_000)
-
-
-def with_help(field: Field, help: str) -> Field:
-    return replace(field, help=help)

@@ -23,6 +23,7 @@ from .resampling import RATE, resample
 
 log = logging.getLogger("bindplug")
 
+NO_SOUND = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
 PEAK = 0.9  # of full scale
 FRAME, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, next power of two
 MEL_LOW = 20.0  # Hz
@@ -136,9 +137,8 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
     source = reopenable(source, name, "sound file")
-    problem = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
     try:
-        with open_source(source, name, "sound file") as file, decoding(name, problem):
+        with open_source(source, name, "sound file") as file, decoding(name, NO_SOUND):
             data, rate = soundfile.read(Seekable(file), dtype="float32", always_2d=True)
         return data.T, rate
     except BindplugError as err:

@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
+from ..errors import BindplugError
 from ..storage.source import open_source, source_name
-from .audio import Seekable
+from .audio import NO_SOUND, Seekable
 from .media import open_media
 
 
@@ -30,10 +31,15 @@ def sound_length(source) -> Length:
             return Length(seconds, info.channels, info.samplerate)
         except Exception:  # libsndfile's own kinds: FFmpeg may read it
             pass
-    with open_media(source, name, "audio") as (container, stream, _):
-        context = stream.codec_context
-        seconds = _seconds(container, stream, (context.frame_size or 0) / (context.rate or 1))
-        return Length(seconds, context.channels or 1, context.rate or 0)
+    try:
+        with open_media(source, name, "audio") as (container, stream, _):
+            context = stream.codec_context
+            seconds = _seconds(container, stream, (context.frame_size or 0) / (context.rate or 1))
+            return Length(seconds, context.channels or 1, context.rate or 0)
+    except BindplugError as err:
+        if str(err).endswith("has no sound"):
+            raise
+        raise BindplugError(f"{name}: {NO_SOUND}") from err
 
 
 def video_length(source) -> Length:

@@ -1,0 +1,90 @@
+import base64
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
+pytest.importorskip("python_multipart", reason="the extra [serve] is not installed")
+
+LIMITS = {"keep_seconds": 60.0, "requests": 16, "upload_timeout": 2.0}
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    """start_server(models, access, devices, **limits) gives a Server that answers, its `address`
+    and the uvicorn server (`uvicorn`) added; all are stopped at the end."""
+    import uvicorn
+
+    from bindplug.server.app import create_app
+    from bindplug.server.run import listen
+    from bindplug.server.server import Server
+    from bindplug.server.settings import Access, Limits, Models
+
+    running = []
+
+    def start(models=None, access=None, devices=("cpu",), **limits):
+        access = access or Access()
+        server = Server(models or Models(), devices, Limits(**{**LIMITS, **limits}), access)
+        bound = listen("127.0.0.1", 0)
+        config = uvicorn.Config(create_app(server), log_level="warning", lifespan="on")
+        server.uvicorn = uvicorn.Server(config)
+        thread = threading.Thread(
+            target=server.uvicorn.run, kwargs={"sockets": [bound]}, daemon=True
+        )
+        thread.start()
+        while not server.uvicorn.started:
+            time.sleep(0.01)
+        server.address = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        running.append((server.uvicorn, thread))
+        return server
+
+    yield start
+    for one, thread in running:
+        one.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def server(start_server):
+    """A server of the small models."""
+    return start_server()
+
+
+@pytest.fixture(scope="session")
+def embedding_server(start_server):
+    """A server without detector and generator, of narrow limits."""
+    from bindplug.server.settings import Models
+
+    models = Models(detector="none", generator="none")
+    return start_server(models, megabytes=1.0, held_megabytes=1.5, pixels=100_000, seconds=10.0,
+                        requests=2, files=4)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    httpx = pytest.importorskip("httpx")
+    with httpx.Client(base_url=server.address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def files(media):
+    """files("audio=dog.wav", ...): multipart parts of the shipped sounds and scenes."""
+
+    def parts(*pairs):
+        split = [pair.split("=") for pair in pairs]
+        return [(field, (name, (media / name).read_bytes())) for field, name in split]
+
+    return parts
+
+
+@pytest.fixture
+def in_json(media):
+    """in_json("dog.wav"): a file as JSON carries it."""
+
+    def encode(name):
+        data = base64.b64encode((media / name).read_bytes()).decode()
+        return {"name": name, "data": data}
+
+    return encode
