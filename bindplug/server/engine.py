@@ -33,7 +33,8 @@ class Engine:
         from ..generation.session import GenerationSession
         from ..models.load import load_detector, load_embedder, load_masker, masker_name
 
-        settings = {} if models.dtype == "float32" else {"dtype": models.dtype}
+        dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
+        settings = {**dtype, "batch_size": models.batch_size}
         self.models, self.limits, self.worker = models, limits, worker
         self.session = self.detector = None
         if models.generator == NONE:
@@ -45,7 +46,7 @@ class Engine:
             )  # fmt: skip
             self.embedder = self.session.embedder
         if models.detector != NONE:
-            self.detector = load_detector(models.detector, models.weights, device, **settings)
+            self.detector = load_detector(models.detector, models.weights, device, **dtype)
             if models.masks:
                 self.detector.masker = load_masker(*masker_name(models.masks), device)
         self.features = Kept(limits.keep_seconds, limits.keep_images)

@@ -44,6 +44,8 @@ class Guard:
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["Content-Security-Policy"] = self.policy
                 headers.setdefault("Cache-Control", "no-store")
+                milliseconds = (time.perf_counter() - began) * 1000
+                headers["Server-Timing"] = f"total;dur={milliseconds:.1f}"
             await send(message)
 
         refusal = self._refusal(scope)

@@ -40,7 +40,8 @@ class Server:
         )
         self.engines: list[Engine] = []
         for number, device in enumerate(devices):
-            worker = Worker(f"bindplug-{number}", lambda: self.answering, self.metrics.batch)
+            worker = Worker(f"bindplug-{number}", lambda: self.answering, self.metrics.batch,
+                            models.batch_size)  # fmt: skip
             self.engines.append(Engine(models, device, limits, worker))
 
     def engine(self, content: str | None = None) -> Engine:

@@ -54,6 +54,7 @@ class Models:
     generator: str = GENERATOR[0]
     generator_weights: str = GENERATOR[1]
     dtype: str = "float32"
+    batch_size: int = 32  # inputs that are encoded together
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 WAIT = 0.02  # seconds that the first of a batch waits for others
-BATCH = 32  # items
+BATCH = 32  # most items of a batch
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Worker:
         name: of the thread.
         company: how many requests are being answered; a batch of all of them waits for no more.
         batched: is told the size of each batch.
+        most: items of a batch.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Worker:
         name: str,
         company: Callable[[], int] = lambda: BATCH,
         batched: Callable[[int], None] = lambda _: None,
+        most: int = BATCH,
     ):
-        self.company, self.batched = company, batched
+        self.company, self.batched, self.most = company, batched, most
         self._jobs: deque[Job] = deque()
         self._change = threading.Condition()
         self._ending = False
@@ -107,10 +109,10 @@ class Worker:
                     continue
                 batch = [first]
                 if first.key is not None:
-                    batch = [job for job in self._jobs if job.key == first.key][:BATCH]
+                    batch = [job for job in self._jobs if job.key == first.key][: self.most]
                     left = first.born + WAIT - time.monotonic()
                     alone = len(self._jobs) >= self.company()
-                    if wait and left > 0 and len(batch) < BATCH and not (alone or self._ending):
+                    if wait and left > 0 and len(batch) < self.most and not (alone or self._ending):
                         self._change.wait(left)
                         continue
                 for job in batch:

@@ -1,0 +1,155 @@
+"""`bindplug serve` under load: many clients against one, batches against single inputs.
+
+python benchmarks/serve.py [--clients 64] [--requests 256] [--mixed SECONDS]
+
+Each request embeds a sound of 2 s of its own, so that nothing is looked up. Two servers are
+measured in one run, with batches of 32 and without (`--batch-size 1`), each with one client and
+with many; the clients run on the same machine and take their share of it. Then the server's own
+time for a second prompt on an image that it has seen, and, with `--mixed`, some seconds of good and
+bad requests of all kinds: the errors by status, and the server's memory at both ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import re
+import subprocess
+import sys
+import time
+import wave
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from bindplug.storage.examples import media_folder
+
+RATE = 44_100  # Hz
+MEDIA = media_folder()
+
+
+def sound(seed: int, seconds: float = 2.0) -> bytes:
+    """A wav of noise, another for each seed."""
+    samples = np.random.default_rng(seed).normal(0, 3000, int(seconds * RATE)).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+@contextmanager
+def serving(*options: str):
+    """A server's address and process id."""
+    command = [sys.executable, "-m", "bindplug", "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        lines = iter(process.stderr.readline, "")
+        yield next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line))), process.pid
+        process.terminate()
+
+
+async def load(address: str, clients: int, sounds: list[bytes]) -> tuple[float, list[float]]:
+    """Requests a second, and the seconds that each took."""
+    todo, seconds = iter(sounds), []
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as client:
+
+        async def work() -> None:
+            for data in todo:
+                began = time.perf_counter()
+                answer = await client.post("/v1/embed", files={"audio": ("noise.wav", data)})
+                answer.raise_for_status()
+                seconds.append(time.perf_counter() - began)
+
+        await client.post("/v1/embed", files={"audio": ("warm.wav", sound(10**6))})
+        began = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(clients)))
+        return len(sounds) / (time.perf_counter() - began), seconds
+
+
+def second_prompts(address: str, count: int = 30) -> list[float]:
+    """Milliseconds of server time for prompts on an image whose features are kept."""
+    out = []
+    with httpx.Client(base_url=address, timeout=60) as client:
+        image = ("garden.png", (MEDIA / "garden.png").read_bytes())
+        found = client.post("/v1/detect", files={"images": image}, data={"text": "a dog"}).json()
+        digest = f"sha256:{found['images'][0]['sha256']}"
+        for i in range(count):
+            answer = client.post("/v1/detect", json={"images": digest, "text": f"thing {i}"})
+            out.append(float(answer.headers["server-timing"].partition("dur=")[2]))
+    return out
+
+
+def memory(pid: int) -> int:
+    """Resident megabytes."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1024
+
+
+async def mixed_load(address: str, pid: int, seconds: float, clients: int) -> None:
+    image, dog = ((MEDIA / name).read_bytes() for name in ("garden.png", "dog.wav"))
+    kinds = [
+        lambda i: ("/v1/embed", {"files": {"audio": ("a.wav", sound(i))}}),
+        lambda i: ("/v1/detect", {"files": {"images": ("g.png", image), "audio": ("d.wav", dog)}}),
+        lambda i: ("/v1/detect", {"files": {"images": ("g.png", image[: i % len(image)])},
+                                  "data": {"text": "a dog"}}),
+        lambda i: ("/v1/explain", {"files": {"audio": ("a.wav", sound(i)[: i % 9000])}}),
+        lambda i: ("/v1/classify", {"json": {"text": f"thing {i}", "labels": "dog,cat"}}),
+        lambda i: ("/v1/embed", {"json": {"texts": "?"}}),
+        lambda i: ("/v1/generate", {"json": {"text": f"thing {i}", "candidates": 1, "steps": 3}}),
+        lambda i: ("/v1/embed", {"content": b"{" * (i % 500)}),
+    ]  # fmt: skip
+    statuses, numbers, until = Counter(), iter(range(10**9)), time.monotonic() + seconds
+    marks = []
+    async with httpx.AsyncClient(base_url=address, timeout=120) as client:
+
+        async def work() -> None:
+            while time.monotonic() < until:
+                i = next(numbers)
+                path, body = kinds[i % len(kinds)](i)
+                answer = await client.post(path, **body)
+                statuses[answer.status_code] += 1
+                if answer.status_code == 429:
+                    await asyncio.sleep(float(answer.headers["retry-after"]))
+
+        async def watch() -> None:
+            while time.monotonic() < until:
+                marks.append(memory(pid))
+                await asyncio.sleep(seconds / 6)
+
+        await asyncio.gather(watch(), *(work() for _ in range(clients)))
+    print(f"mixed load, {seconds:g} s, {clients} clients: {dict(statuses)}; MB: {marks}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--requests", type=int, default=256)
+    parser.add_argument("--mixed", type=float, default=0.0)
+    args = parser.parse_args()
+    sounds = [sound(i) for i in range(args.requests)]
+    print(f"{'batches of':<12}{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
+    for batch in ("1", "32"):
+        options = ("--generator", "none", "--detector", "none", "--batch-size", batch)
+        with serving(*options) as (address, _):
+            for clients in (1, args.clients):
+                some = sounds[: max(len(sounds) // 4, 1)] if clients == 1 else sounds
+                rate, seconds = asyncio.run(load(address, clients, some))
+                p50, p99 = (1000 * np.percentile(seconds, q) for q in (50, 99))
+                print(f"{batch:<12}{clients:>8}{rate:>12.1f}{p50:>9.0f}{p99:>9.0f}")
+    with serving() as (address, pid):
+        times = second_prompts(address)
+        print(f"second prompt on an image: median {np.median(times):.1f} ms of server time, "
+              f"highest {max(times):.1f}")  # fmt: skip
+        if args.mixed:
+            asyncio.run(mixed_load(address, pid, args.mixed, args.clients // 4))
+
+
+if __name__ == "__main__":
+    main()
