@@ -23,8 +23,9 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 @click.option("--generator-weights", default=GENERATOR[1], show_default=True)
 @opt.model_option
 @opt.dtype_option
-@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1),
-              help="Inputs of requests that are encoded together.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1),
+              help="Inputs of requests that are encoded together; by default 32, on a CPU "
+              "4.")  # fmt: skip
 @click.option("--device", "devices", multiple=True, metavar="DEVICE",
               help="auto (default), cpu, cuda, cuda:1, ...; repeated, each gets all "
               "models.")  # fmt: skip

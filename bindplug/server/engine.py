@@ -34,7 +34,7 @@ class Engine:
         from ..models.load import load_detector, load_embedder, load_masker, masker_name
 
         dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
-        settings = {**dtype, "batch_size": models.batch_size}
+        settings = {**dtype, "batch_size": models.batch_on(device)}
         self.models, self.limits, self.worker = models, limits, worker
         self.session = self.detector = None
         if models.generator == NONE:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from contextlib import contextmanager
 
+from ..device import pick_device
 from ..errors import BindplugError
 from .engine import Engine
 from .long_work import EventStream, run_long
@@ -39,9 +40,9 @@ class Server:
             }
         )
         self.engines: list[Engine] = []
-        for number, device in enumerate(devices):
-            worker = Worker(f"bindplug-{number}", lambda: self.answering, self.metrics.batch,
-                            models.batch_size)  # fmt: skip
+        for number, device in enumerate(map(pick_device, devices)):
+            batch = models.batch_on(device)
+            worker = Worker(f"bindplug-{number}", lambda: self.answering, self.metrics.batch, batch)
             self.engines.append(Engine(models, device, limits, worker))
 
     def engine(self, content: str | None = None) -> Engine:

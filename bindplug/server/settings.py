@@ -54,7 +54,11 @@ class Models:
     generator: str = GENERATOR[0]
     generator_weights: str = GENERATOR[1]
     dtype: str = "float32"
-    batch_size: int = 32  # inputs that are encoded together
+    batch_size: int | None = None  # inputs that are encoded together; None goes by the device
+
+    def batch_on(self, device: str) -> int:
+        """Inputs that are encoded together on a torch device: a core has enough of a few."""
+        return self.batch_size or (4 if device == "cpu" else 32)
 
 
 @dataclass(frozen=True)
