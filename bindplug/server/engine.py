@@ -4,6 +4,8 @@ import asyncio
 import json
 from dataclasses import replace
 
+from PIL import Image
+
 from ..detection.detector import Features
 from ..embedding.modalities import options_of
 from ..embedding.vectors import Embedding
@@ -49,8 +51,16 @@ class Engine:
             self.detector = load_detector(models.detector, models.weights, device, **dtype)
             if models.masks:
                 self.detector.masker = load_masker(*masker_name(models.masks), device)
+        self._warm_up()
         self.features = Kept(limits.keep_seconds, limits.keep_images)
         self.embedded = Kept(limits.keep_seconds, PROMPTS)
+
+    def _warm_up(self) -> None:
+        """What the first request would wait for: weights that are read when they are first used,
+        and the words of the default bridge."""
+        if "text" in self.embedder.modalities and self.detector is not None:
+            prompt = self.embedder.embed(text="a dog")
+            self.detector.detect(Image.new("RGB", (64, 64)), prompt)
 
     async def embed(self, prompts, options: dict, rate: float | None = None) -> list[Embedding]:
         """An Embedding of one row for each (modality, Upload or text), in order.

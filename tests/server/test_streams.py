@@ -166,7 +166,7 @@ def test_a_graceful_stop_finishes_what_is_running(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         lines = iter(process.stderr.readline, "")
         address = next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line)))
-        body = {"text": "rain", "steps": 60, "candidates": 1, "stream": True}
+        body = {"text": "rain", "steps": 25, "candidates": 1, "stream": True}
         with httpx.Client(base_url=address, timeout=60) as own, \
                 own.stream("POST", "/v1/generate", json=body) as response:  # fmt: skip
             events = events_of(response)
