@@ -50,7 +50,7 @@ setup(
     ],
     extras_require={
         "serve": serve,
-        "test": ["pytest", "pycocotools", "ruff", "httpx", "playwright", *serve],
+        "test": ["pytest", "pycocotools", "ruff", "httpx", "playwright", "supervision", *serve],
     },
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],

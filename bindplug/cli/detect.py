@@ -21,6 +21,8 @@ from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 @detection_options
 @click.option("--json", "json_file", metavar="FILE|-", help="Objects as JSON.")
 @click.option("--coco", metavar="FILE|-", help="Objects as COCO results.")
+@click.option("--label-studio", metavar="FILE|-", help="Objects as Label Studio tasks.")
+@click.option("--yolo", metavar="DIR", help="Objects as YOLO labels.")
 @click.option("--overlay/--no-overlay", default=True, help="Write an image with the objects drawn "
               "on it; without, a JSON where -o is given.")  # fmt: skip
 @click.option("--batch-size", default=1, show_default=True, type=click.IntRange(1))
@@ -28,8 +30,8 @@ from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 @click.option("--keep-going", is_flag=True, help="List at the end what could not be read, and exit "
               "with 5 instead of 2.")  # fmt: skip
 @output_options
-def detect(images, prompts, mix, video, transform_options, json_file, coco, overlay, batch_size,
-           resume, keep_going, output, overwrite, **question):  # fmt: skip
+def detect(images, prompts, mix, video, transform_options, json_file, coco, label_studio, yolo,
+           overlay, batch_size, resume, keep_going, output, overwrite, **question):  # fmt: skip
     """Find in each IMAGE what a sound, text or image means.
 
     A folder or a pattern stands for its images. Without a prompt, all words of --vocabulary are
@@ -44,7 +46,9 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
       bindplug detect --video clip.mp4
     """
     from ..detection.detector import Finder
+    from ..detection.export import YoloFolder, label_studio_task
     from ..detection.question import describe_question, vocabulary_prompt
+    from ..detection.results import coco_entries
     from ..embedding.vectors import mixed
     from ..storage.atomic import make_folder, refuse_existing
     from ..storage.locks import locked
@@ -52,10 +56,13 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
     vocabulary = None if prompts or video else question["vocabulary"]
     if bool(images) == bool(video):
         raise BindplugError("give images, or one --video")
-    if json_file == coco == "-":
-        raise BindplugError("--json - and --coco - would interleave; write one of them to a file")
+    if [json_file, coco, label_studio].count("-") > 1:
+        raise BindplugError(
+            "--json -, --coco - and --label-studio - would interleave; write all but one to files"
+        )
     if video:
-        unused = {"coco", "batch_size", "resume"} | (set() if overlay else {"overlay"})
+        unused = {"coco", "label_studio", "yolo", "batch_size", "resume"}
+        unused |= set() if overlay else {"overlay"}
         refuse_given("--video writes the annotated video and its timeline as JSON", unused)
     elif not vocabulary:
         need_prompts(prompts)
@@ -69,13 +76,15 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
     if video:
         paths = [folder / f"{Path(video).stem}{e}" for e in (".mp4", ".json", ".png")]
     inputs = [*prompt_files(prompts + negatives), *job.images, video, question["vocabulary"]]
-    check_outputs([*paths, json_file, coco], inputs)
+    check_outputs([*paths, json_file, coco, label_studio], inputs)
     if folder is not None:
         click.get_current_context().with_resource(locked(make_folder(folder), say))
         if not resume:
             refuse_existing(paths, overwrite)
-    for target in (json_file, coco):
+    for target in (json_file, coco, label_studio):
         check_json(target, overwrite, inputs)
+    if yolo:
+        job.yolo = YoloFolder(yolo, job.images, overwrite)
     finder, embedder, asked = open_question(failures, options, **question)
     prompt = None
     if mix:
@@ -104,9 +113,13 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, over
         return failures.finish()
     with ExitStack() as stack:
         streams = []
-        for target, name in ((json_file, "images"), (coco, None)):
+        for target, name, rows in (
+            (json_file, "images", lambda entry, _: [entry]),
+            (coco, None, coco_entries),
+            (label_studio, None, lambda entry, _: [label_studio_task(entry, finder.name)]),
+        ):
             if target is not None:
-                streams.append(JsonStream(target, name, overwrite))
-                stack.callback(streams[-1].discard)
+                streams.append((JsonStream(target, name, overwrite), rows))
+                stack.callback(streams[-1][0].discard)
         job.run(Finder(finder, prompt, **asked), made_from, batch_size, failures, streams)
     failures.finish()

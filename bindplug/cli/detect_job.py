@@ -60,20 +60,24 @@ class Job:
         output: folder of the results; None writes none.
         overlay: write a PNG beside each JSON.
         resume: images whose JSON is there, and was made from the same, are done.
+
+    Attributes:
+        yolo: a YoloFolder that all results are added to, or None.
     """
 
     def __init__(self, images: list[str], output: Path | None, overlay, overwrite, resume):
         from ..detection.results import result_paths
 
         self.images, self.output, self.overlay = images, output, overlay
-        self.overwrite, self.resume = overwrite, resume
+        self.overwrite, self.resume, self.yolo = overwrite, resume, None
         self.stems, self.done = unique_stems(images), set()
         stems = [] if output is None else self.stems
         self.paths = [p for stem in stems for p in result_paths(output, stem, overlay)]
 
     def run(self, finder, made_from: dict, batch_size: int, failures: Failures, streams) -> None:
-        """Detect with a Finder, and write each image's result at once, also to the JsonStreams."""
-        from ..detection.results import coco_entries, document_head
+        """Detect with a Finder, and write each image's result at once, also to `streams`: pairs of
+        a JsonStream and a function that makes its rows of an entry and its number."""
+        from ..detection.results import document_head
 
         own = {"detector": finder.detector.name, "made_from": made_from}
         self.metadata = {**finder.query.metadata, **own}
@@ -82,12 +86,15 @@ class Job:
             pairs = zip(self.images, self.stems, strict=True)
             self.done = {stem for path, stem in pairs if self._is_done(path, stem, head)}
         for number, entry in self._entries(finder, batch_size, failures):
-            for stream in streams:
-                rows = [entry] if stream.name else coco_entries(entry, number)
-                for row in rows:
+            for stream, rows in streams:
+                for row in rows(entry, number):
                     stream.add(row, head)
-        for stream in streams:
+            if self.yolo is not None:
+                self.yolo.add(entry)
+        for stream, _ in streams:
             stream.close(head)
+        if self.yolo is not None:
+            say(f"YOLO labels -> {self.yolo.close()}")
         if self.done:
             say(f"{len(self.done)} images were done already")
         if not head["bridge"].startswith("identity"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..embedding.inputs import caption
+from ..errors import MissingDependency
 from ..storage.atomic import make_folder, refuse_existing, write_file, write_json
 
 SCHEMA = 1
@@ -93,6 +94,20 @@ class Detections:
         from .drawing import overlay
 
         return overlay(self)
+
+    def to_supervision(self):
+        """As supervision's Detections: boxes, masks, scores, class ids, and `class_name` in `data`.
+        Raises MissingDependency: supervision is not installed."""
+        try:
+            import supervision
+        except ImportError as err:
+            words = "to_supervision needs supervision; run: pip install supervision"
+            raise MissingDependency(words) from err
+        names = np.array([caption(label) for label in self.labels], dtype=str)
+        return supervision.Detections(
+            xyxy=np.asarray(self.boxes, np.float32).reshape(-1, 4), mask=self.masks,
+            confidence=self.scores, class_id=self.class_ids, data={"class_name": names},
+        )  # fmt: skip
 
     def save(
         self, folder: str | Path, overwrite: bool = False, stem: str | None = None,

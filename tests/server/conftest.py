@@ -1,4 +1,5 @@
 import base64
+import shutil
 import threading
 import time
 
@@ -7,6 +8,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
 pytest.importorskip("python_multipart", reason="the extra [serve] is not installed")
 
+FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 LIMITS = {"keep_seconds": 60.0, "requests": 16, "upload_timeout": 2.0}
 
 
@@ -88,3 +90,38 @@ def in_json(media):
         return {"name": name, "data": data}
 
     return encode
+
+
+@pytest.fixture(scope="module")  # its event loop runs as long as it does
+def browser():
+    """A Chromium with a microphone that beeps; without one, tests of the page are skipped."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """open_page(width=..., dark=...) gives the page; an error of its script fails the test."""
+    contexts, errors = [], []
+
+    def start(width=1280, height=900, dark=False, address=server.address):
+        scheme = "dark" if dark else "light"
+        context = browser.new_context(viewport={"width": width, "height": height},
+                                      color_scheme=scheme, accept_downloads=True)  # fmt: skip
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda m: errors.append(m.text) if "Security Policy" in m.text else None)
+        page.goto(address)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -4,9 +4,6 @@ import base64
 import io
 import json
 import os
-import shutil
-import subprocess
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,40 +12,7 @@ from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SHOTS = os.environ.get("BINDPLUG_SHOTS")  # a folder to keep screenshots in
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser, server):
-    """open_page(width=..., dark=...) gives the page; an error of its script fails the test."""
-    contexts, errors = [], []
-
-    def start(width=1280, height=900, dark=False, address=server.address):
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(viewport={"width": width, "height": height},
-                                      color_scheme=scheme, accept_downloads=True)  # fmt: skip
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda m: errors.append(m.text) if "Security Policy" in m.text else None)
-        page.goto(address)
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert errors == []
 
 
 def shoot(page, name):
@@ -269,37 +233,3 @@ def test_a_token_is_asked_for(open_page, start_server):
     expect(page.get_by_label("Example sound: dog")).to_be_visible()
     expect(page.get_by_label("This server wants a token")).to_be_hidden()
     expect(page.get_by_role("tab", name="Generate")).to_be_disabled()
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory):
-    """The script of axe-core, from npm's index."""
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "pack", "--silent", "axe-core@4"]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if run.returncode:
-        pytest.skip("axe-core cannot be fetched")
-    with tarfile.open(folder / run.stdout.strip()) as archive:
-        return archive.extractfile("package/axe.min.js").read().decode()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(dark, open_page, media, make_video, axe):
-    page = open_page(dark=dark)
-    search(page, media)
-    page.get_by_label("Words to look for").fill("a cat")
-    page.get_by_label("Words to look for").press("Enter")
-    page.get_by_label("Mix them into one").check()
-    for summary in page.locator("summary").all():
-        summary.click()
-    page.evaluate(axe + "; null")
-    for tab in ("Find", "Generate", "Film"):
-        page.get_by_role("tab", name=tab).click()
-        if tab == "Film":
-            page.set_input_files("#film-file", make_video("green", seconds=1, tone=440))
-            page.get_by_role("button", name="Search", exact=True).click()
-            status(page, "in 0.9 seconds", 60)
-        found = page.evaluate("axe.run().then(found => found.violations)")
-        assert [(v["id"], v["impact"], [n["html"] for n in v["nodes"]]) for v in found] == [], tab
