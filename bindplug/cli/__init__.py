@@ -14,6 +14,7 @@ COMMANDS = {
     "embed": "Write embeddings of files of any modality to a file.",
     "classify": "Name files, by labels or by a few examples.",
     "search": "Find a folder's files by sound, text, image or a mixture.",
+    "train": "Bind encoders of any modality to images, or go on training a model.",
     "evaluate": "Measure naming, retrieval and detection on labelled files.",
     "bridge": "Build bridges between spaces, and explain embeddings in words.",
     "models": "List, fetch, check and remove weights.",

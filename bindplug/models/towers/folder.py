@@ -118,8 +118,11 @@ def load_tower(folder: str | Path, modality: str, open_embedder: Callable) -> To
     spec = description.towers[modality]
     if spec.name.startswith("./"):
         spec = replace(spec, name=str(folder / spec.name))
-    bare = replace(spec, lora={})
-    tower = make_tower(bare, description.embed_dim, open_embedder)
+    if spec.kind == "tower":
+        tower = load_tower(spec.name.removeprefix("local:"), modality, open_embedder)
+    else:
+        bare = replace(spec, lora={})
+        tower = make_tower(bare, description.embed_dim, open_embedder)
     load_state(tower, spec, folder, read_weights(folder, modality))
     return tower.eval()
 

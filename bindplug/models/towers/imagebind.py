@@ -45,7 +45,8 @@ class ImageBindTrunk(Trunk):
 
     Args:
         modality: image, text, audio, depth, thermal or imu.
-        weights: "" for a network from nothing; "imagebind-huge"; "local:PATH". With weights the
+        weights: "" for a network from nothing; "imagebind-huge", "local:PATH" or
+            "hf:ORG/REPO". With weights the
             features are the network's own embedding before normalisation (1024-d); from nothing
             they are the normalised class token (text: end of text), and the tower's head replaces
             the network's.
@@ -97,8 +98,14 @@ class ImageBindTrunk(Trunk):
 
 def _load(weights: str, trunk: str, modality: str) -> ImageBind:
     from ..huge import CATALOGUE
+    from ..imagebind import fetch_hub
 
-    path = pull(CATALOGUE[0]) if weights == RELEASED else Path(weights.removeprefix("local:"))
+    if weights == RELEASED:
+        path = pull(CATALOGUE[0])
+    elif weights.startswith("hf:"):
+        path = fetch_hub(weights.removeprefix("hf:"))
+    else:
+        path = Path(weights.removeprefix("local:"))
     if path.is_dir() and trunk not in read_config(path)[0].modalities:
         raise BindplugError(f"{path}: has no {modality} trunk")
     return load_imagebind(path, [trunk])

@@ -15,8 +15,9 @@ class TowerSpec:
 
     Attributes:
         kind: "imagebind", "timm", "open_clip", "transformers" or an entry point of
-            `bindplug.trunks`; "embedder", the frozen tower of an embedder; "train" or "lora", that
-            of the embedder that training starts from.
+            `bindplug.trunks`; "embedder", the frozen tower of an embedder; "tower", that of a saved
+            folder, which an adapter was trained for; "train" or "lora", that of the embedder that
+            training starts from.
         name: of the model or embedder, as its kind has it.
         arguments: of the trunk.
         head: "linear", "mlp", "none", or "" for the kind's own default.

@@ -140,7 +140,13 @@ class Tower(nn.Module):
         frozen = torch.no_grad() if self.is_frozen else nullcontext()
         low = self.precision is not torch.float32
         with frozen, torch.autocast(x.device.type, self.precision, enabled=low):
-            return self.trunk(x).float()
+            out = self.trunk(x).float()
+        if out.shape != (len(x), self.trunk.width):
+            raise BindplugError(
+                f"the trunk {type(self.trunk).__name__} gives {tuple(out.shape)} features of "
+                f"{len(x)} clips; its width says {self.trunk.width}"
+            )
+        return out
 
     def project(self, features: Tensor) -> Tensor:
         """(B, width) features to (B, D) float32 unit vectors."""
