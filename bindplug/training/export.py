@@ -21,7 +21,7 @@ def export(folder: Path, settings: Settings, setup: Setup, report: dict, command
     """
     parts = setup.parts
     space = _space(settings, setup)
-    scales = {m: float(loss.scale()) for m, loss in setup.binder.losses.items()}
+    scales = {m: loss.scale().item() for m, loss in setup.binder.losses.items()}
     for modality, spec in parts.specs.items():
         if spec.kind == "embedder" and modality not in scales:
             scales[modality] = setup.parts.towers[modality].trunk.embedder.logit_scale(modality)
