@@ -53,3 +53,27 @@ def settings(world, imagebind_folder, tmp_path):
         })  # fmt: skip
 
     return make
+
+
+@pytest.fixture
+def train_interrupted(monkeypatch):
+    """Train, stopped by an exception before each of some steps and resumed; gives the report."""
+    from bindplug.training.run import Training, train
+
+    backward, stop = Training._backward, []
+
+    def stopping(self, step, batch):
+        if stop and step == stop[0]:
+            raise KeyboardInterrupt
+        return backward(self, step, batch)
+
+    def run(settings, steps):
+        monkeypatch.setattr(Training, "_backward", stopping)
+        for step in sorted(steps):
+            stop[:] = [step]
+            with pytest.raises(KeyboardInterrupt):
+                train(settings, "cpu", resume=True)
+        stop.clear()
+        return train(settings, "cpu", resume=True)[0]
+
+    return run

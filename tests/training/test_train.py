@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 import bindplug
 from bindplug import BindplugError
 from bindplug.cli import main
-from bindplug.training.run import Training, train
+from bindplug.training.run import train
 
 
 def weights(report):
@@ -61,7 +62,8 @@ def test_training_learns(settings, world):
     rows = list(csv.DictReader((world / "val.csv").open()))
     vectors = [embedder.embed(**{m: [r[m] for r in rows]}).vectors for m in ("audio", "image")]
     assert (vectors[0] @ vectors[1].T).argmax(1).tolist() == [0, 1, 2, 3]
-    losses = [float(r["loss"]) for r in csv.DictReader(open(f"{report['folder']}/log.csv"))]
+    with Path(report["folder"], "log.csv").open() as log:
+        losses = [float(row["loss"]) for row in csv.DictReader(log)]
     assert losses[-1] < losses[0]
 
 
@@ -71,24 +73,11 @@ def test_training_learns(settings, world):
      "precision": "amp_bf16", "grad_checkpointing": True},
     {"tower": ("audio=small,head=mlp",), "aug": ("image=strong", "audio=strong")},
 ])  # fmt: skip
-def test_resumed_to_the_same_bits(settings, changes, monkeypatch):
+def test_resumed_to_the_same_bits(settings, changes, train_interrupted):
     """Stopped ten times at random steps, with a checkpoint after every one or some."""
     [whole] = train(settings(name="whole", steps=14, **changes), "cpu")
-    rng = np.random.default_rng(0)
     cut = settings(name="cut", steps=14, save_seconds=0.0, **changes)
-    backward = Training._backward
-
-    def stopping(self, step, batch):
-        if step == stop_at:
-            raise KeyboardInterrupt
-        return backward(self, step, batch)
-
-    monkeypatch.setattr(Training, "_backward", stopping)
-    for stop_at in sorted(rng.integers(0, 14, 10)):
-        with pytest.raises(KeyboardInterrupt):
-            train(cut, "cpu", resume=True)
-    stop_at = -1
-    [resumed] = train(cut, "cpu", resume=True)
+    resumed = train_interrupted(cut, np.random.default_rng(0).integers(0, 14, 10))
     assert_equal_bits(weights(whole), weights(resumed))
     assert resumed["loss"] == whole["loss"]
 

@@ -57,7 +57,8 @@ def table_rows(
         names: of columns that are called otherwise.
 
     Raises BindplugError: no such file or no table, or no column of two modalities."""
-    known, names = {*modalities, "video"}, names or {}
+    wanted, names = {*modalities, "video"}, names or {}
+    known = {*wanted, *MODALITIES}
     rows, columns = [], set()
     for number, cells in _records(path):
         cells = {**cells, **{m: cells.get(column) for m, column in names.items() if column}}
@@ -68,7 +69,7 @@ def table_rows(
             continue
         try:
             inputs = {
-                m: values if m == "text" else [_find(path, v) for v in values]
+                m: [_find(path, v) for v in values] if m in wanted - {"text"} else values
                 for m, values in given.items()
             }
         except BindplugError as err:
@@ -147,7 +148,7 @@ def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:
     is bad data.
 
     Raises BindplugError: a folder without classes."""
-    modalities = [m for m in modalities if m in MODALITIES and m != "video"]
+    modalities = [m for m in modalities if m in MODALITIES and m not in ("video", "text")]
     split = [m for m in modalities if (folder / m).is_dir()]
     files: dict[str, dict[str, list[str]]] = {}
     for modality in split or modalities:
