@@ -163,7 +163,7 @@ class Training:
         def loss_of(embeddings: dict[str, Tensor]) -> Tensor:
             loss = setup.binder.loss(embeddings, positives)
             if not torch.isfinite(loss):
-                raise BindplugError(self._not_finite(step, float(loss), embeddings, batch))
+                raise BindplugError(self._not_finite(step, loss.item(), embeddings, batch))
             return loss
 
         cached = set(setup.features)

@@ -25,7 +25,7 @@ from .spec import TowerSpec
 from .tower import Tower, attribute
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-SAME = 0.999  # cosine of the known input's vectors, saved and now
+SAME, SAME_IN_HALF = 0.999, 0.97  # cosine of the known input's vectors, saved and now
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,14 @@ def read_description(folder: str | Path) -> Description:
     return out
 
 
-def load_tower(folder: str | Path, modality: str, open_embedder: Callable) -> Tower:
+def load_tower(
+    folder: str | Path, modality: str, open_embedder: Callable, same: float = SAME
+) -> Tower:
     """One tower of a folder, in evaluation mode, on the CPU.
 
     Args:
         open_embedder: an embedder's name to the embedder, for towers that refer to one.
+        same: least cosine of the known input's vectors; lower for embedders in half precision.
 
     Raises BindplugError: the folder is not whole, or the base that it refers to cannot be had or is
     another network than the one it was trained with."""
@@ -119,15 +122,17 @@ def load_tower(folder: str | Path, modality: str, open_embedder: Callable) -> To
     if spec.name.startswith("./"):
         spec = replace(spec, name=str(folder / spec.name))
     if spec.kind == "tower":
-        tower = load_tower(spec.name.removeprefix("local:"), modality, open_embedder)
+        tower = load_tower(spec.name.removeprefix("local:"), modality, open_embedder, same)
     else:
         bare = replace(spec, lora={})
         tower = make_tower(bare, description.embed_dim, open_embedder)
-    load_state(tower, spec, folder, read_weights(folder, modality))
+    load_state(tower, spec, folder, read_weights(folder, modality), same)
     return tower.eval()
 
 
-def load_state(tower: Tower, spec: TowerSpec, folder: Path, state: dict[str, Tensor]) -> None:
+def load_state(
+    tower: Tower, spec: TowerSpec, folder: Path, state: dict[str, Tensor], same: float = SAME
+) -> None:
     """Put the saved tensors of a tower (`read_weights`) into one that was built without its
     adapter; errors as in `load_tower`."""
     known = state.pop("probe", None)
@@ -141,7 +146,7 @@ def load_state(tower: Tower, spec: TowerSpec, folder: Path, state: dict[str, Ten
         merge_adapter(tower.trunk, adapter)
     if known is not None:
         now = _probe_vector(tower.eval(), spec.modality)
-        if float(known @ now) < SAME:
+        if float(known @ now) < same:
             raise BindplugError(
                 f"{folder}: its {spec.modality} tower was trained on another "
                 f"{spec.name or spec.kind} than the one that is here; get that version again"

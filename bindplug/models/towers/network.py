@@ -13,7 +13,7 @@ from torch import Tensor
 from ...embedding.embedder import Embedder
 from ...plugins import Network
 from ...storage.hashing import file_fingerprint
-from .folder import CONFIG, WEIGHTS, load_tower, read_description
+from .folder import CONFIG, SAME, SAME_IN_HALF, WEIGHTS, load_tower, read_description
 from .tower import NORMS, Tower, attribute
 
 
@@ -76,7 +76,8 @@ class TowersNetwork(Network):
         name = self._tower_of[modality]
         if name not in self._towers:
             with torch.inference_mode(False):  # so that the tower can be trained on
-                tower = load_tower(self.folder, name, self._base).to(self._device)
+                same = SAME if self._dtype is torch.float32 else SAME_IN_HALF
+                tower = load_tower(self.folder, name, self._base, same).to(self._device)
             for module in tower.trunk.modules():
                 if not isinstance(module, NORMS):
                     for parameter in module.parameters(recurse=False):
