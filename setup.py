@@ -46,7 +46,10 @@ setup(
         "accelerate",
         "huggingface_hub",
     ],
-    extras_require={"test": ["pytest", "pycocotools", "ruff"]},
+    extras_require={
+        "test": ["pytest", "pycocotools", "ruff"],
+        "train": ["peft>=0.17", "webdataset", "tensorboard"],
+    },
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],
         "bindplug.embedders": [
