@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
+train = ["peft>=0.17", "webdataset", "tensorboard"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -50,7 +51,17 @@ setup(
     ],
     extras_require={
         "serve": serve,
-        "test": ["pytest", "pycocotools", "ruff", "httpx", "playwright", "supervision", *serve],
+        "train": train,
+        "test": [
+            "pytest",
+            "pycocotools",
+            "ruff",
+            "httpx",
+            "playwright",
+            "supervision",
+            *serve,
+            *train,
+        ],
     },
     entry_points={
         "console_scripts": ["bindplug = bindplug.cli:main"],

@@ -97,8 +97,9 @@ class Embedder:
 
         Raises BindplugError: no or several modalities, a modality that this embedder does not
         support, an unknown option, no input, or an input that cannot be read (it is named)."""
-        given = {k: v for k, v in inputs.items() if k in MODALITIES and v is not None}
-        options = {k: v for k, v in inputs.items() if k not in MODALITIES}
+        known = {*MODALITIES, *self.modalities}  # a trunk of a plugin may take another kind
+        given = {k: v for k, v in inputs.items() if k in known and v is not None}
+        options = {k: v for k, v in inputs.items() if k not in known}
         if not given and len(options) == 1:
             raise self._not_supported(*options)
         if len(given) != 1:

@@ -100,24 +100,24 @@ def open_local(path: str | Path, device: str = "cpu", split: bool = True, **sett
     )
 
 
-def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
-    """An embedder from a repository of the Hugging Face hub, in the hub's own cache.
+def fetch_hub(name: str) -> Path:
+    """The folder or file of an embedder from a repository of the Hugging Face hub, in the hub's
+    own cache.
 
     Args:
         name: "ORG/REPO" or "ORG/REPO@REVISION", with a bindplug folder (`config.json` and
             `model.safetensors`), `imagebind_huge.pth`, or the released tensors as
             `model.safetensors`. Without a revision, the commit that was first fetched on this
             machine.
-        settings: as in `Embedder`.
 
-    Raises BindplugError: it is not there and cannot be fetched, or holds no ImageBind."""
+    Raises BindplugError: it is not there and cannot be fetched."""
     from huggingface_hub import snapshot_download
 
     repo, _, revision = name.partition("@")
     try:
         with hub_access():
             wanted = revision or recorded_commit(repo)
-            patterns = ["config.json", "model.safetensors", "imagebind_huge.pth"]
+            patterns = ["*.json", "*.txt", "model.safetensors", "imagebind_huge.pth"]
             folder = snapshot_download(
                 repo, revision=wanted, allow_patterns=patterns, local_files_only=is_offline()
             )
@@ -128,9 +128,7 @@ def open_hub(name: str, device: str = "cpu", **settings) -> Embedder:
         record_commit(repo, folder.name)  # a snapshot's folder is named by its commit
     released, config = folder / "imagebind_huge.pth", folder / "config.json"
     if released.exists():
-        found = released
-    elif config.exists() and "model" in json.loads(config.read_text()):
-        found = folder
-    else:
-        found = folder / "model.safetensors"
-    return open_local(found, device, **settings)
+        return released
+    if config.exists() and {"model", "towers"} & set(json.loads(config.read_text())):
+        return folder
+    return folder / "model.safetensors"

@@ -3,6 +3,7 @@
 import logging
 import os
 from functools import lru_cache
+from pathlib import Path
 
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
 from ..device import pick_device
@@ -18,22 +19,34 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
 
     Args:
         name: an installed embedder ("small", "imagebind-huge", ...); "local:PATH" with the folder
-            or file of an ImageBind checkpoint (the released imagebind_huge.pth, for one); or
-            "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such a checkpoint on the Hugging Face hub.
+            that `bindplug train` wrote, or the folder or file of an ImageBind checkpoint (the
+            released imagebind_huge.pth, for one); or "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with
+            such a folder or checkpoint on the Hugging Face hub.
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
             `bindplug.Embedder`.
 
     Raises BindplugError: an unknown name, or weights that cannot be had or read."""
-    from .imagebind import open_hub, open_local
+    from .imagebind import fetch_hub
 
     device = pick_device(device)
     if name.startswith("local:"):
-        return open_local(name.removeprefix("local:"), device, **settings)
+        return _open_path(Path(name.removeprefix("local:")), device, settings)
     if name.startswith("hf:"):
-        return open_hub(name.removeprefix("hf:"), device, **settings)
+        return _open_path(fetch_hub(name.removeprefix("hf:")), device, settings)
     if _looks_like_path(name):
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
     return plugin("bindplug.embedders", name).load(name, device, **settings)
+
+
+def _open_path(path: Path, device: str, settings: dict) -> Embedder:
+    """An embedder from a folder of towers, or from ImageBind's weights."""
+    from .imagebind import open_local
+    from .towers.network import is_towers, open_towers
+
+    if is_towers(path):
+        settings.pop("split", None)  # a folder of towers is one file for all
+        return open_towers(path, load_embedder, device, **settings)
+    return open_local(path, device, **settings)
 
 
 def embedder_of(space: str, device: str = "auto") -> Embedder:

@@ -1,25 +1,32 @@
-"""Training encoders into one space: InfoNCE, initialisation, and a loop that resumes."""
+"""Training encoders into one space: InfoNCE, initialisation, and a loop that resumes.
 
-from .contrastive import encode_short_text, encode_with_fewer_tokens, info_nce
-from .features import Standardise, cached, encode_views
-from .init import mimetic_init, sine_cosine, whitening_filters
-from .loop import Run, fit, step_generator
-from .sampling import Groups
-from .zero_shot import accuracy
+`bindplug train` runs `run.train`; its parts can be used alone.
+"""
 
-__all__ = [
-    "Groups",
-    "Run",
-    "Standardise",
-    "accuracy",
-    "cached",
-    "encode_short_text",
-    "encode_views",
-    "encode_with_fewer_tokens",
-    "fit",
-    "info_nce",
-    "mimetic_init",
-    "sine_cosine",
-    "step_generator",
-    "whitening_filters",
-]
+from importlib import import_module
+
+_WHERE = {
+    "Groups": "sampling",
+    "Run": "loop",
+    "Standardise": "features",
+    "accuracy": "zero_shot",
+    "cached": "features",
+    "encode_short_text": "contrastive",
+    "encode_views": "features",
+    "encode_with_fewer_tokens": "contrastive",
+    "fit": "loop",
+    "info_nce": "contrastive",
+    "mimetic_init": "init",
+    "sine_cosine": "init",
+    "step_generator": "loop",
+    "whitening_filters": "init",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name: str):
+    """Each on first use, so that the command line reads the settings alone."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)

@@ -2,17 +2,16 @@
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..errors import BindplugError
+from ..errors import BindplugError, first_line
+from ..storage.atomic import writing
 from .muon import Muon
 
 
@@ -28,9 +27,11 @@ class Run:
         weight_decay: of both, for parameters of two and more axes.
         warmup: steps of linear warm-up; then the rate falls as a cosine to 3 %.
         ema: decay of the averaged weights, which are what `fit` leaves in the model.
-        clip: largest norm of the gradient.
+        clip: largest norm of the gradient; 0 leaves it as it is.
         seed: of each step's randomness (`step_generator`).
         save_seconds: between checkpoints.
+        betas, eps: of AdamW.
+        floor: share of the peak rate that the cosine ends at; 1 keeps the rate constant.
     """
 
     folder: Path
@@ -43,6 +44,17 @@ class Run:
     clip: float = 1.0
     seed: int = 0
     save_seconds: float = 120.0
+    betas: tuple[float, float] = field(default=(0.9, 0.98), repr=False)
+    eps: float = field(default=1e-8, repr=False)
+    floor: float = field(default=0.03, repr=False)
+
+    def key(self) -> str:
+        """What decides the result. Settings that came later are left out where they have their
+        defaults, so that earlier checkpoints still count."""
+        later = {f.name: getattr(self, f.name) for f in fields(self) if not f.repr}
+        changed = {n: v for n, v in later.items() if v != getattr(Run, n)}
+        text = repr(replace(self, folder=Path(), save_seconds=0.0))
+        return f"{text} {changed}" if changed else text
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -62,7 +74,9 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
         {"params": decayed, "weight_decay": run.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    out: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=run.lr, betas=(0.9, 0.98))]
+    out: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=run.lr, betas=run.betas, eps=run.eps)
+    ]
     if matrices:
         out.append(Muon(matrices, run.muon_lr, run.weight_decay))
     for optimizer in out:
@@ -72,11 +86,11 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
 
 
 def _schedule(step: int, run: Run) -> float:
-    """The factor of the peak learning rate: linear warm-up, then a cosine to 0.03."""
+    """The factor of the peak learning rate: linear warm-up, then a cosine to `run.floor`."""
     if step < run.warmup:
         return (step + 1) / run.warmup
     done = (step - run.warmup) / max(1, run.steps - run.warmup)
-    return 0.03 + 0.97 * (1 + math.cos(math.pi * done)) / 2
+    return run.floor + (1 - run.floor) * (1 + math.cos(math.pi * done)) / 2
 
 
 def fit(
@@ -94,71 +108,152 @@ def fit(
         label: of the progress bar.
 
     Raises BindplugError: the checkpoint is of a run with other settings."""
-    from tqdm import tqdm
 
-    run.folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = run.folder / "checkpoint.pt"
-    optimizers = _optimizers(model, run)
-    averaged = deepcopy(model)
-    settings, start = repr(replace(run, folder=Path(), save_seconds=0.0)), 0
-    if checkpoint.exists():
-        device = next(model.parameters()).device
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        if saved.get("settings", settings) != settings:
-            raise BindplugError(
-                f"{checkpoint} is of a run with other settings, {saved['settings']}; remove it, or "
-                "choose another folder"
-            )
-        model.load_state_dict(saved["model"])
-        averaged.load_state_dict(saved["averaged"])
-        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        start = saved["step"]
-    trained = [p for p in model.parameters() if p.requires_grad]
-    model.train()
-    saved_at = time.monotonic()
-    recent: list[float] = []
-    for step in tqdm(range(start, run.steps), label, initial=start, total=run.steps, mininterval=5):
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * _schedule(step, run)
-        torch.manual_seed(run.seed * 1_000_003 + step)
-        loss = loss_of_step(step, step_generator(run.seed, step))
-        model.zero_grad(set_to_none=True)
+    def backward(step: int, generator: torch.Generator) -> float:
+        loss = loss_of_step(step, generator)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, run.clip)
-        for optimizer in optimizers:
-            optimizer.step()
-        _average(averaged, model, min(run.ema, (1 + step) / (10 + step)))
-        recent.append(loss.item())
+        return loss.item()
+
+    recent: list[float] = []
+
+    def log(step: int, loss: float) -> bool:
+        recent.append(loss)
         if (step + 1) % 50 == 0:
             _log(run.folder / "curve.csv", step + 1, sum(recent) / len(recent))
             recent.clear()
-        if time.monotonic() - saved_at > run.save_seconds or step + 1 == run.steps:
-            _save(checkpoint, settings, model, averaged, optimizers, step + 1)
-            saved_at = time.monotonic()
-    model.load_state_dict(averaged.state_dict())
-    model.eval()
+        return False
+
+    loop = Loop(model, run, run.key())
+    loop.resume()
+    loop.steps(backward, log, label)
+    loop.finish()
 
 
-@torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
-    for a, b in zip(averaged.buffers(), model.buffers(), strict=True):
-        a.copy_(b)
+class Loop:
+    """The steps of a run, each a function of its number alone, so that a run that was stopped at
+    any moment goes on to the same bits.
 
+    Args:
+        model: trained in place.
+        key: of all that decides the result; a checkpoint of another key is refused.
+        writes: whether this process writes the checkpoint.
 
-def _save(path: Path, settings: str, model, averaged, optimizers, step: int) -> None:
-    state = {
-        "settings": settings,
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizers": [o.state_dict() for o in optimizers],
-        "step": step,
-    }
-    scratch = path.with_suffix(".part")
-    torch.save(state, scratch)
-    os.replace(scratch, path)
+    Attributes:
+        step: the next one.
+        notes: plain data that is saved and resumed with the weights.
+    """
+
+    def __init__(self, model: nn.Module, run: Run, key: str, writes: bool = True):
+        self.model, self.run, self.key, self.writes = model, run, key, writes
+        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.averaged = {n: p.detach().clone() for n, p in self.trained.items()}
+        self.optimizers = _optimizers(model, run)
+        self.checkpoint = run.folder / "checkpoint.pt"
+        self.step, self.notes = 0, {}
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint; False where there is none. Raises BindplugError: it is of a
+        run with other settings, or damaged."""
+        if not self.checkpoint.exists():
+            return False
+        device = next(self.model.parameters()).device
+        try:
+            saved = torch.load(self.checkpoint, map_location=device, weights_only=True)
+        except Exception as err:  # torch raises many kinds for a broken file
+            raise BindplugError(
+                f"{self.checkpoint}: cannot be read ({first_line(err)}); remove it to start anew"
+            ) from err
+        if saved.get("settings", self.key) != self.key:
+            raise BindplugError(
+                f"{self.checkpoint} is of a run with other settings, {saved['settings']}; remove "
+                "it, or choose another folder"
+            )
+        lacking, _ = self.model.load_state_dict(saved["model"], strict=False)
+        if lost := set(lacking) & set(self.trained):
+            raise BindplugError(f"{self.checkpoint}: has no weights {min(lost)!r}; remove it")
+        with torch.no_grad():
+            for name, average in self.averaged.items():
+                average.copy_(saved["averaged"][name])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.step, self.notes = saved["step"], saved.get("notes", {})
+        return True
+
+    def steps(
+        self,
+        backward: Callable[[int, torch.Generator], float],
+        after: Callable[[int, float], bool],
+        label: str,
+    ) -> None:
+        """Take the steps that are left.
+
+        Args:
+            backward: (step, generator) to the loss; it fills the gradients.
+            after: called after each step with its number and loss; True ends the run.
+            label: of the progress bar.
+        """
+        from tqdm import tqdm
+
+        run, saved_at = self.run, time.monotonic()
+        self.run.folder.mkdir(parents=True, exist_ok=True)
+        self.model.train()
+        left = range(self.step, run.steps)
+        hidden = None if self.writes else True
+        bar = tqdm(left, label, initial=self.step, total=run.steps, mininterval=5, disable=hidden)
+        for step in bar:
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * _schedule(step, run)
+            torch.manual_seed(run.seed * 1_000_003 + step)
+            self.model.zero_grad(set_to_none=True)
+            loss = backward(step, step_generator(run.seed, step))
+            if run.clip:
+                torch.nn.utils.clip_grad_norm_(list(self.trained.values()), run.clip)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self._average(min(run.ema, (1 + step) / (10 + step)))
+            self.step = step + 1
+            is_over = after(step, loss)
+            late = time.monotonic() - saved_at > run.save_seconds
+            if self.writes and (late or is_over or self.step == run.steps):
+                self.save()
+                saved_at = time.monotonic()
+            if is_over:
+                break
+
+    def finish(self) -> None:
+        """Put the averaged weights into the model, and it into evaluation mode."""
+        self.swap()
+        self.model.eval()
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the weights in training and the averaged ones."""
+        for name, p in self.trained.items():
+            average = self.averaged[name]
+            kept = p.detach().clone()
+            p.copy_(average)
+            average.copy_(kept)
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        pairs = list(self.averaged.values()), list(self.trained.values())
+        torch._foreach_lerp_(*pairs, 1 - decay)
+
+    def save(self) -> None:
+        """Write the checkpoint by rename: what is trained and what is counted, not the frozen
+        weights."""
+        frozen = {n for n, p in self.model.named_parameters() if not p.requires_grad}
+        state = {
+            "settings": self.key,
+            "model": {n: x for n, x in self.model.state_dict().items() if n not in frozen},
+            "averaged": self.averaged,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "notes": self.notes,
+        }
+        with writing(self.checkpoint) as file:
+            torch.save(state, file)
 
 
 def _log(path: Path, step: int, loss: float) -> None:

@@ -164,3 +164,49 @@ def decode_soundtrack(source, name: str) -> tuple[np.ndarray, int]:
     if not blocks:
         raise BindplugError(f"{name}: its sound holds no samples")
     return np.concatenate([block for block, _ in blocks], axis=1), blocks[0][1]
+
+
+def duration(source, name: str) -> float:
+    """Seconds of a file by its header; 0 where it does not say. Errors as in `open_media`."""
+    import av
+
+    with (
+        open_source(source, name, "media file") as file,
+        decoding(name, DAMAGED),
+        av.open(file) as container,
+    ):
+        return max(0.0, (container.duration or 0) / av.time_base)
+
+
+def frame_at(source, name: str, seconds: float) -> np.ndarray:
+    """The frame that is shown some seconds after the start, (H, W, 3) uint8 RGB as stored; the last
+    one where the video ends before. Errors as in `open_media`."""
+    with open_media(source, name, "video") as (container, stream, origin):
+        due, last = origin + seconds, None
+        if seconds > 1 and stream.time_base:
+            container.seek(int(due / stream.time_base), stream=stream, backward=True)
+        for frame in container.decode(stream):
+            if last is not None and frame.time is not None and frame.time > due + 1e-6:
+                break
+            last = frame
+        if last is None:
+            raise BindplugError(f"{name}: holds no video frames")
+        return last.to_ndarray(format="rgb24")
+
+
+def sound_between(source, name: str, start: float, seconds: float) -> tuple[np.ndarray, int]:
+    """Some seconds of the soundtrack on the file's clock, ((C, n) float32, rate in Hz), with
+    silence where it has none. Errors as in `open_media`."""
+    kept, at, rate = [], 0, 0
+    for block, rate in sound_blocks(source, name, 0.0):
+        first, last = round(start * rate) - at, round((start + seconds) * rate) - at
+        if last <= 0:
+            break
+        if first < block.shape[1]:
+            kept.append(block[:, max(first, 0) : last])
+        at += block.shape[1]
+    if not rate:
+        raise BindplugError(f"{name}: its sound holds no samples")
+    wave = np.concatenate(kept, axis=1) if kept else np.zeros((1, 0), np.float32)
+    missing = round(seconds * rate) - wave.shape[1]
+    return np.pad(wave, ((0, 0), (0, max(missing, 0)))), rate

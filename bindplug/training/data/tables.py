@@ -1,0 +1,205 @@
+"""Rows from a CSV, a JSONL, a folder of folders or a folder of videos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ...embedding.inputs import expand
+from ...embedding.modalities import MODALITIES
+from ...errors import BindplugError
+from ...storage.text_file import read_text
+from .rows import Moment, Row
+
+LABELS = ("label", "labels", "category", "class")
+GROUPS = ("group",)
+SEPARATOR = ";"  # between the labels of a row
+
+
+class Bad:
+    """What could not be used: an error at once, or counted.
+
+    Args:
+        is_strict: raise the first.
+
+    Attributes:
+        messages: of what was left out.
+    """
+
+    def __init__(self, is_strict: bool = False):
+        self.is_strict, self.messages = is_strict, []
+
+    def add(self, message: str | BindplugError) -> None:
+        if self.is_strict:
+            raise BindplugError(f"{message} (--strict)")
+        self.messages.append(str(message))
+
+    def summary(self, what: str) -> str:
+        """One line, "" where nothing was left out."""
+        if not self.messages:
+            return ""
+        return f"{len(self.messages)} {what} left out; the first: {self.messages[0]}"
+
+
+def table_rows(
+    path: Path, modalities: Iterable[str], bad: Bad, names: dict[str, str] | None = None
+) -> list[Row]:
+    """Rows of a `.csv` or `.jsonl` with a column, or key, for each modality, and perhaps `label`
+    (several separated by ";") and `group`. A column `video` gives image and sound of one moment; a
+    list in a JSONL gives alternatives, one of which a view shows.
+
+    Args:
+        modalities: that may stand in it; an empty cell is a row without that modality.
+        names: of columns that are called otherwise.
+
+    Raises BindplugError: no such file or no table, or no column of two modalities."""
+    wanted, names = {*modalities, "video"}, names or {}
+    known = {*wanted, *MODALITIES}
+    rows, columns = [], set()
+    for number, cells in _records(path):
+        cells = {**cells, **{m: cells.get(column) for m, column in names.items() if column}}
+        columns |= set(cells)
+        given = {m: _several(v) for m, v in cells.items() if m in known and v not in (None, "")}
+        if not given:
+            bad.add(f"{path}: line {number} has no input")
+            continue
+        try:
+            inputs = {
+                m: [_find(path, v) for v in values] if m in wanted - {"text"} else values
+                for m, values in given.items()
+            }
+        except BindplugError as err:
+            bad.add(f"{err} (line {number})")
+            continue
+        rows.append(Row(_inputs(dict(inputs)), _name(inputs), labels_of(cells), group_of(cells)))
+    if not columns & known:
+        raise BindplugError(
+            f"{path}: has no column image, audio, text, ...; it has "
+            f"{', '.join(sorted(columns)) or 'nothing'}"
+        )
+    return rows
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict]]:
+    """The line and the cells of each record."""
+    text = read_text(path)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                try:
+                    yield number, dict(json.loads(line))
+                except (ValueError, TypeError) as err:
+                    raise BindplugError(f"{path}: line {number} is no JSON object") from err
+        return
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for cells in reader:
+            cells.pop(None, None)
+            yield reader.line_num, {k.strip(): v for k, v in cells.items()}
+    except csv.Error as err:
+        raise BindplugError(f"{path}: cannot be read as a CSV file: {err}") from err
+
+
+def _several(value) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list) else [str(value)]
+
+
+def _inputs(given: dict[str, list[str]]) -> dict[str, tuple]:
+    videos = tuple(map(Moment, given.pop("video", ())))
+    inputs = {m: tuple(values) for m, values in given.items()}
+    if videos:
+        inputs.setdefault("image", videos)
+        inputs.setdefault("audio", videos)
+    return inputs
+
+
+def _name(inputs: dict[str, list[str]]) -> str:
+    return (inputs.get("image") or next(iter(inputs.values())))[0]
+
+
+def labels_of(cells: dict) -> tuple[str, ...]:
+    found = next((cells[k] for k in LABELS if cells.get(k)), "")
+    parts = found if isinstance(found, list) else str(found).split(SEPARATOR)
+    return tuple(str(p).strip() for p in parts if str(p).strip())
+
+
+def group_of(cells: dict) -> str:
+    return next((str(cells[k]) for k in GROUPS if cells.get(k)), "")
+
+
+def _find(table: Path, name: str) -> str:
+    """A file as it is named, or beside the table."""
+    for root in (table.parent, table.parent.parent, Path()):
+        if os.path.isfile(root / name):
+            return str(root / name)
+    raise BindplugError(f"{table}: names {name}, which is not there")
+
+
+def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:
+    """Rows of DIR/CLASS/files or DIR/MODALITY/CLASS/files.
+
+    In a class, files of one name without ending are a row; where none are, each file of another
+    modality is a row with all of the class's images as alternatives. A class without two modalities
+    is bad data.
+
+    Raises BindplugError: a folder without classes."""
+    modalities = [m for m in modalities if m in MODALITIES and m not in ("video", "text")]
+    split = [m for m in modalities if (folder / m).is_dir()]
+    files: dict[str, dict[str, list[str]]] = {}
+    for modality in split or modalities:
+        root = folder / modality if split else folder
+        for place in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
+            found = files.setdefault(place.name, {})
+            try:
+                found[modality] = _unclaimed(expand(modality, str(place)), found)
+            except BindplugError:
+                found[modality] = []
+    if not files:
+        raise BindplugError(f"{folder}: holds no folders of classes")
+    rows = []
+    for name, found in files.items():
+        found = {m: paths for m, paths in found.items() if paths}
+        if "image" not in found or len(found) < 2:
+            has = ", ".join(found) or "nothing"
+            bad.add(f"{folder}: class {name!r} has {has}; an image and another modality are needed")
+            continue
+        rows += _class_rows(name, found)
+    return rows
+
+
+def _unclaimed(paths: list[str], found: dict[str, list[str]]) -> list[str]:
+    """Files that no other modality of this class has by their ending, such as a .png, which may
+    hold an image or depth."""
+    claimed = {p for taken in found.values() for p in taken}
+    return [p for p in paths if p not in claimed]
+
+
+def _class_rows(name: str, found: dict[str, list[str]]) -> list[Row]:
+    by_stem: dict[str, dict[str, tuple]] = {}
+    for modality, paths in found.items():
+        for path in paths:
+            by_stem.setdefault(Path(path).stem, {}).setdefault(modality, (path,))
+    pairs = [x for x in by_stem.values() if "image" in x and len(x) > 1]
+    if not pairs:
+        others = [(m, p) for m, paths in found.items() if m != "image" for p in paths]
+        images = tuple(found["image"])
+        return [Row({"image": images, m: (p,)}, p, (name,), name) for m, p in others]
+    return [Row(x, x["image"][0], (name,), name) for x in pairs]
+
+
+def video_rows(folder: Path) -> list[Row]:
+    """A row for each video below a folder, image and sound of one moment; its own folder is its
+    label.
+
+    Raises BindplugError: a folder without videos."""
+    rows = []
+    for path in expand("video", str(folder)):
+        place = Path(path).parent
+        labels = (place.name,) if place != folder else ()
+        rows.append(Row({"image": (Moment(path),), "audio": (Moment(path),)}, path, labels))
+    return rows

@@ -1,0 +1,172 @@
+"""Features of frozen trunks: of each input some augmented views, computed once, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..cache import Cache
+from ..embedding.prefetch import prefetch
+from ..errors import BindplugError
+from ..models.towers.tower import Tower
+from .data.loader import Loader, stack
+from .data.rows import Crop, Moment, Row, Source
+from .data.tables import Bad
+
+FORMAT = 1  # of what is kept; a change of views or augmentations makes a new one
+CLIPS = 32  # of a forward pass
+
+Key = tuple[Hashable, str]  # an input and the name of its views
+
+
+@dataclass
+class Features:
+    """Features of one modality's inputs.
+
+    Attributes:
+        rows: of each input, its number.
+        vectors: of each input, (V, W) float32: a view a row, or a clip a row.
+    """
+
+    rows: dict[Key, int]
+    vectors: list[Tensor]
+
+    def of(self, key: Key) -> Tensor:
+        return self.vectors[self.rows[key]]
+
+
+def fingerprint(tower: Tower) -> str:
+    """Of a trunk's weights and precision; "" where it is not known, and then nothing is kept."""
+    embedder = getattr(tower.trunk, "embedder", None)
+    if embedder is not None:
+        return embedder.fingerprint and f"{embedder.fingerprint} {tower.precision}"
+    digest = hashlib.sha256(f"{type(tower.trunk).__qualname__} {tower.precision}".encode())
+    for name, x in tower.trunk.state_dict().items():
+        digest.update(name.encode())
+        flat = x.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest.hexdigest()
+
+
+def make_features(
+    modality: str,
+    tower: Tower,
+    sources: Iterable[Source],
+    loader: Loader,
+    views: int,
+    bad: Bad,
+    path: Path | None = None,
+    device: str = "cpu",
+    workers: int = 2,
+) -> tuple[Features, dict[tuple[str, Hashable], str]]:
+    """Features of all inputs of a modality.
+
+    Inputs are encoded in groups that their order alone decides, and a group of which one is not
+    kept is computed anew as a whole: so a run that was stopped here goes on to the same bits.
+
+    Args:
+        tower: whose trunk is frozen.
+        views: augmented views; 0 takes all clips of each input, without augmentation.
+        bad: told of inputs that cannot be read, or whose features are not finite.
+        path: the file that features are kept in, by content and settings; None keeps nothing.
+
+    Returns:
+        The features, and the inputs that have none, with the reason of each.
+
+    Raises BindplugError: no input has features; or bad input, where `bad` is strict."""
+    from tqdm import tqdm
+
+    jobs: dict[Key, Row] = {}
+    for source in sources:
+        for row in source.rows:
+            for value in row.inputs.get(modality, ()):
+                key = (value, loader.view_name(row, modality, value) if views else "")
+                jobs.setdefault(key, row)
+    keeper = Keeper(modality, tower, loader, views, path)
+    size = max(1, CLIPS // max(views, 1))
+    groups = [list(jobs.items())[i : i + size] for i in range(0, len(jobs), size)]
+    found: dict[Key, Tensor] = {}
+    failed: dict[tuple[str, Hashable], str] = {}
+    tower.eval()
+    with torch.no_grad():
+        done = prefetch(keeper.read, groups, workers, 2 * workers)
+        bar = tqdm(done, f"features of {modality}", len(groups), disable=None, leave=False)
+        for kept, clips, errors in bar:
+            vectors = kept or keeper.encode(clips, device)
+            for key, part in vectors.items():
+                if not torch.isfinite(part).all():
+                    reason = f"{content(key[0])}: its {modality} features are NaN or infinite"
+                    errors[key] = BindplugError(reason)
+                elif not kept:
+                    keeper.put(key, jobs[key], part)
+            found |= {k: v for k, v in vectors.items() if k not in errors}
+            for key, error in errors.items():
+                failed[modality, key[0]] = str(error)
+                bad.add(error)
+    if not found:
+        raise BindplugError(next(iter(failed.values()), f"no {modality} to train on"))
+    return Features({k: i for i, k in enumerate(found)}, list(found.values())), failed
+
+
+class Keeper:
+    """Reads groups of inputs, or finds what is kept of them."""
+
+    def __init__(self, modality: str, tower: Tower, loader: Loader, views: int, path: Path | None):
+        self.modality, self.tower, self.loader, self.views = modality, tower, loader, views
+        weights = fingerprint(tower) if path else ""
+        self.cache = Cache(path) if path and weights else None
+        self.settings = f"{FORMAT} {weights} {views}"
+        if views:
+            of = loader.augmentations.get(modality)
+            self.settings += f" {of} {loader.seed} {loader.is_aligned}"
+
+    def _key(self, key: Key, row: Row) -> str | None:
+        of = (self.loader.options.get(self.modality), row.options.get(self.modality))
+        settings = f"{self.settings} {key[1]} {of}"
+        return self.cache and self.cache.key(self.modality, content(key[0]), settings)
+
+    def read(self, group: list[tuple[Key, Row]]):
+        """(kept vectors of all, or None; else clips of each; errors), each by key."""
+        names = {key: self._key(key, row) for key, row in group}
+        kept = {key: self.cache.get(name)[0] for key, name in names.items() if name}
+        if len(kept) == len(group) and all(v is not None for v in kept.values()):
+            return {k: torch.from_numpy(v.copy()) for k, v in kept.items()}, {}, {}
+        clips, errors = {}, {}
+        for key, row in group:
+            try:
+                clips[key] = self._clips(row, key[0])
+            except BindplugError as err:
+                errors[key] = err
+        return None, clips, errors
+
+    def _clips(self, row: Row, value) -> Tensor:
+        if not self.views:
+            return self.loader.clips(row, self.modality, value)
+        views = [self.loader.view(row, self.modality, value, i) for i in range(self.views)]
+        return stack(views, self.modality, [str(value)] * self.views)
+
+    def encode(self, clips: dict[Key, Tensor], device: str) -> dict[Key, Tensor]:
+        if not clips:
+            return {}
+        parts = torch.cat(list(clips.values())).split(CLIPS)
+        vectors = torch.cat([self.tower.features(x.to(device)).cpu() for x in parts])
+        shares = vectors.split([len(c) for c in clips.values()])
+        return {key: part.clone() for key, part in zip(clips, shares, strict=True)}
+
+    def put(self, key: Key, row: Row, vectors: Tensor) -> None:
+        if name := self._key(key, row):
+            self.cache.put(name, vectors.numpy(), ())
+
+
+def content(value):
+    """What the cache hashes of an input: files by their content."""
+    if isinstance(value, Moment):
+        return {"file": value.path, "start": value.start, "end": value.end}
+    if isinstance(value, Crop):
+        return {"file": value.path, "box": list(value.box)}
+    return value

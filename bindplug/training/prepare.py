@@ -1,0 +1,193 @@
+"""All that a run needs before its first step: towers, data, cached features, validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+
+from ..errors import BindplugError
+from .binder import Binder, Parts, make_losses, make_towers
+from .data.augment import parse_augmentations
+from .data.loader import Loader
+from .data.plan import Plan
+from .data.rows import Moment, Source, ids_of
+from .data.sources import kind_of, read_sources
+from .data.tables import Bad
+from .feature_cache import Features, fingerprint, make_features
+from .figures import TEMPLATES, Validation
+from .processes import Processes
+from .settings import Settings
+from .stream import Stream
+
+log = logging.getLogger("bindplug")
+# Settings that do not decide the result.
+BESIDES = ("name", "logs", "report_to", "log_every_n_steps", "save_seconds", "workers", "licence",
+           "seeds", "cache_features", "strict")  # fmt: skip
+
+
+@dataclass
+class Setup:
+    """What a run works with.
+
+    Attributes:
+        plan: of the steps' rows; None for a stream.
+        stream: of shards; None for rows.
+        features: of the modalities whose trunks are frozen, in training.
+        ids: of each source's rows; () for pairs alone.
+        bad: what of the training data was left out.
+        key: of all that decides the result.
+        described: of the data, for the model card.
+    """
+
+    parts: Parts
+    binder: Binder
+    loader: Loader
+    plan: Plan | None
+    stream: Stream | None
+    features: dict[str, Features]
+    ids: tuple[list[int], ...]
+    validation: Validation | None
+    bad: Bad
+    key: str
+    described: dict
+
+
+def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
+    """Build towers, read data, compute what frozen trunks make of it.
+
+    Raises BindplugError: as the parts do; or nothing to train."""
+    torch.manual_seed(settings.seed)
+    parts = make_towers(settings, device)
+    modalities, bad = list(parts.towers), Bad(settings.strict)
+    loader = Loader(
+        {m: tower.trunk for m, tower in parts.towers.items()},
+        parse_augmentations(settings.aug, modalities),
+        _options(settings, modalities),
+        settings.seed,
+        settings.align == "aligned",
+    )
+    stream, sources, features = None, [], {}
+    if _is_stream(settings):
+        stream = Stream(settings, modalities, bad, processes)
+        bound = stream.modalities
+    else:
+        sources = _sources(settings, settings.train_data, modalities, bad)
+        bound = sorted({m for s in sources for m in s.modalities})
+        for modality in bound:
+            if parts.towers[modality].is_frozen:
+                views = _views(settings, loader, modality, sources)
+                features[modality], failed = _features(
+                    modality, parts, sources, loader, views, bad, device, settings
+                )
+                sources = [s for s in (s.without(failed) for s in sources) if s.rows]
+    _check_trained(parts, bound)
+    binder = Binder(parts.towers, make_losses(settings, bound)).to(device)
+    for modality, tower in parts.towers.items():
+        if modality not in bound:
+            tower.requires_grad_(False)
+        elif modality in features:
+            tower.head.standardise(torch.cat(features[modality].vectors).to(device))
+    plan, ids = None, ()
+    if stream is None:
+        views = settings.views if features else 0
+        plan = Plan(sources, settings.batch_size, settings.replicate, views, settings.seed,
+                    processes.count)  # fmt: skip
+        if settings.positives != "pair":
+            ids = tuple(ids_of(s.rows, settings.positives) for s in sources)
+    validation = None
+    if settings.val_data and processes.is_first:
+        validation = _validation(settings, binder, parts, loader, bound, device)
+    rows = sum(len(s.rows) for s in sources) or settings.train_num_samples
+    described = {"data": list(settings.train_data), "rows": rows,
+                 "bound": [m for m in bound if m != "image"]}  # fmt: skip
+    key = _key(settings, parts, sources)
+    return Setup(
+        parts, binder, loader, plan, stream, features, ids, validation, bad, key, described
+    )
+
+
+def _is_stream(settings: Settings) -> bool:
+    kinds = {kind_of(place, settings.dataset_type) for place in settings.train_data}
+    if "webdataset" in kinds and len(kinds) > 1:
+        raise BindplugError("shards cannot be mixed with other data; write all as shards")
+    return "webdataset" in kinds
+
+
+def _sources(settings: Settings, data: tuple, modalities: list[str], bad: Bad) -> list[Source]:
+    names = {"image": settings.csv_img_key, "text": settings.csv_caption_key}
+    return read_sources(data, settings.dataset_type, modalities, bad, names)
+
+
+def _views(settings: Settings, loader: Loader, modality: str, sources: list[Source]) -> int:
+    """Views that differ: one, where nothing is drawn at random."""
+    inputs = (x for s in sources for row in s.rows for x in row.inputs.get(modality, ()))
+    is_random = loader.augmentations[modality] or any(isinstance(x, Moment) for x in inputs)
+    return settings.views if is_random else 1
+
+
+def _features(modality, parts, sources, loader, views, bad, device, settings):
+    """`make_features`, kept in the folder of runs."""
+    path = Path(settings.logs, "features.sqlite") if settings.cache_features else None
+    return make_features(
+        modality, parts.towers[modality], sources, loader, views, bad, path, device,
+        settings.workers,
+    )  # fmt: skip
+
+
+def _check_trained(parts: Parts, bound: list[str]) -> None:
+    """Raises BindplugError: no tower that the data has is trained."""
+    if not any(p.requires_grad for m in bound for p in parts.towers[m].parameters()):
+        raise BindplugError(
+            f"nothing to train: the towers of {', '.join(bound)} are frozen and have no heads; "
+            f"name one by --tower, as --tower {bound[0]}=..."
+        )
+
+
+def _validation(settings, binder, parts, loader, bound, device) -> Validation:
+    bad = Bad(settings.strict)
+    sources = _sources(settings, settings.val_data, bound, bad)
+    features = {}
+    for modality in sorted({m for s in sources for m in s.modalities}):
+        if parts.towers[modality].is_frozen:
+            features[modality], _ = _features(
+                modality, parts, sources, loader, 0, bad, device, settings
+            )
+    templates = settings.template or getattr(parts.base, "templates", None) or TEMPLATES
+    return Validation(binder, sources, loader, features, templates, bad, device)
+
+
+def _key(settings: Settings, parts: Parts, sources: list[Source]) -> str:
+    """Of what decides the result: settings, rows, frozen trunks."""
+    deciding = {
+        f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in BESIDES
+    }
+    digest = hashlib.sha256(repr(sorted(deciding.items())).encode())
+    for source in sources:
+        for row in source.rows:
+            digest.update(repr((row.inputs, row.labels, row.group, row.options)).encode())
+    for modality, tower in sorted(parts.towers.items()):
+        if tower.is_frozen:
+            digest.update(f"{modality} {fingerprint(tower)}".encode())
+    return f"bindplug train {digest.hexdigest()}"
+
+
+def _options(settings: Settings, modalities: list[str]) -> dict[str, dict]:
+    """Of each modality the options of `--option MODALITY.NAME=VALUE`."""
+    out: dict[str, dict] = {}
+    for text in settings.option:
+        key, is_pair, value = text.partition("=")
+        modality, _, name = key.partition(".")
+        if not (is_pair and name) or modality not in modalities:
+            raise BindplugError(
+                f"option {text!r}; write MODALITY.NAME=VALUE, of {', '.join(modalities)}"
+            )
+        try:
+            out.setdefault(modality, {})[name.replace("-", "_")] = json.loads(value)
+        except ValueError:
+            out[modality][name.replace("-", "_")] = value
+    return out

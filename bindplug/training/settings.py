@@ -1,0 +1,234 @@
+"""Settings of a run of `bindplug train`: its flags, which a TOML file and presets may give too.
+
+Names are open_clip's where it has one. This file imports nothing heavy: the command line makes its
+flags from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from ..errors import BindplugError, check_choice
+from ..storage.text_file import read_text
+from .presets import PRESETS
+
+KINDS = ("auto", "csv", "jsonl", "folder", "videos", "webdataset", "audioset", "sunrgbd", "llvip",
+         "ego4d")  # fmt: skip
+
+
+def _setting(default, section: str, help: str, choices: tuple = (), least=None):
+    notes = {"section": section, "help": help, "choices": choices, "least": least}
+    return field(default=default, metadata=notes)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides a run. A tuple is given by repeating its flag, or as a list."""
+
+    train_data: tuple[str, ...] = _setting(
+        (), "Data", "CSV, JSONL, folder, shards (a pattern) or a data set's folder."
+    )
+    val_data: tuple[str, ...] = _setting((), "Data", "The same, for figures while training.")
+    dataset_type: str = _setting("auto", "Data", "What the data is.", KINDS)
+    train_num_samples: int = _setting(0, "Data", "Pairs of an epoch; needed for shards.", least=0)
+    replicate: float = _setting(1.0, "Data", "Times that an epoch shows each pair.", least=0.01)
+    csv_img_key: str = _setting("", "Data", "Column of images, if not image.")
+    csv_caption_key: str = _setting("", "Data", "Column of texts, if not text.")
+    align: str = _setting(
+        "aligned",
+        "Data",
+        "Sound of the frame's moment, depth of the image's crop; or not.",
+        ("aligned", "none"),
+    )
+    aug: tuple[str, ...] = _setting(
+        (), "Data", "MODALITY=none|basic|strong or names: audio=window,frequency_mask:12."
+    )
+    option: tuple[str, ...] = _setting(
+        (), "Data", "MODALITY.NAME=VALUE: how inputs are read, as depth.unit=sunrgbd."
+    )
+    views: int = _setting(
+        4, "Data", "Augmented views of which frozen towers' features are kept.", least=1
+    )
+    cache_features: bool = _setting(True, "Data", "Keep frozen towers' features on disk.")
+    workers: int = _setting(2, "Data", "Threads that decode ahead.", least=1)
+    strict: bool = _setting(False, "Data", "Stop at bad data instead of leaving it out.")
+
+    init: str = _setting("", "Model", "Embedder to start from; its towers are frozen.")
+    tower: tuple[str, ...] = _setting(
+        (),
+        "Model",
+        "MODALITY=KIND[:NAME][,KEY=VALUE]: audio=imagebind:width=128,depth=4,heads=4, "
+        "image=timm:resnet18,pretrained=true, audio=lora:r=16, audio=train.",
+    )
+    lock: tuple[str, ...] = _setting(
+        (), "Model", "MODALITY or MODALITY=N: freeze a tower, or all but its last N blocks."
+    )
+    lock_image: bool = _setting(False, "Model", "The same as --lock image.")
+    lock_text: bool = _setting(False, "Model", "The same as --lock text.")
+    lock_image_unlocked_groups: int = _setting(0, "Model", "As --lock image=N.", least=0)
+    lock_text_unlocked_layers: int = _setting(0, "Model", "As --lock text=N.", least=0)
+    head: str = _setting("linear", "Model", "Of towers that do not say.", ("linear", "mlp"))
+    head_dropout: float = _setting(0.0, "Model", "Of the features before a head.", least=0)
+    embed_dim: int = _setting(
+        0, "Model", "Of the space; by default that of --init, else 512.", least=0
+    )
+    space: str = _setting("", "Model", "Name of a space that is new.")
+    template: tuple[str, ...] = _setting((), "Model", 'Wordings of a name, as "a {}".')
+
+    temperature: float = _setting(0.07, "Loss", "Logits are cosines over it.", least=1e-4)
+    learn_temp: bool = _setting(False, "Loss", "Train the temperature, from that value.")
+    temperature_low: float = _setting(0.01, "Loss", "Least learnt temperature.", least=1e-4)
+    temperature_high: float = _setting(10.0, "Loss", "Largest learnt temperature.", least=1e-4)
+    positives: str = _setting(
+        "pair",
+        "Loss",
+        "What belongs together: a pair, rows of one label, or of one group.",
+        ("pair", "label", "group"),
+    )
+    siglip: bool = _setting(False, "Loss", "Sigmoid loss in place of InfoNCE.")
+
+    batch_size: int = _setting(64, "Training", "Pairs of a step, of all processes.", least=2)
+    accum_freq: int = _setting(
+        1, "Training", "Parts that a batch is embedded in (GradCache).", least=1
+    )
+    epochs: float = _setting(32.0, "Training", "Passes over the data.", least=0)
+    steps: int = _setting(0, "Training", "Steps in place of epochs.", least=0)
+    opt: str = _setting(
+        "adamw", "Training", "Muon is for the matrices of transformer blocks.", ("adamw", "muon")
+    )
+    lr: float = _setting(5e-4, "Training", "Peak learning rate.", least=0)
+    muon_lr: float = _setting(0.0, "Training", "Muon's; 0 takes --lr.", least=0)
+    beta1: float = _setting(0.9, "Training", "Of AdamW.", least=0)
+    beta2: float = _setting(0.98, "Training", "Of AdamW.", least=0)
+    eps: float = _setting(1e-8, "Training", "Of AdamW.", least=0)
+    wd: float = _setting(0.2, "Training", "Weight decay.", least=0)
+    warmup: int = _setting(0, "Training", "Steps of linear warm-up.", least=0)
+    warmup_epochs: float = _setting(0.0, "Training", "Epochs of it, in place of steps.", least=0)
+    lr_scheduler: str = _setting("cosine", "Training", "After the warm-up.", ("cosine", "const"))
+    lr_cooldown_end: float = _setting(
+        0.0, "Training", "Last learning rate of the cosine, over the peak.", least=0
+    )
+    grad_clip_norm: float = _setting(
+        1.0, "Training", "Largest norm of a gradient; 0 for none.", least=0
+    )
+    ema: float = _setting(
+        0.0, "Training", "Decay of averaged weights, which are exported; 0 for none.", least=0
+    )
+    precision: str = _setting("fp32", "Training", "Of trunks.", ("fp32", "amp_bf16"))
+    grad_checkpointing: bool = _setting(False, "Training", "Recompute activations of blocks.")
+    torchcompile: bool = _setting(False, "Training", "Run trunks through torch.compile.")
+    seed: int = _setting(0, "Training", "Of all that is random.", least=0)
+    seeds: tuple[int, ...] = _setting((), "Training", "Several, one run each.")
+
+    name: str = _setting("run", "Run", "Its folder below --logs.")
+    logs: str = _setting("logs", "Run", "Folder of runs and of cached features.")
+    report_to: str = _setting("", "Run", "tensorboard, beside log.csv.", ("", "tensorboard"))
+    log_every_n_steps: int = _setting(20, "Run", "Steps of a line in log.csv.", least=1)
+    val_frequency: float = _setting(1.0, "Run", "Epochs between figures.", least=0.001)
+    early_stop: int = _setting(
+        0, "Run", "Figures without a better one that end it; 0 for all.", least=0
+    )
+    early_stop_on: str = _setting("", "Run", "Which figure; by default the first.")
+    save_seconds: float = _setting(120.0, "Run", "Between checkpoints.", least=0)
+    licence: tuple[str, ...] = _setting((), "Run", "Of the data, for the model card.")
+
+    def __post_init__(self):
+        for f in fields(self):
+            value, notes = getattr(self, f.name), f.metadata
+            flag = flag_of(f.name)
+            if notes["choices"]:
+                check_choice(flag, value, notes["choices"])
+            if notes["least"] is not None and not value >= notes["least"]:  # NaN too
+                raise BindplugError(f"{flag} {value}; give at least {notes['least']}")
+        for name in ("head_dropout", "beta1", "beta2", "ema", "lr_cooldown_end"):
+            if not getattr(self, name) <= 1:
+                raise BindplugError(f"{flag_of(name)} {getattr(self, name)}; give at most 1")
+        if not self.train_data:
+            raise BindplugError("no data to train on; give --train-data")
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def is_flag(name: str) -> bool:
+    """Whether a setting is yes or no."""
+    return isinstance(_FIELDS[name].default, bool)
+
+
+_FIELDS = {f.name: f for f in fields(Settings)}
+
+
+def converted(name: str, value, where: str):
+    """A value from TOML as the setting's type; BindplugError names where it stands."""
+    default = _FIELDS[name].default
+    many = isinstance(default, tuple)
+    kind = (int if name == "seeds" else str) if many else type(default)
+    values = value if isinstance(value, list) else [value]
+    if not many and isinstance(value, list):
+        raise BindplugError(f"{where}: {name} is a list; give one value")
+    for i, item in enumerate(values):
+        if kind is float and isinstance(item, int) and not isinstance(item, bool):
+            values[i] = float(item)
+        elif not isinstance(item, kind) or (isinstance(item, bool) and kind is not bool):
+            raise BindplugError(f"{where}: {name} is {item!r}; give a {kind.__name__}")
+    return tuple(values) if many else values[0]
+
+
+def read_settings(flags: dict, config: str | None = None, preset: str | None = None) -> Settings:
+    """Settings from a preset, over which a TOML file goes, over which flags go.
+
+    Args:
+        flags: those that were given, by the names of `Settings`.
+        config: a TOML file of the same names, with "-" or "_"; it may name a `preset`.
+
+    Raises BindplugError: a file that is no TOML, a name that is no setting, a value that is none of
+    its kind, or an unknown preset."""
+    given: dict = {}
+    if config is not None:
+        try:
+            table = tomllib.loads(read_text(config))
+        except tomllib.TOMLDecodeError as err:
+            raise BindplugError(f"{config}: is no TOML ({err})") from err
+        for key, value in table.items():
+            name = key.replace("-", "_")
+            if name == "preset":
+                preset = preset or str(value)
+            elif name not in _FIELDS:
+                near = difflib.get_close_matches(name, _FIELDS, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise BindplugError(f"{config}: no setting {key!r}{hint}")
+            else:
+                given[name] = converted(name, value, config)
+    if preset:
+        check_choice("preset", preset, PRESETS)
+        given = {**PRESETS[preset], **given}
+    return Settings(**{**given, **flags})
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings that differ from their defaults, as TOML that `read_settings` takes."""
+    lines = []
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if value != f.default:
+            lines.append(f"{f.name.replace('_', '-')} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
+def folder_of(settings: Settings) -> Path:
+    return Path(settings.logs, settings.name)

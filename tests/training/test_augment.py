@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bindplug import BindplugError
+from bindplug.training.data.augment import (
+    Augmentation,
+    Geometry,
+    augment_clip,
+    augment_source,
+    parse_augmentations,
+)
+from bindplug.training.data.randaugment import RANGES, _apply, color_jitter, randaugment
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_sets_and_names():
+    of = parse_augmentations(("image=strong", "audio=window,frequency-mask:12"), ["image", "audio"])
+    assert dict(of["audio"].steps) == {"window": 0, "frequency_mask": 12}
+    assert {n for n, _ in of["image"].steps} == {
+        "crop", "flip", "color_jitter", "randaugment", "random_erasing"
+    }  # fmt: skip
+    assert not parse_augmentations(("audio=none",), ["audio"])["audio"]
+    assert not parse_augmentations((), ["text"])["text"]
+
+
+@pytest.mark.parametrize("text", [
+    "audio=crop", "image=frequency_mask", "image=crop:2", "image=crop:x", "video=basic", "image",
+    "text=strong", "image=flip:nan",
+])  # fmt: skip
+def test_bad_names(text):
+    with pytest.raises(BindplugError, match="augmentation"):
+        parse_augmentations((text,), ["image", "audio", "text"])
+
+
+@pytest.mark.parametrize("axis", [-2, -1])
+def test_masks_are_stripes_of_at_most_so_many_lines(axis):
+    of = Augmentation((("frequency_mask", 12.0), ("time_mask", 30.0)))
+    widths = set()
+    for seed in range(60):
+        x = augment_clip(torch.ones(1, 128, 204), of, rng(seed), axis)
+        bands = (x[0] == 0).all(dim=1 if axis == -2 else 0)
+        frames = (x[0] == 0).all(dim=0 if axis == -2 else 1)
+        widths.add(int(bands.sum()))
+        assert bands.sum() <= 12 and frames.sum() <= 30
+        filled = torch.nonzero(bands)[:, 0]
+        assert not len(filled) or filled[-1] - filled[0] + 1 == len(filled)
+        expected = 1 - (1 - bands.float().mean()) * (1 - frames.float().mean())
+        assert torch.isclose((x == 0).float().mean(), expected, atol=1e-6)
+    assert {0, 12} <= widths  # from nothing to all
+
+
+def test_random_erasing():
+    of = Augmentation((("random_erasing", 1.0),))
+    shares = [
+        (augment_clip(torch.zeros(3, 64, 64), of, rng(i), None) != 0).float().mean().item()
+        for i in range(50)
+    ]
+    assert min(shares) < 0.08 and 0.2 < max(shares) < 0.4
+    assert torch.equal(
+        augment_clip(torch.zeros(3, 8, 8), Augmentation((("random_erasing", 0.0),)), rng(), None),
+        torch.zeros(3, 8, 8),
+    )
+
+
+def test_crops_keep_the_least_share():
+    for seed in range(200):
+        numbers = rng(seed).random(5)
+        left, top, right, bottom = Geometry(*numbers).box(200, 100, 0.5)
+        assert 0 <= left < right <= 200 and 0 <= top < bottom <= 100
+        assert (right - left) * (bottom - top) >= 0.45 * 200 * 100
+
+
+def test_a_window_of_a_sound():
+    wave = np.arange(48_000, dtype=np.float32)[None] / 48_000
+    of = parse_augmentations((), ["audio"])["audio"]
+    starts = set()
+    for seed in range(20):
+        cut, rate = augment_source((wave, 16_000), "audio", of, None, rng(seed), 2.0)
+        assert cut.shape == (1, 32_000) and rate == 16_000
+        starts.add(round(float(cut[0, 0]) * 48_000))
+    assert len(starts) > 15 and max(starts) <= 16_000
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_operations_change_the_image(name):
+    image = Image.fromarray(rng().integers(0, 200, (32, 40, 3)).astype(np.uint8))
+    out = _apply(image, name, RANGES[name], 1)
+    assert out.size == image.size and out.mode == "RGB"
+    assert (np.asarray(out) == np.asarray(image)).all() == (name == "identity")
+
+
+def test_the_same_generator_gives_the_same_image():
+    image = Image.fromarray(rng().integers(0, 255, (32, 32, 3)).astype(np.uint8))
+    for change in (lambda r: randaugment(image, 9, r), lambda r: color_jitter(image, 0.4, r)):
+        a, b, c = (np.asarray(change(rng(s))) for s in (1, 1, 2))
+        assert (a == b).all() and not (a == c).all()
