@@ -13,7 +13,8 @@ from bindplug.server.worker import BATCH, Worker
 
 
 @pytest.fixture
-def worker():
+def worker(monkeypatch):
+    monkeypatch.setattr("bindplug.server.worker.WAIT", 0.5)  # so that a busy machine is no fault
     sizes: list[int] = []
     worker = Worker("test", company=lambda: 1000, batched=sizes.append)
     worker.sizes = sizes
@@ -45,11 +46,12 @@ def test_kinds_do_not_mix_and_batches_are_bounded(worker):
     assert sorted(worker.sizes) == [2, 5, BATCH]
 
 
-def test_a_lone_request_does_not_wait():
+def test_a_lone_request_does_not_wait(monkeypatch):
+    monkeypatch.setattr("bindplug.server.worker.WAIT", 5.0)
     worker = Worker("lone", company=lambda: 1)
     began = time.perf_counter()
     assert asyncio.run(worker.run_together("double", double, [1])) == [2]
-    assert time.perf_counter() - began < 0.015
+    assert time.perf_counter() - began < 2.5
     worker.close()
 
 
