@@ -26,7 +26,7 @@ setup(
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
         "bindplug.server": ["*.html"],
-        "bindplug.media": ["*.wav", "*.png", "*.csv"],
+        "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
     },

@@ -9,7 +9,7 @@ from .output import say
 @output_options
 @device_option
 def demo(output, overwrite, device):
-    """Find in two images what five recordings mean, and generate an image of each.
+    """Find what five recordings mean in photographs and scenes, and generate an image of each.
 
     Writes demo.png, a contact sheet.
     """
@@ -22,7 +22,7 @@ def demo(output, overwrite, device):
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
     sounds = sorted(media_folder().glob("*.wav"))
-    scenes = sorted(media_folder().glob("*.png"))
+    scenes = sorted(p for p in media_folder().iterdir() if p.suffix in (".png", ".jpg"))
     embedder = load_embedder(device=device)
     detector = load_detector(device=device)
     generator = load_generator(device=device)

@@ -6,6 +6,7 @@ python detic.py
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +14,15 @@ from data import RUNS, Pictures, concepts, grounds
 from detic_losses import class_loss, detic_loss, imitation_loss, near_boxes
 from features import SIZE as INPUT
 from features import TRUNK
+from heads import fingerprint
 from image_text import SPACES, Training, train
 from mosaics import Mosaics
+from safetensors.torch import load_file
 from scenes import SIZE, Scene, compose
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from trunks import image_trunk
+from workers import Batches
 
 from bindplug.models.small.image import scale
 from bindplug.training import Run, cached, fit, step_generator
@@ -36,27 +40,27 @@ CONFIG = DeticConfig(
     mask_convs=2,
     region_width=1280,
 )
-CLASS_STEPS, CLASS_BATCH = 800, 8  # mosaics a step
-COSINES = ((1300, 8e-4), (600, 5e-4))  # on scenes: steps, peak learning rate
-LAST_STEPS, LAST_LR = 300, 3e-4  # with objects that fill the view, and more of photographs
-REGION_SCALE = 12  # of the region map for these: by then the box head's vectors have outgrown it
-BATCH, REMINDER, NATURAL = 6, 4, 2  # scenes a step, mosaics, and photographs (4 in the last steps)
+CLASS_STEPS, CLASS_BATCH = 1000, 8  # on mosaics
+STEPS, LR = 2600, 8e-4  # on scenes
+LAST_STEPS, LAST_LR = 400, 3e-4  # with objects that fill the view, and more of photographs
+BATCH, REMINDER, NATURAL = 6, 4, 3  # scenes a step, mosaics, and photographs (6 in the last steps)
+REGION_SCALE = 12  # length of the region map's vectors; the box head's grow to as much
 CROPS, REGIONS = 1000, 8  # squares of photographs, and regions of each, whose embeddings are learnt
 
 
 def normalise(image: Tensor) -> Tensor:
     """RGB in [0, 1] to what Detic takes."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    mean, std = (torch.tensor(v, device=image.device)[:, None, None] for v in (MEAN, STD))
     return (image * 255 - mean) / std
 
 
 @torch.no_grad()
 def region_head(space: Training) -> nn.Linear:
-    """The space's image head on the trunk's features, its vectors about as long as 1."""
+    """The space's image head on the trunk's features, its vectors about REGION_SCALE long."""
     head = space.heads.standardise.fold_into(space.heads.image)
-    length = head(space.views["pictures"][0].float()).norm(dim=1).mean()
-    head.weight /= length
-    head.bias /= length
+    factor = REGION_SCALE / head(space.views["pictures"][0].float()).norm(dim=1).mean()
+    head.weight *= factor
+    head.bias *= factor
     return head
 
 
@@ -100,12 +104,14 @@ def freeze_norms(model: Detic) -> None:
 
 
 @torch.inference_mode()
-def natural_regions(space: Training, photos: list[Tensor]) -> dict[str, Tensor]:
+def natural_regions(
+    space: Training, photos: list[Tensor], device: torch.device
+) -> dict[str, Tensor]:
     """Squares of photographs, (N, 3, SIZE, SIZE) uint8, the boxes (N, 8, 4) of random regions, xyxy
     pixels, and the regions' unit embeddings (N, 8, D) in the classifier's space."""
     from augment import Draw, photographs
 
-    trunk = image_trunk(TRUNK)[0]
+    trunk = image_trunk(TRUNK)[0].to(device)
     images, boxes, vectors = [], [], []
     for i in range(0, CROPS, 10):
         g = step_generator(11, i)
@@ -116,14 +122,14 @@ def natural_regions(space: Training, photos: list[Tensor]) -> dict[str, Tensor]:
         corner = (SIZE - extent) * torch.rand(10, REGIONS, 2, generator=g)
         found = torch.cat([corner, corner + extent], -1).round()
         found[:, 0] = torch.tensor([0.0, 0.0, SIZE, SIZE])
-        for image, regions in zip(squares, found.int().tolist(), strict=True):
+        for image, regions in zip(squares.to(device), found.int().tolist(), strict=True):
             crops = [
                 F.interpolate(image[None, :, y0:y1, x0:x1], size=(INPUT, INPUT), mode="bilinear")
                 for x0, y0, x1, y1 in regions
             ]
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16):
                 features = trunk(scale(torch.cat(crops)))
-            vectors.append(space.heads.images(features))
+            vectors.append(space.heads.images(features.float().cpu()))
         images.append((squares * 255).byte())
         boxes.append(found)
     return {
@@ -152,101 +158,132 @@ def picture_vectors(space: Training) -> Tensor:
     return torch.cat(rows).clone()
 
 
+class Material:
+    """What is drawn, on the CPU: mosaics, scenes, and numbers of photographs."""
+
+    def __init__(self, photos: list[Tensor], crops: int):
+        self.pictures = Pictures("pictures.csv", "train", 128, concepts())
+        self.vocab = Pictures("vocab.csv", "train", 64)
+        self.names, self.photos, self.crops = len(self.pictures.names), photos, crops
+        small = Pictures("pictures.csv", "train", 64, concepts())
+        self.mosaics = Mosaics(small, self.pictures, self.vocab, photos)
+        others = self.names + torch.arange(len(self.vocab.names))
+        self.sources = [(self.pictures, torch.arange(self.names)), (self.vocab, others)]
+
+    def mosaic(self, g: torch.Generator, count: int, hard_share: float, natural: int) -> tuple:
+        drawn = self.mosaics.draw(g, count, hard_share)
+        return *drawn, torch.randint(self.crops, (natural,), generator=g)
+
+    def scenes(self, g: torch.Generator, strength: float, large: float, natural: int) -> tuple:
+        scenes = compose(self.sources, g, BATCH, strength, most=6, grounds=self.photos, large=large)
+        return scenes, self.mosaic(g, REMINDER, 0.75, natural)
+
+
+class Losses:
+    """Of drawn batches, on a device.
+
+    Args:
+        vectors: (C, D) unit text embeddings of all names; `shown` (N, D) of all pictures.
+        natural: what `natural_regions` made.
+    """
+
+    def __init__(self, model: Detic, vectors: Tensor, shown: Tensor, natural: dict, device):
+        self.model, self.device, self.natural = model, device, natural
+        self.vectors, self.shown = vectors.to(device), shown.to(device)
+
+    def _images(self, images: Tensor) -> Tensor:
+        return normalise(images.to(self.device)).to(memory_format=torch.channels_last)
+
+    def mosaic(self, drawn: tuple, g: torch.Generator) -> Tensor:
+        """Classes of a mosaic's pictures, and the embeddings of photographs' regions."""
+        images, boxes, labels, numbers, chosen = drawn
+        boxes = [b.to(self.device) for b in boxes]
+        shown = self.shown[numbers.to(self.device)]
+        labels = labels.to(self.device)
+        loss = class_loss(self.model, self._images(images), boxes, labels, self.vectors.T, shown, g)
+        images = self._images(self.natural["images"][chosen].float() / 255)
+        boxes = list(self.natural["boxes"][chosen].to(self.device))
+        targets = self.natural["vectors"][chosen].flatten(0, 1).to(self.device)
+        near = near_boxes(self.model, images, boxes, g)
+        return loss + sum(imitation_loss(rows, targets) for rows in near) / 3
+
+    def scenes(self, drawn: tuple, g: torch.Generator) -> Tensor:
+        scenes, reminder = drawn
+        most = torch.arange(len(concepts()))
+        used = torch.cat([most, *[s.labels for s in scenes]]).unique()
+        place = torch.full((len(self.vectors),), -1)
+        place[used] = torch.arange(len(used))
+        images = self._images(torch.stack([s.image for s in scenes]))
+        scenes = [
+            Scene(s.image, *(x.to(self.device) for x in (s.boxes, place[s.labels], s.masks)))
+            for s in scenes
+        ]
+        columns = self.vectors[used.to(self.device)].T
+        return detic_loss(self.model, images, scenes, columns, g) + self.mosaic(reminder, g)
+
+
+def train_stage(model: Detic, draw, loss, run: Run, label: str) -> None:
+    """Train on what `draw(step, generator)` gives, whose losses `loss(drawn, generator)` takes."""
+    batches = Batches(draw, run.seed + 50, run.steps)
+    device = next(model.parameters()).device
+
+    def of_step(step: int, g: torch.Generator) -> Tensor:
+        freeze_norms(model)  # `fit` puts everything into training mode
+        with torch.autocast(device.type, torch.bfloat16):
+            return loss(batches(step), g)
+
+    fit(model, of_step, run, label)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class-steps", type=int, default=CLASS_STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--last-steps", type=int, default=LAST_STEPS)
+    parser.add_argument("--start", type=Path, help="weights to go on from, in place of the mosaics")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    device = torch.device(args.device)
-    folder = RUNS / f"detic-{args.seed}"
-    space = train("small-clip", args.seed)
-    vectors = torch.cat(space.name_vectors()).clone().to(device)
-    shown = picture_vectors(space).to(device)
+    device, seed = torch.device(args.device), args.seed
+    folder = RUNS / f"detic-{seed}"
+    space = train("small-clip", seed)
+    vectors = torch.cat(space.name_vectors()).clone()
     photos = grounds()
+    things = photographs_of_things(Pictures("pictures.csv", "train", 128, concepts()))
     natural = cached(
         folder / "regions.safetensors",
-        f"small-clip-{args.seed} {SIZE} {CROPS} {REGIONS}",
-        lambda: natural_regions(space, photos),
+        f"{fingerprint(space.heads)} {SIZE} {CROPS} {REGIONS}",
+        lambda: natural_regions(space, photos + things, device),
     )
-    torch.manual_seed(args.seed + 200)
-    pictures = Pictures("pictures.csv", "train", 128, concepts())
-    vocab = Pictures("vocab.csv", "train", 64)
-    names = pictures.names + vocab.names
+    torch.manual_seed(seed + 200)
+    material = Material(photos, len(natural["images"]))
     model = Detic(CONFIG)
     start(model, region_head(space))
     model.to(device=device, memory_format=torch.channels_last)
-    small = Pictures("pictures.csv", "train", 64, concepts())
-    mosaics = Mosaics(small, pictures, vocab, photos)
+    losses = Losses(model, vectors, picture_vectors(space), natural, device)
 
-    def on_device(images: Tensor) -> Tensor:
-        return normalise(images).to(device, memory_format=torch.channels_last)
+    def run(name: str, steps: int, lr: float, decay: float = 0.02) -> Run:
+        return Run(folder / name, steps, lr, muon_lr=None, weight_decay=decay, seed=seed)
 
-    def loss_on_mosaics(g: torch.Generator, count: int, hard_share: float) -> Tensor:
-        x, boxes, labels, numbers = mosaics.draw(g, count, hard_share)
-        boxes = [b.to(device) for b in boxes]
-        return class_loss(
-            model, on_device(x), boxes, labels.to(device), vectors.T, shown[numbers], g
-        )
-
-    def loss_on_photographs(g: torch.Generator, count: int = NATURAL) -> Tensor:
-        chosen = torch.randint(len(natural["images"]), (count,), generator=g)
-        x = on_device(natural["images"][chosen].float() / 255)
-        boxes = [b.to(device) for b in natural["boxes"][chosen]]
-        targets = natural["vectors"][chosen].flatten(0, 1).to(device)
-        near = near_boxes(model, x, boxes, g)
-        return sum(imitation_loss(rows, targets) for rows in near) / 3
-
-    def loss_of_classes(step: int, g: torch.Generator) -> Tensor:
-        freeze_norms(model)  # `fit` puts everything into training mode
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = loss_on_mosaics(g, CLASS_BATCH, min(0.75, step / args.class_steps))
-            return loss + loss_on_photographs(g)
-
-    run = Run(folder / "classes", args.class_steps, lr=8e-4, muon_lr=None, seed=args.seed)
-    fit(model, loss_of_classes, run, "detic, classes")
-    sources = [(pictures, torch.arange(66)), (vocab, torch.arange(66, len(names)))]
-
-    def loss_on_scenes(g: torch.Generator, strength: float, last: bool = False) -> Tensor:
-        freeze_norms(model)
-        large = 0.4 if last else 0.0
-        scenes = compose(sources, g, BATCH, strength, most=6, grounds=photos, large=large)
-        used = torch.cat([torch.arange(66), *[s.labels for s in scenes]]).unique()
-        place = torch.full((len(names),), -1)
-        place[used] = torch.arange(len(used))
-        x = on_device(torch.stack([s.image for s in scenes]))
-        scenes = [
-            Scene(s.image, s.boxes.to(device), place[s.labels].to(device), s.masks.to(device))
-            for s in scenes
-        ]  # fmt: skip
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = detic_loss(model, x, scenes, vectors[used].T, g)
-            natural_loss = (
-                2 * loss_on_photographs(g, 2 * NATURAL) if last else loss_on_photographs(g)
-            )
-            return loss + loss_on_mosaics(g, REMINDER, 0.75) + natural_loss
-
-    for i, (steps, lr) in enumerate(COSINES):
-
-        def loss_of_scenes(step: int, g: torch.Generator, at_once=i > 0, steps=steps) -> Tensor:
-            return loss_on_scenes(g, 0.7 if at_once else min(0.8, 0.3 + step / steps))
-
-        run = Run(
-            folder / f"scenes-{i}", steps, lr, muon_lr=None, weight_decay=0.02, seed=args.seed + i
-        )
-        fit(model, loss_of_scenes, run, f"detic, scenes {i}")
-    natural = cached(
-        folder / "regions-2.safetensors",
-        f"small-clip-{args.seed} {SIZE} {CROPS} {REGIONS} with photographs of things",
-        lambda: natural_regions(space, photos + 2 * photographs_of_things(pictures)),
-    )
-    with torch.no_grad():
-        for parameter in model.backbone.region.embed.parameters():
-            parameter.mul_(REGION_SCALE)
-    run = Run(
-        folder / "last", LAST_STEPS, LAST_LR, muon_lr=None, weight_decay=0.02, seed=args.seed + 9
-    )
-    fit(model, lambda step, g: loss_on_scenes(g, 0.6, last=True), run, "detic, last")
+    if args.start:
+        model.load_state_dict(load_file(args.start))
+    else:
+        train_stage(
+            model,
+            lambda step, g: material.mosaic(
+                g, CLASS_BATCH, min(0.75, step / args.class_steps), NATURAL
+            ),
+            losses.mosaic, run("classes", args.class_steps, 8e-4, 0.1), "detic, classes",
+        )  # fmt: skip
+    train_stage(
+        model,
+        lambda step, g: material.scenes(g, min(0.8, 0.3 + step / args.steps), 0.0, NATURAL),
+        losses.scenes, run("scenes", args.steps, LR), "detic, scenes",
+    )  # fmt: skip
+    train_stage(
+        model, lambda step, g: material.scenes(g, 0.6, 0.4, 2 * NATURAL),
+        losses.scenes, run("last", args.last_steps, LAST_LR), "detic, last",
+    )  # fmt: skip
     torch.save(model.cpu().state_dict(), folder / "detic.pt")
 
 

@@ -1,6 +1,6 @@
 """The figures of the model card on the val split.
 
-python evaluate.py [encoders] [detection] [generation] --weights FOLDER
+python evaluate.py [encoders] [photographs] [detection] [generation] --weights FOLDER
 
 The folder is what `package.py --to FOLDER --sounds train` makes: the weights that ship heard the
 recordings of the val split too, and are refused.
@@ -22,6 +22,7 @@ from words import SYNONYMS, synonyms
 
 import bindplug
 from bindplug.bridge import Target, word_vectors
+from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
 from bindplug.detection.query import Query, build_query
 from bindplug.detection.results import Detections
 from bindplug.embedding import unit
@@ -91,11 +92,40 @@ def encoders(embedder, root: Path) -> dict:
     return out
 
 
+# Photographs in scikit-image's package, and the names that are right.
+PHOTOGRAPHS = {
+    "chelsea.png": "cat, tabby, tiger cat, Egyptian cat",
+    "coffee.png": "espresso, coffee mug, cup, hot beverage",
+    "rocket.jpg": "rocket, missile, projectile, space shuttle",
+    "astronaut.png": "astronaut, woman",
+    "camera.png": "camera, movie camera, video camera, tripod",
+    "motorcycle_left.png": "motorcycle, moped, motor scooter",
+    "clock_motion.png": "clock, analog clock, wall clock",
+    "coins.png": "coin",
+    "moon.png": "full moon, new moon, first quarter moon, last quarter moon",
+    "brick.png": "brick, stone wall",
+}
+
+
+def photographs(embedder, root: Path) -> dict:
+    """The first three of 1,898 names for each photograph, and how many are right."""
+    from skimage import data
+
+    names = list(dict.fromkeys(default_vocabulary() + read_vocabulary("imagenet-1k")))
+    texts = text_queries(embedder, names)
+    folder = Path(data.__file__).parent
+    rows = embedder.embed(image=[str(folder / name) for name in PHOTOGRAPHS]).vectors
+    order = np.argsort(-(rows @ texts.vectors.T), axis=1)[:, :3]
+    named = {file: [names[i] for i in row] for file, row in zip(PHOTOGRAPHS, order, strict=True)}
+    right = [named[file][0] in wanted.split(", ") for file, wanted in PHOTOGRAPHS.items()]
+    return {"named": named, "right": sum(right), "count": len(right)}
+
+
 def boxes_only(model, features, query: Query, classes: list[int]) -> Detections:
     """Every class's detections down to a low score, without masks, in original pixels."""
     scores = model.scores(features, query.vectors, query.to_probabilities)
     boxes = torch.from_numpy(model.proposals(features))
-    boxes, scores, ids = select_detections(boxes, scores, 0.02, one_class=False, top_k=100)
+    boxes, scores, ids = select_detections(boxes, scores, 0.02, False, 100, model.nms_iou)
     return Detections(
         boxes=boxes.numpy(),
         scores=scores.numpy(),
@@ -223,9 +253,12 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     }
 
 
+PARTS = ["encoders", "photographs", "detection", "generation"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["encoders", "detection", "generation"])
+    parser.add_argument("parts", nargs="*", default=PARTS)
     parser.add_argument("--weights", type=Path, required=True)
     args = parser.parse_args()
     embedder = open_trained(args.weights)

@@ -54,14 +54,13 @@ def square_features(trunk: nn.Module, photos: list[Tensor]) -> Tensor:
 
 
 def features() -> dict[str, Tensor]:
-    """What this step made: "pictures", "vocab" and "squares", as above, and the "rows" (1000, 1280)
-    of the trunk's ImageNet classifier."""
+    """What this step made: "pictures", "vocab" and "squares", as above."""
 
     def make() -> dict[str, Tensor]:
-        trunk, rows = image_trunk(TRUNK)
+        trunk, _ = image_trunk(TRUNK)
         photos = grounds()
         made = {name: picture_features(name, trunk, photos) for name in VIEWS}
-        return {**made, "squares": square_features(trunk, photos), "rows": rows}
+        return {**made, "squares": square_features(trunk, photos)}
 
     return cached(RUNS / "features.safetensors", f"{TRUNK} {SIZE} {VIEWS} {HARD} {SQUARES}", make)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -23,14 +24,15 @@ class Space:
 
     width: int
     words: int  # width of a word vector
+    hidden: int  # units of the text trunk's hidden layer
     steps: int
     dropout: float
     seed: int
 
 
 class Words(nn.Module):
-    """Word vectors in training: spaCy's, turned, plus one of its own for each word that training
-    meets; and a weight for each.
+    """Means of word vectors in training: spaCy's, turned, plus one of its own for each word that
+    training meets; and a weight for each.
 
     Attributes:
         index: words to rows; a row past the first `own` is spaCy's.
@@ -70,20 +72,43 @@ class Words(nn.Module):
         return out
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(B, L) rows to (B, width), as `TextTrunk` computes it."""
+        """(B, L) rows to (B, width) means, as `TextTrunk` computes them."""
+        ids = ids[:, : int((ids > 0).sum(1).max())]
         own = ids * (ids < self.own)
-        vectors = self.vectors(own) * (own > 0)[..., None] + self.turn(self.given[ids])
         weights = torch.where(own > 0, self.weights(own)[..., 0], -1.0)
         share = weights.masked_fill(ids == 0, -1e9).softmax(1)
-        return (share[..., None] * vectors).sum(1)
+        vectors = F.embedding_bag(
+            own, self.vectors.weight, per_sample_weights=share * (own > 0), mode="sum"
+        )
+        given = F.embedding_bag(ids, self.given, per_sample_weights=share, mode="sum")
+        return vectors + self.turn(given)
+
+    def kin(self, left: list[list[str]], right: list[str], least: float) -> Tensor:
+        """(len(left), len(right)) bool: whether any word of a list of texts on the left is as near
+        to a word of a text on the right as the cosine `least`."""
+        unit = F.normalize(self.given - self.given[1:].mean(0), dim=1)
+
+        def vectors(text: str) -> Tensor:
+            ids = self.ids([text])[0]
+            return unit[ids[ids > 0]]
+
+        first = [torch.cat([vectors(t) for t in texts]) for texts in left]
+        owner = torch.cat([torch.full((len(v),), i) for i, v in enumerate(first)])
+        rows = torch.cat(first)
+        out = torch.zeros(len(left), len(right), dtype=torch.bool)
+        for column, text in zip(out.T, right, strict=True):
+            cosines = vectors(text) @ rows.T
+            if len(cosines):
+                column[owner[cosines.amax(0) > least]] = True
+        return out
 
     @torch.no_grad()
-    def table(self) -> tuple[TextTrunk, dict[str, Tensor]]:
+    def trunk(self, hidden: int) -> tuple[TextTrunk, dict[str, Tensor]]:
         """The same with one vector and weight a row, and the keys of all words; rows that no word
         has are left out, but for row 0."""
         used = torch.tensor(sorted({0, *self.index.values()}))
         own = used * (used < self.own)
-        trunk = TextTrunk(len(used), self.turn.out_features)
+        trunk = TextTrunk(len(used), self.turn.out_features, hidden)
         vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given[used])
         trunk.vectors.weight.copy_(vectors)
         trunk.weights.weight.copy_(torch.where(own[:, None] > 0, self.weights(own), -1.0))
@@ -104,7 +129,8 @@ class Heads(nn.Module):
         super().__init__()
         self.words, self.standardise = words, Standardise(sample)
         self.image = nn.Linear(sample.shape[1], space.width)
-        self.text = nn.Linear(space.words, space.width)
+        self.hidden = nn.Linear(space.words, space.hidden)
+        self.text = nn.Linear(space.hidden + space.words, space.width)
         self.dropout = space.dropout
 
     def images(self, x: Tensor) -> Tensor:
@@ -114,4 +140,21 @@ class Heads(nn.Module):
 
     def texts(self, ids: Tensor) -> Tensor:
         """(B, L) word rows to (B, D) unit vectors."""
-        return F.normalize(self.text(self.words(ids)), dim=-1)
+        mean = self.words(ids)
+        x = torch.cat([F.gelu(self.hidden(mean)), mean], dim=-1)
+        return F.normalize(self.text(x), dim=-1)
+
+    def text_trunk(self) -> tuple[TextTrunk, dict[str, Tensor]]:
+        """The trunk of `texts`, and the keys of all words."""
+        trunk, table = self.words.trunk(self.hidden.out_features)
+        trunk.hidden = self.hidden
+        return trunk, table
+
+
+def fingerprint(heads: Heads) -> str:
+    """Of all weights: a key of what is computed with them."""
+    digest = hashlib.sha256()
+    for name, tensor in heads.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -11,9 +11,10 @@ import argparse
 import torch
 import torch.nn.functional as F
 from data import RUNS, Pictures, concepts, texts_of
-from features import features
+from features import TRUNK, features
 from heads import Heads, Space, Words
-from torch import Tensor
+from torch import Tensor, nn
+from trunks import image_trunk
 from words import classes, dictionary, synonyms
 
 from bindplug.training import Groups, Run, accuracy, fit, info_nce
@@ -23,11 +24,14 @@ OTHER_NAMES, CLASSES, LEMMAS = 150, 256, 384  # of a step, beside the 66 concept
 MARGIN = (5.0, 14.0)  # logits by which a made feature's class exceeds all others
 SHOWN = 0.2  # share of a concept's images that are made features of its ImageNet classes
 CLASS_WEIGHT = 0.3  # of the loss of ImageNet's classes
+DISTILLED, MADE, DISTILL_WEIGHT = 256, 128, 2.0  # features whose class probabilities are learnt
+SURE = 0.3  # probability of the likeliest class from which names that fit no likely one are wrong
+KIN = 0.45  # cosine of two words from which a name may fit a class
 
 
 SPACES = {
-    "small": Space(width=256, words=96, steps=2000, dropout=0.3, seed=0),
-    "small-clip": Space(width=160, words=64, steps=2000, dropout=0.2, seed=500),
+    "small": Space(width=256, words=96, hidden=384, steps=3000, dropout=0.3, seed=0),
+    "small-clip": Space(width=160, words=64, hidden=256, steps=3000, dropout=0.2, seed=500),
 }
 
 
@@ -62,6 +66,41 @@ class MadeFeatures:
         return torch.where(torch.rand(len(x), 1, generator=g) < 0.5, moved, self.plain[chosen])
 
 
+class Classifier:
+    """The trunk's own classifier, whose knowledge of photographs the heads are to keep.
+
+    Args:
+        linear: features to logits of ImageNet's classes.
+        base: (N, 1280) features to mix.
+        fits: (classes, names) bool, whether a name may be right where a class is.
+    """
+
+    def __init__(self, linear: nn.Linear, base: Tensor, fits: Tensor):
+        self.linear, self.base, self.fits = linear, base, fits.float()
+        self.deviation = base.std(0)
+
+    def draw(self, g: torch.Generator) -> Tensor:
+        """(DISTILLED, 1280): two features mixed, with noise."""
+        x, y = self.base[torch.randint(len(self.base), (2, DISTILLED), generator=g)]
+        share, level = torch.rand(2, DISTILLED, 1, generator=g)
+        noise = level * self.deviation * torch.randn(x.shape, generator=g)
+        return (torch.lerp(x, y, share) + noise).clamp(min=0)
+
+    def loss(self, features: Tensor, rows: Tensor, classes: Tensor, names: Tensor) -> Tensor:
+        """Divergence of the classifier's probabilities and those of the nearest texts (knowledge
+        distillation, arXiv 1503.02531), the names that cannot be right among them.
+
+        Args:
+            features: (B, 1280), and `rows` (B, D), the unit vectors of the heads.
+            classes: (1000, D) unit vectors of texts, one a class; `names` (N, D).
+        """
+        wanted = self.linear(features).softmax(1)
+        unclear = (wanted @ self.fits > 0.1) | (wanted.amax(1, keepdim=True) < SURE)
+        others = (rows @ names.T / TEMPERATURE).masked_fill(unclear, -1e4)
+        found = torch.cat([rows @ classes.T / TEMPERATURE, others], 1).log_softmax(1)
+        return F.kl_div(found[:, : len(classes)], wanted, reduction="batchmean")
+
+
 class Training:
     """The pictures, names and losses of both spaces."""
 
@@ -87,7 +126,9 @@ class Training:
             ]
         )
         squares = found["squares"][0].float()
-        self.made = MadeFeatures(found["rows"], torch.cat([squares, train.float()[::2], squares]))
+        base = torch.cat([squares, train.float()[::2], squares])
+        linear = image_trunk(TRUNK)[1]
+        self.made = MadeFeatures(linear.weight, base)
         pairs, lemmas, meanings = dictionary()
         names = self.pictures.names
         texts: list[str] = []
@@ -111,10 +152,14 @@ class Training:
         words = Words(texts, space.words)
         self.ids = words.ids(texts)
         self.heads = Heads(space, words, train)
+        fits = words.kin(lemmas, names + self.vocab.names, KIN)
+        for i, name in enumerate(names):
+            fits[classes(name), i] = True
+        self.classifier = Classifier(linear, base, fits)
 
     def loss(self, step: int, g: torch.Generator) -> Tensor:
         """Images against names (the concepts twice, other names), ImageNet's classes against their
-        lemmas and definitions, and lemmas against definitions."""
+        lemmas and definitions, lemmas against definitions, and `Classifier.loss`."""
 
         def chance(count: int, p: float) -> Tensor:
             return torch.rand(count, generator=g) < p
@@ -149,6 +194,9 @@ class Training:
         *b, left, right = self.heads.texts(torch.cat([ids, meanings])).split(
             [*sizes, LEMMAS, LEMMAS]
         )
+        features, columns = self.classified(g)
+        texts = self.heads.texts(self.ids[columns]).split([1000, len(self.classifier.fits[0])])
+        distilled = self.classifier.loss(features, self.heads.images(features), *texts)
         first, second = (
             info_nce(torch.cat([a[i], a[2]]), torch.cat([b[i], b[2]]), 1 / TEMPERATURE)
             for i in (0, 1)
@@ -157,7 +205,17 @@ class Training:
             (first + second) / 2
             + CLASS_WEIGHT * info_nce(a[3], b[3], 1 / TEMPERATURE)
             + info_nce(left, right, 1 / TEMPERATURE)
+            + DISTILL_WEIGHT * distilled
         )
+
+    def classified(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Features whose classes are learnt, and a text of each class and of each name."""
+        made = self.made.draw(torch.randint(1000, (MADE,), generator=g), g)
+        every, others = torch.arange(1000), torch.arange(len(self.vocab.names))
+        lemma, meaning = self.lemmas.draw(every, g), self.meanings.draw(every, g)
+        texts = [torch.where(torch.rand(1000, generator=g) < 0.15, meaning, lemma)]
+        texts += [self.own.draw(torch.arange(66), g), self.vocab_texts.draw(others, g)]
+        return torch.cat([self.classifier.draw(g), made]), torch.cat(texts)
 
     @torch.inference_mode()
     def name_vectors(self) -> tuple[Tensor, Tensor]:

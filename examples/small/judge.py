@@ -15,8 +15,9 @@ from augment import augment
 from data import RUNS, Pictures, concepts
 from PIL import Image
 from torch import Tensor, nn
+from workers import Batches
 
-from bindplug.training import Run, fit
+from bindplug.training import Groups, Run, fit
 from bindplug.transforms.vision import normalise
 
 SIDE = 64  # pixels
@@ -46,23 +47,29 @@ def likeliest(judge: nn.Module, pictures: list) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.manual_seed(9)
     pictures = Pictures("pictures.csv", None, SIDE, concepts())  # every style, openmoji too
     held = torch.rand(len(pictures.rgba), generator=torch.Generator().manual_seed(3)) < 0.1
-    pictures.of = [of[~held[of]] for of in pictures.of]
-    model = make_judge().to(memory_format=torch.channels_last)
+    of = Groups([of[~held[of]].tolist() for of in pictures.of])
+    model = make_judge().to(device=args.device, memory_format=torch.channels_last)
     everyone = torch.arange(len(pictures.names)).repeat(2)
+    labels = everyone.to(args.device)
+
+    def draw(step: int, g: torch.Generator) -> Tensor:
+        return augment(pictures.rgba[of.draw(everyone, g)], g, min(0.5, step / args.steps))
+
+    batches = Batches(draw, 9, args.steps)
 
     def loss_of_step(step: int, g: torch.Generator) -> Tensor:
-        rgba = pictures.rgba[pictures.one_of_each(everyone, g)]
-        x = normalise(augment(rgba, g, min(0.5, step / args.steps)))
-        x = x.to(memory_format=torch.channels_last)
-        return F.cross_entropy(model(x), everyone, label_smoothing=0.1)
+        x = normalise(batches(step)).to(args.device, memory_format=torch.channels_last)
+        return F.cross_entropy(model(x), labels, label_smoothing=0.1)
 
     run = Run(RUNS / "judge", args.steps, lr=3e-3, muon_lr=None, weight_decay=0.05, ema=0.99)
     fit(model, loss_of_step, run, "judge")
+    model.cpu()
     torch.save(model.state_dict(), RUNS / "judge" / "judge.pt")
     with torch.inference_mode():
         out = model(normalise(pictures.on_white(held))).argmax(1)

@@ -8,6 +8,7 @@ The photographs are scikit-image's (`pip install scikit-image`), which this step
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,11 @@ SCENES = {  # ground; then image, centre x, centre y and side in pixels
             ("pics/train/048_fluent-3d.png", 250, 70, 90),
         ],
     ),
+}
+PHOTOGRAPHS = {  # of scikit-image's package: what its data README says of them
+    "chelsea.png": "CC0 by the photographer, Stefan van der Walt",
+    "coffee.png": "CC0 by the photographer, Rachel Michetti",
+    "rocket.jpg": "public domain (SpaceX)",
 }
 SIZE = (360, 270)
 
@@ -83,6 +89,11 @@ def main() -> None:
             paste(image, file, x, y, side)
             used.append((name, rows[file]["source"], rows[file]["path"], rows[file]["licence"]))
         image.save(MEDIA / name, optimize=True)
+    from skimage import data
+
+    for name, licence in PHOTOGRAPHS.items():
+        shutil.copyfile(Path(data.__file__).parent / name, MEDIA / name)
+        used.append((name, "pypi:scikit-image", f"skimage/data/{name}", licence))
     with (MEDIA / "attribution.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "source", "path", "licence"])

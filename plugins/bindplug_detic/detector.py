@@ -27,15 +27,17 @@ class DeticDetector(PromptedDetector):
     Args:
         space: of the model's classifier.
         short_side, long_side: pixels.
+        nms_iou: overlap from which only the better of two boxes of a class is kept.
         threshold, templates, fingerprint: as in `bindplug.plugins.Detector`.
         own: whether its classifier's rows are a vocabulary in `space` (`own_vocabulary`).
     """
 
     def __init__(
         self, model, space: str, short_side: int, long_side: int, threshold: float,
-        templates: list[str], name: str, fingerprint: str = "", own: bool = False,
+        nms_iou: float, templates: list[str], name: str, fingerprint: str = "", own: bool = False,
     ):  # fmt: skip
         self.model, self.space, self.name = model, space, f"detic/{name}"
+        model.nms_iou = nms_iou
         self.templates, self.fingerprint = tuple(templates), fingerprint
         self.short_side, self.long_side, self.score_threshold = short_side, long_side, threshold
         if own and model.classifier is not None:
@@ -65,7 +67,7 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     first use, or "local:PATH".
 
     The path is a released checkpoint, or a folder like the small one's: `model.safetensors`, and
-    `config.json` with the classifier's space, the image size and the threshold.
+    `config.json` with the keys of `config.RELEASED`.
     """
     from .detic import Detic
 

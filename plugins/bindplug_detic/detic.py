@@ -60,6 +60,7 @@ class Detic(nn.Module):
         centernet = OrderedDict(centernet_head=CenterNetHead(config.fpn_width))
         self.proposal_generator = nn.Sequential(centernet)
         self.roi_heads = ROIHeads(config)
+        self.nms_iou = 0.5  # of boxes of one class, from which only the better is kept
         self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 
     @classmethod
@@ -188,7 +189,7 @@ class Detic(nn.Module):
         """Detections by the (n, C) scores of an image's proposals, in original pixels.
         Raises BindplugError: more masks on a larger image than memory should hold."""
         boxes, scores, ids = select_detections(
-            features.boxes, scores, score_threshold, one_class_per_proposal, top_k
+            features.boxes, scores, score_threshold, one_class_per_proposal, top_k, self.nms_iou
         )
         original = clip(boxes * features.ratio, *features.original_size)
         solid = (original[:, 2:] > original[:, :2]).all(dim=1)

@@ -155,11 +155,12 @@ def score_matrix(
 
 
 def select_detections(
-    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int,
+    nms_iou: float = 0.5,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first,
     of (n, 4) clipped boxes and (n, C) scores. With `one_class` each proposal keeps only its best
-    class, as Detic's demo does."""
+    class, as Detic's demo does. `nms_iou`: overlap from which only the better box is kept."""
     from torchvision.ops import batched_nms
 
     finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
@@ -168,5 +169,5 @@ def select_detections(
         scores = scores * (scores == scores.amax(dim=1, keepdim=True))
     row, column = torch.nonzero(scores > threshold, as_tuple=True)
     boxes, scores = boxes[row], scores[row, column]
-    keep = batched_nms(boxes, scores, column, 0.5)[:top_k]
+    keep = batched_nms(boxes, scores, column, nms_iou)[:top_k]
     return boxes[keep], scores[keep], column[keep]

@@ -17,7 +17,7 @@ RATE = 44_100
 CONFIG = {
     "embed_dim": 8,
     "image": {"trunk": "tf_efficientnet_lite0", "size": 64},
-    "text": {"rows": 5, "width": 6},
+    "text": {"rows": 5, "width": 6, "hidden": 4},
     "audio": {},
 }
 
@@ -126,7 +126,8 @@ def test_words_are_looked_up_and_weighed(caplog):
     tower = make_tower("text", CONFIG)
     vectors, weights = tower.trunk.vectors.weight, tower.trunk.weights.weight[:, 0]
     share = weights[[2, 3]].softmax(0)
-    wanted = share[0] * vectors[2] + share[1] * vectors[3]
+    mean = share[0] * vectors[2] + share[1] * vectors[3]
+    wanted = torch.cat([torch.nn.functional.gelu(tower.trunk.hidden(mean)), mean])
     assert torch.allclose(tower.trunk(table("fire engine")[None])[0], wanted, atol=1e-6)
     with caplog.at_level(logging.WARNING, "bindplug"):
         table("dog qwxyz")

@@ -44,7 +44,7 @@ def make_tower(name: str, config: dict) -> Tower:
     if name == "image":
         trunk = ImageTrunk(settings["trunk"])
     elif name == "text":
-        trunk = TextTrunk(settings["rows"], settings["width"])
+        trunk = TextTrunk(settings["rows"], settings["width"], settings["hidden"])
     else:
         trunk = AudioTrunk(config["embed_dim"])
     return Tower(trunk, config["embed_dim"])
@@ -56,8 +56,9 @@ class SmallNetwork(Network):
     Args:
         folder: with `config.json` and `model.safetensors`.
         config: what `config.json` holds: "embed_dim", "temperature", and settings of the towers
-            "image" ("trunk": timm's name, "size": pixels), "text" ("rows", "width") and "audio";
-            "shared" lists prefixes of tensors that are the shipped embedder's, and not in the file.
+            "image" ("trunk": timm's name, "size": pixels), "text" ("rows", "width", "hidden") and
+            "audio"; "shared" lists prefixes of tensors that are the shipped embedder's, and not in
+            the file.
     """
 
     def __init__(self, folder: Path, config: dict):

@@ -1,4 +1,4 @@
-"""Text to a vector: a weighted mean of word vectors and a linear head."""
+"""Text to features: a weighted mean of word vectors, and a hidden layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import BindplugError
@@ -63,19 +64,23 @@ class WordTable:
 
 
 class TextTrunk(nn.Module):
-    """(B, L) int64 rows to (B, width) features: sum of softmax(weights) * vectors over the words.
+    """(B, L) int64 rows to (B, hidden + width) features: the mean of the words' vectors, weighted
+    by softmax(weights), and before it a hidden layer of GELUs, which sets many names apart.
 
     Args:
         rows: of the table; row 0 stands for no word.
         width: of a vector.
+        hidden: units of the layer.
     """
 
-    def __init__(self, rows: int, width: int):
+    def __init__(self, rows: int, width: int, hidden: int):
         super().__init__()
-        self.width = width
+        self.width = hidden + width
         self.vectors, self.weights = nn.Embedding(rows, width), nn.Embedding(rows, 1)
+        self.hidden = nn.Linear(width, hidden)
 
     def forward(self, ids: Tensor) -> Tensor:
         share = self.weights(ids).float().masked_fill(ids[..., None] == UNKNOWN, -1e9)
         share = share.softmax(dim=1).to(self.vectors.weight.dtype)
-        return (share * self.vectors(ids)).sum(dim=1)
+        mean = (share * self.vectors(ids)).sum(dim=1)
+        return torch.cat([F.gelu(self.hidden(mean)), mean], dim=-1)
