@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     args = parser.parse_args()
     out = study(args.weights, args.seeds, args.scenes, args.only)
+    args.output.mkdir(parents=True, exist_ok=True)
     write(out, args.output, args.scenes)
     for name, values in sorted(out.items(), key=lambda kv: -np.mean(kv[1])):
         print(f"| {name} | {np.mean(values):.1f} ± {np.std(values):.1f} |")

@@ -253,12 +253,27 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
     }
 
 
+def sheet(embedder, root: Path) -> dict:
+    """An image of the first unseen recording of every concept, seed 0, on a sheet without names:
+    `sheet_first.png`. Returns the names in its order, eleven a row."""
+    generator = bindplug.load_generator("unclip", f"local:{root / UNCLIP}", "cpu")
+    heard, concept = sounds_of_val(embedder)
+    order = sorted({concept.index(c) for c in concept}, key=lambda i: concepts().index(concept[i]))
+    pictures = generator.generate(heard[order], seed=0)
+    across, side = 11, 96
+    out = Image.new("RGB", (across * side, -(-len(pictures) // across) * side), "white")
+    for i, picture in enumerate(pictures):
+        out.paste(picture, (i % across * side, i // across * side))
+    out.save(RUNS / "sheet_first.png")
+    return {"names": [concept[i] for i in order]}
+
+
 PARTS = ["encoders", "photographs", "detection", "generation"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=PARTS)
+    parser.add_argument("parts", nargs="*", default=PARTS, help="and sheet")
     parser.add_argument("--weights", type=Path, required=True)
     args = parser.parse_args()
     embedder = open_trained(args.weights)
