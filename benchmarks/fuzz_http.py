@@ -34,7 +34,8 @@ FIELDS = {"wav": "audio", "flac": "audio", "mp3": "audio", "ogg": "audio", "jpg"
           "png": "image", "webp": "image", "avif": "image", "gif": "image", "mp4": "video",
           "npy": "image", "csv": "imu", "txt": "vocabulary"}  # fmt: skip
 QUICK = {"threshold": 0.3, "steps": 1, "candidates": 1, "seed": 7}
-LEAK = re.compile(r"Traceback|File \"|site-packages|/tmp/|/home/|/root/")
+FOLDERS = "|".join(("tmp", "home", "root"))
+LEAK = re.compile(rf"Traceback|File \"|site-packages|/(?:{FOLDERS})/")
 
 
 def body_of(path: str, field: str, name: str, data: bytes, good: dict) -> dict:

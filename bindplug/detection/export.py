@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -25,7 +26,10 @@ SIZES = (3, 4, 8, 16)  # bits of the lengths in Label Studio's run-length code
 
 def class_names(entries: Iterable[dict]) -> list[str]:
     """The name of each class id that was found; "class 3" for one that never was."""
-    known = {o["class_id"]: o["label"] for entry in entries for o in entry["objects"]}
+    return _in_order({o["class_id"]: o["label"] for entry in entries for o in entry["objects"]})
+
+
+def _in_order(known: dict[int, str]) -> list[str]:
     return [known.get(i, f"class {i}") for i in range(max(known, default=-1) + 1)]
 
 
@@ -74,7 +78,7 @@ class YoloFolder:
         self.labels, self.head = Path(folder, "labels"), Path(folder, "data.yaml")
         self.names: dict[int, str] = {}
         stems = [Path(image).stem for image in images]
-        if twice := next((s for s in stems if stems.count(s) > 1), None):
+        if twice := next((s for s, count in Counter(stems).items() if count > 1), None):
             raise BindplugError(f"{twice}: two images of this name, by which YOLO knows labels")
         refuse_existing([*(self._path(stem) for stem in stems), self.head], overwrite)
         make_folder(self.labels)
@@ -90,7 +94,7 @@ class YoloFolder:
 
     def close(self) -> Path:
         """Write `data.yaml`, and give its path."""
-        names = [self.names.get(i, f"class {i}") for i in range(max(self.names, default=-1) + 1)]
+        names = _in_order(self.names)
         # JSON strings are YAML, whatever is in them.
         lines = ["path: .", "train: images", "val: images", f"nc: {len(names)}", "names:"]
         lines += [f"  {i}: {json.dumps(name)}" for i, name in enumerate(names)]

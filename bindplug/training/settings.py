@@ -154,11 +154,6 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def is_flag(name: str) -> bool:
-    """Whether a setting is yes or no."""
-    return isinstance(_FIELDS[name].default, bool)
-
-
 _FIELDS = {f.name: f for f in fields(Settings)}
 
 

@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 from words import TEMPLATES
 
+from bindplug.training import Groups
+
 HERE = Path(__file__).parent
 # Where the files are that the tables name, and where what is trained goes.
 ROOT = Path(os.environ.get("TINYSET", HERE / "tinyset"))
@@ -75,7 +77,7 @@ class Pictures:
         rgba: (N, 4, size, size) uint8 premultiplied.
         labels: (N,) index into `names`.
         names: the concepts, or the vocabulary's names in their first order.
-        of: for each name, the indices of its images.
+        of: for each name, the indices of its images; `groups`, the same to draw from.
     """
 
     def __init__(
@@ -94,13 +96,7 @@ class Pictures:
         index = {name: i for i, name in enumerate(self.names)}
         self.labels = torch.tensor([index[r[key]] for r in self.rows])
         self.of = [torch.nonzero(self.labels == i)[:, 0] for i in range(len(self.names))]
-
-    def one_of_each(self, names: Tensor, generator: torch.Generator) -> Tensor:
-        """Indices of one random image for each of the given name indices."""
-        draw = torch.rand(len(names), generator=generator)
-        return torch.stack(
-            [self.of[n][int(r * len(self.of[n]))] for n, r in zip(names, draw, strict=True)]
-        )
+        self.groups = Groups([of.tolist() for of in self.of])
 
     def on_white(self, index: Tensor | slice = slice(None)) -> Tensor:
         """(B, 3, size, size) of the chosen images (`on_white`)."""

@@ -14,7 +14,7 @@ from data import RUNS, Pictures, concepts, grounds
 from detic_losses import class_loss, detic_loss, imitation_loss, near_boxes
 from features import SIZE as INPUT
 from features import TRUNK
-from heads import fingerprint
+from heads import fingerprint, image_vectors
 from image_text import SPACES, Training, train
 from mosaics import Mosaics
 from safetensors.torch import load_file
@@ -24,7 +24,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from trunks import image_trunk
 from workers import Batches
 
-from bindplug.models.small.image import scale
 from bindplug.training import Run, cached, fit, step_generator
 from bindplug_detic import Detic, DeticConfig
 from bindplug_detic.images import MEAN, STD
@@ -127,9 +126,7 @@ def natural_regions(
                 F.interpolate(image[None, :, y0:y1, x0:x1], size=(INPUT, INPUT), mode="bilinear")
                 for x0, y0, x1, y1 in regions
             ]
-            with torch.autocast(device.type, torch.bfloat16):
-                features = trunk(scale(torch.cat(crops)))
-            vectors.append(space.heads.images(features.float().cpu()))
+            vectors.append(image_vectors(trunk, space.heads, torch.cat(crops)))
         images.append((squares * 255).byte())
         boxes.append(found)
     return {
@@ -189,6 +186,7 @@ class Losses:
 
     def __init__(self, model: Detic, vectors: Tensor, shown: Tensor, natural: dict, device):
         self.model, self.device, self.natural = model, device, natural
+        self.concepts = torch.arange(len(concepts()))
         self.vectors, self.shown = vectors.to(device), shown.to(device)
 
     def _images(self, images: Tensor) -> Tensor:
@@ -209,8 +207,7 @@ class Losses:
 
     def scenes(self, drawn: tuple, g: torch.Generator) -> Tensor:
         scenes, reminder = drawn
-        most = torch.arange(len(concepts()))
-        used = torch.cat([most, *[s.labels for s in scenes]]).unique()
+        used = torch.cat([self.concepts, *[s.labels for s in scenes]]).unique()
         place = torch.full((len(self.vectors),), -1)
         place[used] = torch.arange(len(used))
         images = self._images(torch.stack([s.image for s in scenes]))

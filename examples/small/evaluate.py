@@ -207,6 +207,15 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
     return out
 
 
+def tiled(pictures: list[Image.Image], across: int) -> Image.Image:
+    """Images of one size side by side, so many a row."""
+    width, height = pictures[0].size
+    out = Image.new("RGB", (across * width, -(-len(pictures) // across) * height), "white")
+    for i, picture in enumerate(pictures):
+        out.paste(picture, (i % across * width, i // across * height))
+    return out
+
+
 def mean_pictures(embedder, train: Pictures, names: list[str]) -> Embedding:
     """One row a name: the mean embedding of its training images."""
     rows = [embedder.embed(image=pil(train.on_white(of))).vectors.mean(0) for of in train.of]
@@ -228,11 +237,7 @@ def generation(embedder, root: Path, per_sound: int = 2) -> dict:
         pictures = generator.generate(prompt, num_images=per_sound, seed=0, **how)
         generator.bank = memory
         hit = likeliest(judge, pictures) == labels.repeat_interleave(per_sound)[:, None]
-        side = 16
-        sheet = Image.new("RGB", (side * 96, -(-len(pictures) // side) * 96), "white")
-        for i, p in enumerate(pictures):
-            sheet.paste(p, (i % side * 96, i // side * 96))
-        sheet.save(RUNS / f"sheet_{name}.png")
+        tiled(pictures, 16).save(RUNS / f"sheet_{name}.png")
         return {
             "top1": hit[:, 0].float().mean().item(),
             "top5": hit.any(1).float().mean().item(),
@@ -260,11 +265,7 @@ def sheet(embedder, root: Path) -> dict:
     heard, concept = sounds_of_val(embedder)
     order = sorted({concept.index(c) for c in concept}, key=lambda i: concepts().index(concept[i]))
     pictures = generator.generate(heard[order], seed=0)
-    across, side = 11, 96
-    out = Image.new("RGB", (across * side, -(-len(pictures) // across) * side), "white")
-    for i, picture in enumerate(pictures):
-        out.paste(picture, (i % across * side, i // across * side))
-    out.save(RUNS / "sheet_first.png")
+    tiled(pictures, 11).save(RUNS / "sheet_first.png")
     return {"names": [concept[i] for i in order]}
 
 

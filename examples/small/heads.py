@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from trunks import word_vectors
 
-from bindplug.models.small.text import TextTrunk, word_key, words_of
+from bindplug.models.small.image import scale
+from bindplug.models.small.text import TextTrunk, with_hidden, word_key, words_of
 from bindplug.training import Standardise
 
 LENGTH = 20  # words that are read in training
@@ -140,15 +141,20 @@ class Heads(nn.Module):
 
     def texts(self, ids: Tensor) -> Tensor:
         """(B, L) word rows to (B, D) unit vectors."""
-        mean = self.words(ids)
-        x = torch.cat([F.gelu(self.hidden(mean)), mean], dim=-1)
-        return F.normalize(self.text(x), dim=-1)
+        return F.normalize(self.text(with_hidden(self.hidden, self.words(ids))), dim=-1)
 
     def text_trunk(self) -> tuple[TextTrunk, dict[str, Tensor]]:
         """The trunk of `texts`, and the keys of all words."""
         trunk, table = self.words.trunk(self.hidden.out_features)
         trunk.hidden = self.hidden
         return trunk, table
+
+
+def image_vectors(trunk: nn.Module, heads: Heads, images: Tensor) -> Tensor:
+    """(B, 3, 224, 224) RGB in [0, 1], on the trunk's device, to (B, D) unit vectors on the CPU."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        features = trunk(scale(images))
+    return heads.images(features.float().cpu())
 
 
 def fingerprint(heads: Heads) -> str:

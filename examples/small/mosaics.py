@@ -39,14 +39,14 @@ class Mosaics:
         names = self._concepts(4 * split - others + quadrants - split, g)
         names, large_names = names[: 4 * split - others], names[4 * split - others :]
         other_names = self.known[torch.randperm(len(self.known), generator=g)[:others]]
-        chosen = self.small.one_of_each(names, g)
-        others = self.vocab.one_of_each(other_names, g)
+        chosen = self.small.groups.draw(names, g)
+        others = self.vocab.groups.draw(other_names, g)
         rgba = torch.cat([self.small.rgba[chosen], self.vocab.rgba[others]])
         pictures = torch.cat([chosen, others + len(self.small.rgba)])
         labels = torch.cat([names, other_names + len(self.small.names)])
         order = torch.randperm(len(rgba), generator=g)
         tiles, boxes = self._tiles(rgba[order], SMALL, g, hard_share)
-        large_pictures = self.large.one_of_each(large_names, g)
+        large_pictures = self.large.groups.draw(large_names, g)
         large = self.large.rgba[large_pictures]
         large_tiles, large_boxes = self._tiles(large, LARGE, g, hard_share)
 

@@ -18,14 +18,13 @@ from data import RUNS, Pictures, concepts
 from diffusers.models.embeddings import get_timestep_embedding
 from features import SIZE as INPUT
 from features import TRUNK
-from heads import fingerprint
+from heads import fingerprint, image_vectors
 from image_text import train
 from pipeline import LATENTS, SIDE, make_autoencoder, make_pipeline, make_unet, save
 from torch import Tensor, nn
 from trunks import image_trunk
 
-from bindplug.models.small.image import scale
-from bindplug.training import Groups, Run, cached, fit, step_generator
+from bindplug.training import Run, cached, fit, step_generator
 
 SIZE = 96  # pixels
 CODER_STEPS, CODER_BATCH, STEPS, BATCH = 4000, 32, 9000, 256
@@ -84,7 +83,7 @@ class Images:
         self.names, self.concepts = pictures.names + vocab.names, len(pictures.names)
         self.labels = torch.cat([pictures.labels, vocab.labels + self.concepts])
         self.first_other = len(pictures.rgba)
-        self.of = Groups([of.tolist() for of in pictures.of])
+        self.groups = pictures.groups
 
     def draw(self, g: torch.Generator, count: int) -> Tensor:
         """Indices of images: 70 % of the concepts, in equal shares, the rest of the vocabulary."""
@@ -92,7 +91,7 @@ class Images:
         other = torch.randint(
             self.first_other, len(self.labels), (count - len(names),), generator=g
         )
-        return torch.cat([self.of.draw(names, g), other])
+        return torch.cat([self.groups.draw(names, g), other])
 
     def means(self, vectors: Tensor) -> Tensor:
         """(N, D) embeddings of all images to (names, D) unit means; 0 for a name without images."""
@@ -123,16 +122,13 @@ def train_autoencoder(images: Images, folder: Path, steps: int, batch: int) -> n
 
 @torch.inference_mode()
 def embed(heads: nn.Module, images: Images, seed: int) -> dict[str, Tensor]:
-    """ "own": (2, N, D) unit embeddings of two views of every image."""
-    device = images.rgba.device
-    trunk, views = image_trunk(TRUNK)[0].to(device), []
+    """Unit embeddings of two views of every image, (2, N, D), as "own"."""
+    trunk, views = image_trunk(TRUNK)[0].to(images.rgba.device), []
     for i in (1, 2):
         parts = []
         for x in on_ground(images.rgba, step_generator(seed, i)).split(64):
             large = F.interpolate(x, size=(INPUT, INPUT), mode="bicubic", align_corners=False)
-            with torch.autocast(device.type, torch.bfloat16):
-                features = trunk(scale(large.clamp(0, 1)))
-            parts.append(heads.images(features.float().cpu()))
+            parts.append(image_vectors(trunk, heads, large.clamp(0, 1)))
         views.append(torch.cat(parts))
     return {"own": torch.stack(views)}
 

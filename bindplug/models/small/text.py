@@ -63,6 +63,11 @@ class WordTable:
         return out
 
 
+def with_hidden(hidden: nn.Linear, mean: Tensor) -> Tensor:
+    """(B, width) means of word vectors to (B, units + width): a layer of GELUs, and the means."""
+    return torch.cat([F.gelu(hidden(mean)), mean], dim=-1)
+
+
 class TextTrunk(nn.Module):
     """(B, L) int64 rows to (B, hidden + width) features: the mean of the words' vectors, weighted
     by softmax(weights), and before it a hidden layer of GELUs, which sets many names apart.
@@ -82,5 +87,4 @@ class TextTrunk(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         share = self.weights(ids).float().masked_fill(ids[..., None] == UNKNOWN, -1e9)
         share = share.softmax(dim=1).to(self.vectors.weight.dtype)
-        mean = (share * self.vectors(ids)).sum(dim=1)
-        return torch.cat([F.gelu(self.hidden(mean)), mean], dim=-1)
+        return with_hidden(self.hidden, (share * self.vectors(ids)).sum(dim=1))

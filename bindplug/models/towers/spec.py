@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from ...errors import BindplugError, check_choice
 from .tower import HEADS
@@ -36,9 +36,6 @@ class TowerSpec:
     def to_dict(self) -> dict:
         """For JSON; the inverse of `TowerSpec(**data)`."""
         return {k: v for k, v in asdict(self).items() if v not in ("", 0.0, {})}
-
-    def with_arguments(self, **arguments) -> TowerSpec:
-        return replace(self, arguments={**self.arguments, **arguments})
 
 
 def parse_tower(text: str) -> TowerSpec:
