@@ -3,11 +3,12 @@ from pathlib import Path
 
 import click
 
+from ..detection.question import negatives_of
 from ..embedding.modalities import MODALITIES, embed_one
 from ..embedding.options import read_options
 from ..errors import BindplugError
 from .detect_job import Job, find_images
-from .detection_options import detection_options, negatives_of, open_question
+from .detection_options import detection_options, open_question
 from .options import is_given, output_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
 from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of

@@ -3,12 +3,10 @@
 import click
 
 from ..defaults import DETECTOR
+from ..detection.question import NEGATIVES, OWN, negatives_of
 from . import options as opt
 from .output import Failures
 from .prompts import embed_prompts
-
-OWN = "own"  # --vocabulary: that of the checkpoint
-NEGATIVES = ("audio", "text", "image")
 
 detection_options = opt.options(  # values as `open_question` takes them
     opt.model_option,
@@ -36,27 +34,19 @@ detection_options = opt.options(  # values as `open_question` takes them
 def open_question(failures: Failures, options: dict, model, split, detector, weights, masks, dtype,
                   device, vocabulary, **question):  # fmt: skip
     """The detector, the embedder and what `PromptedDetector.detect` takes beside a prompt, by the
-    values of `detection_options`; a dtype that nobody gave is left to the plugin.
+    values of `detection_options`.
 
     Args:
         options: transform options of the negative prompts.
     """
     from ..bridge.vocabulary import read_vocabulary
-    from ..models.load import load_detector, load_masker, masker_name
+    from ..models.load import open_detector
 
     embedder = opt.open_embedder(model, device, split=split)
-    settings = {} if dtype == "float32" else {"dtype": dtype}
-    finder = load_detector(detector, weights, device, **settings)
-    if masks:
-        finder.masker = load_masker(*masker_name(masks), device)
+    finder = open_detector(detector, weights, masks, device, dtype)
     asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
     if negatives := negatives_of(question):
         asked["negative"] = embed_prompts(embedder, failures, negatives, options)
     if vocabulary not in (None, OWN):
         asked["vocabulary"] = read_vocabulary(vocabulary)
     return finder, embedder, asked
-
-
-def negatives_of(question: dict) -> list[tuple[str, str]]:
-    """(modality, value) of the negative prompts."""
-    return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]

@@ -5,6 +5,7 @@ import click
 
 from ..defaults import DETECTOR, GENERATOR
 from ..errors import MissingDependency
+from ..server.settings import LOCAL, Access, Limits, Models
 from . import options as opt
 from .output import say
 
@@ -36,17 +37,17 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 @click.option("--allowed-host", "hosts", multiple=True, metavar="NAME",
               help="Host names to answer to; by default, on a local address, only local "
               "ones.")  # fmt: skip
-@click.option("--max-megabytes", default=64.0, show_default=True, type=click.FloatRange(0.001),
-              help="Of a request.")  # fmt: skip
-@click.option("--max-megapixels", default=50.0, show_default=True, type=click.FloatRange(0.001),
-              help="Of an image.")  # fmt: skip
-@click.option("--max-seconds", default=300.0, show_default=True, type=click.FloatRange(0.1),
-              help="Of a sound or video.")  # fmt: skip
-@click.option("--queue", default=64, show_default=True, type=click.IntRange(1),
+@click.option("--max-megabytes", default=Limits.megabytes, show_default=True,
+              type=click.FloatRange(0.001), help="Of a request.")  # fmt: skip
+@click.option("--max-megapixels", default=Limits.pixels / 1e6, show_default=True,
+              type=click.FloatRange(0.001), help="Of an image.")  # fmt: skip
+@click.option("--max-seconds", default=Limits.seconds, show_default=True,
+              type=click.FloatRange(0.1), help="Of a sound or video.")  # fmt: skip
+@click.option("--queue", default=Limits.requests, show_default=True, type=click.IntRange(1),
               help="Requests at the same time; more are told to come again.")  # fmt: skip
-@click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0.1),
+@click.option("--timeout", default=Limits.timeout, show_default=True, type=click.FloatRange(0.1),
               help="Seconds for an answer.")  # fmt: skip
-@click.option("--keep", default=600.0, show_default=True, type=click.FloatRange(0),
+@click.option("--keep", default=Limits.keep_seconds, show_default=True, type=click.FloatRange(0),
               help="Seconds that image features and results are kept.")  # fmt: skip
 def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapixels, max_seconds,
           queue, timeout, keep, split, **models):  # fmt: skip
@@ -63,13 +64,12 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
             raise MissingDependency(f"serve needs {name}; run: pip install 'bindplug[serve]'")
     from ..server.run import listen, run
     from ..server.server import Server
-    from ..server.settings import LOCAL, Access, Limits, Models
 
     local = _is_local(host)
     access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),
                     tuple(h.lower() for h in hosts) or (LOCAL if local else ()))  # fmt: skip
     limits = Limits(
-        megabytes=max_megabytes, held_megabytes=max(512.0, max_megabytes),
+        megabytes=max_megabytes, held_megabytes=max(Limits.held_megabytes, max_megabytes),
         pixels=int(max_megapixels * 1e6), seconds=max_seconds, requests=queue, timeout=timeout,
         keep_seconds=keep,
     )  # fmt: skip

@@ -1,18 +1,34 @@
 """What a detection is asked, and the record of it that results keep."""
 
-import hashlib
-from collections.abc import Sequence
+from __future__ import annotations
 
-from ..embedding.vectors import Embedding
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from ..errors import BindplugError
 from ..storage.hashing import content_hash
 from ..storage.source import source_name
+
+if TYPE_CHECKING:
+    from ..embedding.vectors import Embedding
+
+
+OWN = "own"  # the vocabulary of the checkpoint
+NEGATIVES = ("audio", "text", "image")
+
+
+def negatives_of(question: Mapping) -> list[tuple[str, object]]:
+    """(modality, value) of the negative prompts, from "negative_audio" and so on."""
+    return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
 
 
 def vocabulary_prompt(embedder, detector, words: Sequence[str] | None) -> Embedding:
     """A whole vocabulary as prompts, as the target models' own demos detect it; None is the
     checkpoint's own, whose rows are the prompts, and no bridge is crossed.
     Raises BindplugError: a detector without a vocabulary of its own."""
+    from ..embedding.vectors import Embedding
+
     if words is None and detector.word_rows is None:
         raise BindplugError(
             f"{detector.name} has no class names of its own; give a vocabulary: lvis, or your own"
@@ -49,7 +65,7 @@ def prompt_records(prompts: Sequence[tuple[str, object]]) -> list[dict]:
     return [
         {
             "modality": modality,
-            "value": value if isinstance(value, str) else source_name(value, modality),
+            "value": source_name(value, modality),
             "sha256": content_hash(value, is_text=modality == "text"),
         }
         for modality, value in prompts

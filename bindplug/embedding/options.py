@@ -22,9 +22,13 @@ def read_options(pairs: Iterable[str], modalities: Iterable[str]) -> dict:
                 f"option {pair!r}; {', '.join(modalities)} has: "
                 f"{', '.join(sorted(known)) or 'none'}, each as NAME=VALUE"
             )
-        try:
-            out[name] = BOOLEANS.get(value.lower(), value)
-            out[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            pass
+        out[name] = option_value(value)
     return out
+
+
+def option_value(text: str):
+    """What JSON makes of a text; yes, no, on and off as booleans; else the text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return BOOLEANS.get(text.lower(), text)

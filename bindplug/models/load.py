@@ -94,6 +94,17 @@ def load_detector(
     return _load("bindplug.detectors", name, weights, device, settings)
 
 
+def open_detector(name: str, weights: str, masks: str | None, device: str, dtype: str) -> Detector:
+    """A detector with its masker (`masker_name`), where one is named. float32, which is the default
+    everywhere, is left to the plugin. Raises BindplugError: as `load_detector`."""
+    detector = load_detector(
+        name, weights, device, **({} if dtype == "float32" else {"dtype": dtype})
+    )
+    if masks:
+        detector.masker = load_masker(*masker_name(masks), device)
+    return detector
+
+
 def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Masker:
     """A masker by name, to give to a detector as its `masker`; errors as in `load_detector`."""
     return _load("bindplug.maskers", name, weights, device, settings)

@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(self, models: Models, device: str, limits: Limits, worker: Worker):
         from ..generation.session import GenerationSession
-        from ..models.load import load_detector, load_embedder, load_masker, masker_name
+        from ..models.load import load_embedder, open_detector
 
         dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
         settings = {**dtype, "batch_size": models.batch_on(device)}
@@ -48,9 +48,9 @@ class Engine:
             )  # fmt: skip
             self.embedder = self.session.embedder
         if models.detector != NONE:
-            self.detector = load_detector(models.detector, models.weights, device, **dtype)
-            if models.masks:
-                self.detector.masker = load_masker(*masker_name(models.masks), device)
+            self.detector = open_detector(
+                models.detector, models.weights, models.masks, device, models.dtype
+            )
         self._warm_up()
         self.features = Kept(limits.keep_seconds, limits.keep_images)
         self.embedded = Kept(limits.keep_seconds, PROMPTS)

@@ -2,18 +2,16 @@
 
 from ..bridge import KINDS
 from ..bridge.vocabulary import IMAGENET, SHIPPED, read_vocabulary
-from ..detection.question import describe_question, vocabulary_prompt
+from ..detection.question import OWN, describe_question, negatives_of, vocabulary_prompt
 from ..embedding.options import read_options
 from ..embedding.vectors import Embedding, concatenate, mixed
 from ..errors import BindplugError
 from .engine import Engine
 from .fields import Form
 
-OWN = "own"  # the vocabulary of the checkpoint
 WORDS = 5000  # of a vocabulary that is sent
 CLIPS = 1000
 BRIDGES = (*KINDS, "crops")
-NEGATIVES = ("audio", "text", "image")
 
 
 def need_prompts(form: Form) -> None:
@@ -61,11 +59,6 @@ def describe(engine: Engine, form: Form, prompts: list, asked: dict) -> dict:
         engine.embedder, engine.detector, prompts, negatives, asked, mix=form["mix"],
         dtype=engine.models.dtype, options=options,
     )  # fmt: skip
-
-
-def negatives_of(form: Form) -> list[tuple[str, object]]:
-    """(modality, value) of the negative prompts."""
-    return [(m, value) for m in NEGATIVES for value in form[f"negative_{m}"]]
 
 
 def read_words(given: list[str]) -> list[str] | None:

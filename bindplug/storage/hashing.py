@@ -19,8 +19,10 @@ def hash_file(path: Path, progress: bool = False) -> str:
 
 
 def content_hash(value, is_text: bool = False) -> str | None:
-    """sha256, hex, of a text, or of what a path or an `io.BytesIO` holds; None where no such file
-    can be read."""
+    """sha256, hex, of a text, or of what a path or an `io.BytesIO` holds, which may know it already
+    (`sha256`); None where no such file can be read."""
+    if known := getattr(value, "sha256", None):
+        return known
     if isinstance(value, io.BytesIO):
         return hashlib.sha256(value.getbuffer()).hexdigest()
     if is_text:

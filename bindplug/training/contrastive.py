@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..imagebind import ImageBind
+from .losses import soft_info_nce
 
 
 def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
@@ -19,9 +20,7 @@ def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
     Returns:
         A scalar.
     """
-    logits = scale * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
-    target = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return soft_info_nce(scale * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T)
 
 
 def encode_with_fewer_tokens(

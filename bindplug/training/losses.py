@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..errors import BindplugError
 
-POSITIVES = ("pair", "label", "group")
 BIAS = -10.0  # initial, of the sigmoid loss (SigLIP, arXiv 2303.15343, section 3.2)
 
 

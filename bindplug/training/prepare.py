@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 
+from ..embedding.options import option_value
 from ..errors import BindplugError
 from .binder import Binder, Parts, make_losses, make_towers
 from .data.augment import parse_augmentations
@@ -186,8 +186,5 @@ def _options(settings: Settings, modalities: list[str]) -> dict[str, dict]:
             raise BindplugError(
                 f"option {text!r}; write MODALITY.NAME=VALUE, of {', '.join(modalities)}"
             )
-        try:
-            out.setdefault(modality, {})[name.replace("-", "_")] = json.loads(value)
-        except ValueError:
-            out[modality][name.replace("-", "_")] = value
+        out.setdefault(modality, {})[name.replace("-", "_")] = option_value(value)
     return out

@@ -19,6 +19,7 @@ from rows import BASE, ROWS
 import bindplug
 from bindplug.embedding.classifier import LinearProbe
 from bindplug.evaluation.metrics import top_k
+from bindplug.storage.atomic import write_json
 from bindplug.training.run import train
 from bindplug.training.settings import read_settings
 
@@ -127,9 +128,7 @@ def main() -> None:
                 done = results.setdefault(row, {}).setdefault(value, {})
                 if str(seed) not in done:
                     done[str(seed)] = run(row, value, seed)
-                    scratch = RESULTS.with_suffix(".part")
-                    scratch.write_text(json.dumps(results, indent=1) + "\n")
-                    scratch.replace(RESULTS)
+                    write_json(RESULTS, results)
                 found = done[str(seed)]["audio zero-shot top-1"]["value"]
                 print(f"{row}, {value}, seed {seed}: audio to text {found:.3f}", flush=True)
 
