@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from bindplug.cli.demo import media_folder
+from bindplug.storage.examples import media_folder
 
 MEDIA = media_folder()
 BINDPLUG = [sys.executable, "-m", "bindplug"]

@@ -63,7 +63,7 @@ def imagebind_folder(golden, golden_config, tmp_path_factory):
 @pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
-    from bindplug.cli.demo import media_folder
+    from bindplug.storage.examples import media_folder
 
     return media_folder()
 

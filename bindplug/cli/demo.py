@@ -1,6 +1,6 @@
 import click
 
-from ..storage.examples import media_folder
+from ..storage.examples import example_images, example_sounds
 from .options import device_option, output_options
 from .output import say
 
@@ -21,8 +21,7 @@ def demo(output, overwrite, device):
     folder = make_folder(output)
     target = folder / "demo.png"
     refuse_existing([target], overwrite)
-    sounds = sorted(media_folder().glob("*.wav"))
-    scenes = sorted(p for p in media_folder().iterdir() if p.suffix in (".png", ".jpg"))
+    sounds, scenes = example_sounds(), example_images()
     embedder = load_embedder(device=device)
     detector = load_detector(device=device)
     generator = load_generator(device=device)

@@ -85,7 +85,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
     for target in (json_file, coco, label_studio):
         check_json(target, overwrite, inputs)
     if yolo:
-        job.yolo = YoloFolder(yolo, job.images, overwrite)
+        job.yolo = YoloFolder(yolo, job.images, overwrite or resume)
     finder, embedder, asked = open_question(failures, options, **question)
     prompt = None
     if mix:

@@ -65,9 +65,11 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
     from ..server.run import listen, run
     from ..server.server import Server
 
-    local = _is_local(host)
+    opt.embedder_settings(models["model"], split)  # refuses --no-split where it means nothing
+    local, shown = _is_local(host), f"[{host}]" if ":" in host else host
     access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),
-                    tuple(h.lower() for h in hosts) or (LOCAL if local else ()))  # fmt: skip
+                    tuple(h.lower() for h in hosts)
+                    or ((*LOCAL, shown.lower()) if local else ()))  # fmt: skip
     limits = Limits(
         megabytes=max_megabytes, held_megabytes=max(Limits.held_megabytes, max_megabytes),
         pixels=int(max_megapixels * 1e6), seconds=max_seconds, requests=queue, timeout=timeout,
@@ -78,8 +80,7 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
         if not (local or tokens):
             say("Warning: anybody who reaches this address may call; set BINDPLUG_TOKEN")
         say("loading the models")
-        server = Server(Models(**models), tuple(devices) or ("auto",), limits, access)
-        shown = f"[{host}]" if ":" in host else host
+        server = Server(Models(**models, split=split), tuple(devices) or ("auto",), limits, access)
         address = f"http://{shown}:{bound.getsockname()[1]}"
         run(server, bound, lambda: say(f"{address}  (Ctrl-C stops)"))
     say("stopped")

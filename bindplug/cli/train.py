@@ -90,6 +90,8 @@ def train(config, preset, resume, json_file, overwrite, device, **flags):
         if "model" in report:  # of the first process
             say(f"{report['folder']}: {report['steps']} steps, loss {report['loss']:.4f}")
             for name, figure in report["figures"].items():
+                if figure["value"] is None:  # of inputs without a counterpart
+                    continue
                 say(
                     f"  {name}: {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
                 )

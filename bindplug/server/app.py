@@ -18,7 +18,7 @@ from starlette.responses import (
 
 from .. import __version__
 from ..detection.query import COMPETITIONS
-from ..storage.examples import media_folder
+from ..storage.examples import example_images, example_sounds
 from ..storage.json_text import to_json
 from .endpoints import classify, detect, embed, explain, generate
 from .fields import Form
@@ -95,7 +95,12 @@ async def answer(server: Server, request: Request, work, table) -> Response:
     try:
         with ExitStack() as held:
             held.enter_context(server.gate())
-            take = held.enter_context(server.budget.account())
+            account = held.enter_context(server.budget.account())
+
+            def take(count: int) -> None:
+                account(count)
+                server.metrics.received(count)
+
             pairs = await read_fields(request, server.limits, take)
             form = Form(table, pairs)
             async with asyncio.timeout(server.limits.timeout):
@@ -164,7 +169,7 @@ async def _no_such_method(request: Request, err: Exception) -> Response:
 
 
 def _add_reads(app: FastAPI, server: Server, page: str) -> None:
-    media = {p.name: p for p in sorted(media_folder().iterdir()) if p.suffix in (".wav", ".png")}
+    media = {p.name: p for p in (*example_sounds(), *example_images())}
 
     @app.get("/", include_in_schema=False)
     async def show_page() -> HTMLResponse:
@@ -178,10 +183,7 @@ def _add_reads(app: FastAPI, server: Server, page: str) -> None:
 
     @app.get("/health", summary="Whether the server answers")
     async def health() -> Response:
-        state = "stopping" if server.stopping else "ok"
-        return json_response(
-            {"status": state, "bindplug": __version__}, 200 + 303 * server.stopping
-        )
+        return json_response({"status": "ok", "bindplug": __version__})
 
     @app.get(
         "/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse

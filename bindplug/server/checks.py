@@ -116,9 +116,8 @@ def _array(modality: str, array: np.ndarray, name: str, limits: Limits, rate: fl
     if modality in ("image", "depth", "thermal"):
         if array.ndim < 2:
             raise BindplugError(f"{name}: shape {array.shape}; an image is (H, W, 3) or (H, W)")
-        _check_pixels(
-            name, array.size // (array.shape[-1] if array.ndim > 2 else 1) or 0, 1, limits
-        )
+        channels = 3 if array.ndim > 2 and array.shape[-1] == 3 else 1
+        _check_pixels(name, array.size // channels, 1, limits)
         return array
     if rate is None or not 0 < rate < 1e7:
         raise BindplugError(f"{name}: give the field rate, in Hz, of a {modality} in a .npy")

@@ -37,6 +37,7 @@ class Engine:
 
         dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
         settings = {**dtype, "batch_size": models.batch_on(device)}
+        settings |= {} if models.split else {"split": False}
         self.models, self.limits, self.worker = models, limits, worker
         self.session = self.detector = None
         if models.generator == NONE:

@@ -5,7 +5,6 @@ import hashlib
 import re
 import time
 from hmac import compare_digest
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -14,7 +13,10 @@ from .metrics import Metrics
 from .settings import Access
 
 OPEN = ("/", "/health", "/openapi.json")  # without a token, as the examples
-PATHS = re.compile(r"/(?:v1/(?:\w+)|health|metrics|openapi\.json|examples)?")
+PATHS = re.compile(
+    r"/(?:v1/(?:models|embed|detect|generate|classify|explain|files)|health|metrics|openapi\.json"
+    r"|examples)?(?=/|$)"
+)
 
 
 class Guard:
@@ -63,7 +65,7 @@ class Guard:
         if self.access.hosts and _name(host) not in self.access.hosts:
             return _refuse(403, "this server does not answer to this host name")
         origin = headers.get("origin")
-        if origin and origin not in self.access.origins and urlsplit(origin).netloc != host:
+        if origin and origin not in self.access.origins and origin.partition("://")[2] != host:
             return _refuse(403, "pages of another origin may not call; name theirs by --cors")
         if not self.access.tokens or scope["method"] == "OPTIONS" or _is_open(scope["path"]):
             return None

@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, models: Models, devices: tuple[str, ...], limits: Limits, access: Access):
         self.models, self.limits, self.access = models, limits, access
-        self.answering, self.stopping = 0, False
+        self.answering = 0
         self.budget, self.results = Budget(limits.held_megabytes * 1e6), Results(limits)
         self.link = self.results.link
         self.metrics = Metrics(
@@ -58,9 +58,7 @@ class Server:
     @contextmanager
     def gate(self):
         """Count a request while it is answered.
-        Raises Refused: 429 where there are too many, 503 where the server stops."""
-        if self.stopping:
-            raise Refused(503, "the server stops", {"Retry-After": "10"})
+        Raises Refused: 429 where there are too many."""
         if self.answering >= self.limits.requests:
             seconds = math.ceil(self.answering * self.metrics.mean_seconds() / len(self.engines))
             after = str(min(max(seconds, 1), 60))
@@ -77,7 +75,6 @@ class Server:
 
     async def close(self) -> None:
         """Finish what is running."""
-        self.stopping = True
         for engine in self.engines:
             await asyncio.to_thread(engine.worker.close)
 

@@ -54,6 +54,7 @@ class Models:
     generator: str = GENERATOR[0]
     generator_weights: str = GENERATOR[1]
     dtype: str = "float32"
+    split: bool = True
     batch_size: int | None = None  # inputs that are encoded together; None goes by the device
 
     def batch_on(self, device: str) -> int:

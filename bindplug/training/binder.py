@@ -84,7 +84,7 @@ def make_towers(settings: Settings, device: str) -> Parts:
             raise BindplugError(f"two towers of {spec.modality}; give one")
         if not spec.dropout:
             spec = replace(spec, dropout=settings.head_dropout)
-        specs[spec.modality] = resolved(spec)
+        specs[spec.modality] = resolved(replace(spec, name=_absolute(spec.name)))
     for modality in base.modalities if base else ():
         if modality not in specs and modality != "video":
             specs[modality] = TowerSpec(modality, "embedder", _absolute(settings.init))

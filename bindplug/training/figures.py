@@ -51,20 +51,22 @@ class Validation:
         was_training = self.binder.training
         self.binder.eval()
         named, found = {}, {}
-        for source in self.sources:
-            vectors = {m: self._embed(m, source) for m in source.modalities}
-            for modality in source.modalities:
-                if modality != "text":
-                    named |= self._naming(modality, source, vectors[modality])
-                if modality != "image":
-                    found |= self._retrieval(modality, source, vectors)
+        modalities = dict.fromkeys(m for source in self.sources for m in source.modalities)
+        rows = {m: [r for s in self.sources if m in s.modalities for r in s.rows]
+                for m in modalities}  # fmt: skip
+        vectors = {m: self._embed(m, rows[m]) for m in modalities}
+        for modality in modalities:
+            if modality != "text":
+                named |= self._naming(modality, rows[modality], vectors[modality])
+            if modality != "image":
+                found |= self._retrieval(modality, rows[modality], vectors)
         self.binder.train(was_training)
         return dict(sorted(named.items(), key=lambda kv: kv[0].startswith("image"))) | found
 
-    def _embed(self, modality: str, source: Source) -> dict[Hashable, Tensor]:
+    def _embed(self, modality: str, rows: Sequence[Row]) -> dict[Hashable, Tensor]:
         """(D,) unit vector of each input that can be read: the mean over its clips."""
         tower, out = self.binder.towers[modality], {}
-        for row in source.rows:
+        for row in rows:
             for value in row.inputs[modality]:
                 if value not in out:
                     out[value] = self._vector(tower, row, modality, value)
@@ -88,13 +90,15 @@ class Validation:
             rows = torch.cat([tower(x.to(self.device)) for x in clips.split(CLIPS)])
         return F.normalize(rows.mean(0), dim=0).cpu()
 
-    def _retrieval(self, modality: str, source: Source, vectors: dict) -> dict[str, dict]:
-        sides = [vectors[modality], vectors["image"]]
+    def _retrieval(self, modality: str, rows: Sequence[Row], vectors: dict) -> dict[str, dict]:
+        images = dict.fromkeys(value for row in rows for value in row.inputs["image"])
+        known = vectors["image"]
+        sides = [vectors[modality], {value: known[value] for value in images if value in known}]
         if not all(sides):
             return {}
         index = [{value: i for i, value in enumerate(side)} for side in sides]
         truth = np.zeros([len(side) for side in sides], bool)
-        for row in source.rows:
+        for row in rows:
             here = [
                 [at[v] for v in row.inputs[m] if v in at]
                 for m, at in zip((modality, "image"), index, strict=True)
@@ -111,9 +115,9 @@ class Validation:
                 out[f"{a} to {b} R@{k}"] = top_k(scores[paired], right[paired], k)
         return out
 
-    def _naming(self, modality: str, source: Source, vectors: dict) -> dict[str, dict]:
+    def _naming(self, modality: str, rows: Sequence[Row], vectors: dict) -> dict[str, dict]:
         labels: dict[Hashable, set[str]] = {}
-        for row in source.rows:
+        for row in rows:
             for value in row.inputs[modality]:
                 if value in vectors and row.labels:
                     labels.setdefault(value, set()).update(row.labels)

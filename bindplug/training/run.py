@@ -221,21 +221,23 @@ class Training:
         figures = self.setup.validation.figures()
         notes, settings = self.loop.notes, self.settings
         self.logs.figures(step, figures)
-        notes["figures"] = figures
         name = settings.early_stop_on or next(iter(figures), "")
         if settings.early_stop_on and name not in figures:
             raise BindplugError(
                 f"--early-stop-on {name!r}: no such figure; there are {', '.join(figures)}"
             )
         value = figures[name]["value"] if name else None
-        if settings.early_stop and value is not None:
-            if value > notes.get("best", -1.0):
-                notes |= {"best": value, "best step": step, "waited": 0}
-                self._save_best()
-            else:
-                notes["waited"] = notes.get("waited", 0) + 1
+        is_best = value is not None and value > notes.get("best", -1.0)
+        if is_best or not settings.early_stop or "figures" not in notes:
+            notes["figures"] = figures  # of the weights that will be exported
+        if settings.early_stop and is_best:
+            notes |= {"best": value, "waited": 0}
+            self._save_best()
+        elif settings.early_stop and value is not None:
+            notes["waited"] = notes.get("waited", 0) + 1
         self.loop.swap()
-        shown = ", ".join(f"{n} {f['value']:.3f}" for n, f in list(figures.items())[:3])
+        known = [(n, f["value"]) for n, f in figures.items() if f["value"] is not None]
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in known[:3])
         log.info("step %d: %s", step, shown)
         return bool(settings.early_stop) and notes.get("waited", 0) >= settings.early_stop
 

@@ -173,7 +173,7 @@ def duration(source, name: str) -> float:
     with (
         open_source(source, name, "media file") as file,
         decoding(name, DAMAGED),
-        av.open(file) as container,
+        av.open(file, options=NOTHING_ELSE) as container,
     ):
         return max(0.0, (container.duration or 0) / av.time_base)
 

@@ -1,5 +1,7 @@
 """Who may call: tokens, host names, pages of other origins."""
 
+import re
+
 import pytest
 
 from bindplug.errors import BindplugError
@@ -60,6 +62,7 @@ def test_short_tokens_are_refused():
         ("https://evil.net", 403),
         ("null", 403),
         ("http://127.0.0.1:1", 403),
+        ("http://[", 403),
     ],
 )
 def test_pages_of_other_origins(origin, status, guarded):
@@ -68,6 +71,15 @@ def test_pages_of_other_origins(origin, status, guarded):
     assert response.status_code == status
     allowed = response.headers.get("access-control-allow-origin")
     assert allowed == (PAGE if origin == PAGE else None)
+
+
+def test_counts_do_not_grow_with_paths_that_are_asked_for(guarded):
+    for path in ("/v1/zz0", "/foo", "/healthz", "/examples/none.wav"):
+        guarded.get(path)
+    words = guarded.get("/metrics", headers={"Authorization": f"Bearer {TOKENS[0]}"}).text
+    paths = set(re.findall(r'requests_total\{path="([^"]*)"', words))
+    assert {"other", "/examples"} <= paths and not paths & {"/v1/zz0", "/foo", "/healthz"}
+    assert int(re.search(r"received_bytes_total (\d+)", words)[1]) > 0
 
 
 def test_a_page_of_this_server_may_call(guarded):

@@ -139,6 +139,8 @@ def test_too_many_requests_and_bytes(embedding_server):
         ("image", npy((4,), "|O", b"cos\nsystem\n(S'x'\ntR."), "is no .npy"),
         ("image", npy((-4, -4, 3), "|u1", b"\0" * 48), "is no .npy"),
         ("image", npy((400, 300, 3), "|u1", b"\0" * 360_000), "pixels are more"),
+        ("image", npy((1, 400, 300), "|u1", b"\0" * 120_000), "pixels are more"),
+        ("image", npy((4, 4, 0), "|u1"), "give (H, W, 3) uint8"),
         ("image", npy((2, 2, 3), "<f8", b"\0" * 96), "give (H, W, 3) uint8"),
         ("video", b"\0\0\0\x18ftypmp42", "cannot be"),
         ("text", "x" * 10_001, "10001 characters"),

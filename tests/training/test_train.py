@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import bindplug
 from bindplug import BindplugError
 from bindplug.cli import main
+from bindplug.training.prepare import _options as options_of
 from bindplug.training.run import train
 
 
@@ -165,3 +166,25 @@ def test_the_command(world, imagebind_folder, tmp_path):
     assert done.stdout.strip().endswith("x/model")
     [run] = json.loads((tmp_path / "report.json").read_text())["runs"]
     assert run["steps"] == 2 and run["left out"] == 0
+
+
+def test_figures_count_the_rows_of_all_validation_data(settings, world):
+    """Halves with a label each say what the whole says."""
+    rows = (world / "val.csv").read_text().splitlines()
+    wholes = []
+    for name, parts in (("one", [rows[1:]]), ("two", [rows[1:3], rows[3:]])):
+        paths = []
+        for i, part in enumerate(parts):
+            paths.append(world / f"{name}{i}.csv")
+            paths[-1].write_text("\n".join([rows[0], *part]))
+        [report] = train(settings(val_data=tuple(map(str, paths)), name=name), "cpu")
+        wholes.append(report["figures"])
+    assert wholes[0] == wholes[1] and len(wholes[0]) > 4
+
+
+def test_options_are_numbers_words_and_booleans(settings):
+    given = ("depth.unit=sunrgbd", "audio.clips=2", "image.upright=yes")
+    read = options_of(settings(option=given), ("depth", "audio", "image"))
+    assert read == {
+        "depth": {"unit": "sunrgbd"}, "audio": {"clips": 2}, "image": {"upright": True},
+    }  # fmt: skip

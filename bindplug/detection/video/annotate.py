@@ -137,7 +137,8 @@ def annotate_video(
     with writing(paths[0], media.frame_rate(video), (width, height), sound, start or 0) as out:
         shown, until = None, 0.0
         frames = chain([first], all_frames)
-        total, hidden = media.count_frames(video, name)[0], progress is not True
+        total = media.count_frames(video, name)[0] if progress else None
+        hidden = progress is not True
         bar = tqdm(frames, unit="frame", disable=hidden, desc=stem, total=total)
         for done, frame in enumerate(bar, 1):
             if window is not frame.window:

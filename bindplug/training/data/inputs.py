@@ -64,9 +64,14 @@ def _openable(path: str | Member):
     return NamedBytes(path) if isinstance(path, Member) else path
 
 
-@lru_cache(maxsize=4096)
 def _duration(path: str | Member) -> float:
-    return duration(_openable(path), str(path))
+    """Seconds of a video. Those of files are remembered; a shard's member holds all its bytes."""
+    return _file_duration(path) if isinstance(path, str) else duration(_openable(path), str(path))
+
+
+@lru_cache(maxsize=4096)
+def _file_duration(path: str) -> float:
+    return duration(path, path)
 
 
 def _motion(value: Moment, share: float, seconds: float) -> tuple[np.ndarray, int]:

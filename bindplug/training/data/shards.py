@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Hashable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,20 @@ BUFFER = 1000  # rows that are shuffled together
 TEXTS, LABELS, NOTES = ("txt", "text", "caption"), ("cls", "label"), ("json",)
 
 
+def _webdataset(module: str):
+    try:
+        return import_module(f"webdataset.{module}")
+    except ImportError as err:
+        raise MissingDependency(
+            "shards need webdataset; run: pip install 'bindplug[train]'"
+        ) from err
+
+
 def expand_shards(data: tuple[str, ...]) -> list[str]:
     """Paths of shards: of a folder its `.tar`s, of a pattern ("a-{000..015}.tar", "*.tar") all.
 
-    Raises BindplugError: none is there."""
-    from webdataset.shardlists import expand_urls
-
+    Raises BindplugError: none is there; MissingDependency: webdataset is not installed."""
+    expand_urls = _webdataset("shardlists").expand_urls
     out = []
     for place in data:
         if Path(place).is_dir():
@@ -43,13 +52,7 @@ def read_shards(shards: list[str], bad: Bad) -> Iterator[dict]:
 
     A shard that breaks off gives the samples before that, and a message.
     Raises MissingDependency: webdataset is not installed."""
-    try:
-        from webdataset import tariterators
-    except ImportError as err:
-        raise MissingDependency(
-            "shards need webdataset; run: pip install 'bindplug[train]'"
-        ) from err
-
+    tariterators = _webdataset("tariterators")
     for shard in shards:
         try:
             opened = tariterators.url_opener([{"url": shard}])
