@@ -60,6 +60,20 @@ def test_a_whole_tower_is_fine_tuned(settings, imagebind_folder):
         assert same is not moves
 
 
+def test_a_locked_tower_is_frozen_also_by_the_name_train(settings, imagebind_folder):
+    of = settings(tower=("audio=train", "depth=train"), lock=("audio",), steps=2)
+    with pytest.raises(BindplugError, match="nothing to train"):
+        train(of, "cpu")
+    [made] = train(settings(steps=1, name="made"), "cpu")  # its audio tower has a head
+    [report] = train(settings(init=f"local:{made['model']}", tower=("audio=train",),
+                              lock=("audio",), steps=2), "cpu")  # fmt: skip
+    old, new = weights(made), weights(report)
+    for name in old:
+        moves = name.startswith("audio.head.layers")
+        same = torch.equal(old[name], new[name]) or "head.mean" in name or "deviation" in name
+        assert name.startswith("audio.") and same is not moves or "probe" in name, name
+
+
 def test_two_processes_train_as_one(settings, tmp_path):
     kind = {"steps": 5, "batch_size": 6, "learn_temp": True, "lr": 3e-3,
             "tower": ("audio=imagebind:width=32,depth=2,heads=2,drop_path=0",)}  # fmt: skip
@@ -156,6 +170,11 @@ def test_unreadable_files_are_left_out_with_a_count(world, common, tmp_path):
     (["--lock", "touch"], "there is no tower of touch"),
     (["--lock", "image=2"], "frozen as a whole"),
     (["--lock", "audio=9"], "9 blocks shall stay unlocked"),
+    (["--tower", "audio=lora:r=2", "--lock", "audio=1"], "leave out the lock or the adapter"),
+    (["--tower", "audio=lora:r=2", "--lock", "audio"], "leave out the lock or the adapter"),
+    (["--tower", "audio=imagebind:width=32,depth=2,heads=2,lora=2", "--lock", "audio=1"],
+     "leave out the lock or the adapter"),
+    (["--template", "a photo"], "--template 'a photo' has no {} for the name"),
     (["--aug", "audio=flip"], "no augmentation 'flip' of audio"),
     (["--option", "audio.clips"], "write MODALITY.NAME=VALUE"),
     (["--option", "audio.nothing=1"], "nothing"),

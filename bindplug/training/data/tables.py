@@ -27,16 +27,23 @@ class Bad:
         is_strict: raise the first.
 
     Attributes:
-        messages: of what was left out.
+        messages: of what was left out, each once, however often it was met.
     """
 
     def __init__(self, is_strict: bool = False):
-        self.is_strict, self.messages = is_strict, []
+        self.is_strict, self.messages, self._known = is_strict, [], set()
 
     def add(self, message: str | BindplugError) -> None:
         if self.is_strict:
             raise BindplugError(f"{message} (--strict)")
-        self.messages.append(str(message))
+        self.recall([str(message)])
+
+    def recall(self, messages: Iterable[str]) -> None:
+        """Count what an earlier part of the run left out."""
+        for message in messages:
+            if message not in self._known:
+                self._known.add(message)
+                self.messages.append(message)
 
     def summary(self, what: str) -> str:
         """One line, "" where nothing was left out."""
