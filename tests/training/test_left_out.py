@@ -1,4 +1,4 @@
-"""What is left out is counted once, said for training and validation, and known after a resumption."""
+"""What is left out is counted once, said of training and validation, known after a resumption."""
 
 import csv
 import logging
