@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..evaluation.metrics import top_k
+from ..evaluation.metrics import retrieval, top_k
 from ..models.towers.tower import Tower
 from .binder import Binder
 from .data.loader import Loader
@@ -109,15 +109,7 @@ class Validation:
             ]
             truth[np.ix_(*here)] = True
         cosines = torch.stack(list(sides[0].values())) @ torch.stack(list(sides[1].values())).T
-        out = {}
-        for a, b, scores, right in (
-            (modality, "image", cosines.numpy(), truth),
-            ("image", modality, cosines.numpy().T, truth.T),
-        ):
-            paired = right.any(axis=1)
-            for k in (1, 5, 10):
-                out[f"{a} to {b} R@{k}"] = top_k(scores[paired], right[paired], k)
-        return out
+        return retrieval(modality, "image", cosines.numpy(), truth)
 
     def _naming(self, modality: str, rows: Sequence[Row], vectors: dict) -> dict[str, dict]:
         labels: dict[Hashable, set[str]] = {}
