@@ -18,7 +18,7 @@ from .data.loader import Loader, stack
 from .data.rows import Crop, Moment, Row, Source
 from .data.tables import Bad
 
-FORMAT = 1  # of what is kept; a change of views or augmentations makes a new one
+FORMAT = {"imu": 2}  # of what is kept, else 1; a change of views or augmentations makes a new one
 CLIPS = 32  # of a forward pass
 
 Key = tuple[Hashable, str]  # an input and the name of its views
@@ -120,7 +120,7 @@ class Keeper:
     ):  # fmt: skip
         self.modality, self.tower, self.loader, self.views = modality, tower, loader, views
         self.cache = Cache(path) if path and weights else None
-        self.settings = f"{FORMAT} {weights} {views}"
+        self.settings = f"{FORMAT.get(modality, 1)} {weights} {views}"
         if views:
             of = loader.augmentations.get(modality)
             self.settings += f" {of} {loader.seed} {loader.is_aligned}"
