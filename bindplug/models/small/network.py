@@ -17,7 +17,8 @@ from ...storage.hashing import file_fingerprint
 from ...storage.state_dict import check_state
 from .audio import AudioTrunk, transform_audio
 from .image import ImageTrunk, transform_image, transform_video
-from .text import TextTrunk, WordTable
+from .text import TextTrunk
+from .words import WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SHIPPED = Path(__file__).parent / WEIGHTS  # some of whose tensors other folders share
@@ -82,8 +83,8 @@ class SmallNetwork(Network):
         if modality == "text":
             if self._words is None:
                 table = self._read("words.")
-                self._words = WordTable(table["keys"], table["rows"])
-            return self._words(item)[None], ()
+                self._words = WordTable(table["keys"].numpy(), table["rows"].numpy())
+            return torch.from_numpy(self._words(item))[None], ()
         size = self.config["image"]["size"]
         if modality == "video":
             clips, bounds = transform_video(item, size, **options)

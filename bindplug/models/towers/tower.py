@@ -141,10 +141,10 @@ class Tower(nn.Module):
         low = self.precision is not torch.float32
         with frozen, torch.autocast(x.device.type, self.precision, enabled=low):
             out = self.trunk(x).float()
-        if out.shape != (len(x), self.trunk.width):
+        if out.shape != (x.shape[0], self.trunk.width):
             raise BindplugError(
                 f"the trunk {type(self.trunk).__name__} gives {tuple(out.shape)} features of "
-                f"{len(x)} clips; its width says {self.trunk.width}"
+                f"{x.shape[0]} clips; its width says {self.trunk.width}"
             )
         return out
 
