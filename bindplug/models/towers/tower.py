@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import BindplugError, check_choice
+from ...plugins import NumpyTransform
 
 HEADS = ("linear", "mlp", "none")
 NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -42,6 +43,10 @@ class Trunk(nn.Module):
     def options(self, modality: str) -> tuple[str, ...]:
         """Names of the options that `transform` takes."""
         return ()
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        """As in `Network`."""
+        return None
 
     def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
         """The name and arguments that build this trunk again without fetching weights, which a
