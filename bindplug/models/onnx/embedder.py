@@ -91,6 +91,11 @@ class OnnxNetwork:
         with self._lock:
             if self._source is None:
                 name = self.manifest.source["model"]
+                if not name:
+                    raise BindplugError(
+                        f"{self.folder}: was exported from an embedder without a name, whose "
+                        "transform it does not have; export it by the name of an installed one"
+                    )
                 try:
                     source = self._load_embedder(name, "cpu")
                 except BindplugError as err:

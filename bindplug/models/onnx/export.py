@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...embedding.embedder import Embedder
 from ...errors import BindplugError, FileExists, MissingDependency, check_choice, first_line
 from ...plugins import Network, NumpyTransform
-from ...storage.atomic import explain, make_folder, writing
+from ...storage.atomic import explain, make_folder, write_file
 from ..load import load_embedder
 from ..registry import discover, plugin
 from ..towers.probe import probe
@@ -37,7 +37,10 @@ NOTICES = ("LICENSE*", "LICENCE*", "NOTICE*", "ATTRIBUTION*", "CARD.md")
 
 
 def export_onnx(
-    model: str, folder: str | Path, modalities: Sequence[str] = (), overwrite: bool = False
+    model: str | Embedder,
+    folder: str | Path,
+    modalities: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Manifest:
     """Write encoders of a model as ONNX, for `load_embedder("onnx:FOLDER")` and other runtimes.
 
@@ -46,7 +49,8 @@ def export_onnx(
     before the folder is there.
 
     Args:
-        model: as in `bindplug.load_embedder`.
+        model: a name as in `bindplug.load_embedder`, or an embedder in float32 on the CPU. Inputs
+            of modalities whose transform needs torch can later be read only where it has a name.
         folder: to write; it is there whole or not at all.
         modalities: to export; () takes all of the model.
         overwrite: replace a folder that an earlier export wrote.
@@ -59,17 +63,28 @@ def export_onnx(
             raise MissingDependency(f"export needs {name}; run: pip install 'bindplug[onnx]'")
     folder = Path(folder)
     _refuse_folder(folder, overwrite)
-    if model.startswith("local:"):  # found again from anywhere
-        model = f"local:{Path(model.removeprefix('local:')).resolve()}"
-    embedder = load_embedder(model, "cpu")
+    name, embedder = _named(model)
     network = getattr(embedder, "network", None)
     if network is None or isinstance(network, OnnxNetwork):
-        raise BindplugError(f"{model}: is no model with a torch network to export")
+        raise BindplugError(f"{name or embedder.space}: has no torch network to export")
     for modality in modalities:
         check_choice("modality", modality, network.modalities)
     with _new_folder(folder) as scratch:
-        manifest = _write(embedder, model, scratch, tuple(modalities) or network.modalities)
-    return manifest
+        return _write(embedder, name, scratch, tuple(modalities) or tuple(network.modalities))
+
+
+def _named(model: str | Embedder) -> tuple[str, Embedder]:
+    """A model's name, "" where it has none, and its embedder."""
+    if not isinstance(model, str):
+        if (model.device, getattr(model, "dtype", "float32")) != ("cpu", "float32"):
+            raise BindplugError(
+                f"{model.space!r} is on {model.device} in {model.dtype}; export one in float32 on "
+                "the CPU"
+            )
+        return "", model
+    if model.startswith("local:"):  # found again from anywhere
+        model = f"local:{Path(model.removeprefix('local:')).resolve()}"
+    return model, load_embedder(model, "cpu")
 
 
 def _write(embedder: Embedder, model: str, folder: Path, modalities: tuple[str, ...]) -> Manifest:
@@ -111,16 +126,18 @@ def _export_encoder(network: Network, modality: str, folder: Path) -> Encoder:
     with torch.no_grad():
         vectors = encoder(clips)  # also loads the weights
         program = _exported(encoder, clips, modality)
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # stack traces, with this machine's paths
     weights = sum(of.const_value.nbytes for of in program.model.graph.initializers.values())
     program.save(graph, external_data=weights > EMBEDDED)
     difference = _largest_difference(graph, clips, vectors, modality)
     transform = getattr(network, "numpy_transform", lambda modality: None)(modality)
     transform = transform or NumpyTransform(SOURCE)
     if transform.arrays:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        with writing(folder / f"{modality}.safetensors") as file:
-            save_file(transform.arrays, file.name)
+        data = save(transform.arrays)
+        write_file(folder / f"{modality}.safetensors", lambda file: file.write(data))
     dtype = str(clips.dtype).removeprefix("torch.")
     return Encoder(
         graph=graph.name,
