@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import secrets
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,8 +89,11 @@ def _named(model: str | Embedder) -> tuple[str, Embedder]:
 
 
 def _write(embedder: Embedder, model: str, folder: Path, modalities: tuple[str, ...]) -> Manifest:
-    network = embedder.network
-    encoders = {m: _export_encoder(network, m, folder) for m in dict.fromkeys(modalities)}
+    network, name = embedder.network, model or embedder.space
+    encoders = {
+        m: _export_encoder(network, m, folder, f"{name}: its {m} encoder")
+        for m in dict.fromkeys(modalities)
+    }
     notices = _copy_notices(network, folder)
     manifest = Manifest(
         space=embedder.space,
@@ -120,17 +124,18 @@ class _Encoder(nn.Module):
         return F.normalize(self.network.encode(self.modality, clips).float(), dim=-1)
 
 
-def _export_encoder(network: Network, modality: str, folder: Path) -> Encoder:
+def _export_encoder(network: Network, modality: str, folder: Path, what: str) -> Encoder:
+    """Write one modality's files; `what` names the encoder in messages."""
     graph, encoder = folder / f"{modality}.onnx", _Encoder(network, modality).eval()
     clips = _example_clips(network, modality)
     with torch.no_grad():
         vectors = encoder(clips)  # also loads the weights
-        program = _exported(encoder, clips, modality)
+        program = _exported(encoder, clips, what)
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # stack traces, with this machine's paths
     weights = sum(of.const_value.nbytes for of in program.model.graph.initializers.values())
     program.save(graph, external_data=weights > EMBEDDED)
-    difference = _largest_difference(graph, clips, vectors, modality)
+    difference = _largest_difference(graph, clips, vectors, what)
     transform = getattr(network, "numpy_transform", lambda modality: None)(modality)
     transform = transform or NumpyTransform(SOURCE)
     if transform.arrays:
@@ -158,54 +163,57 @@ def _example_clips(network: Network, modality: str) -> Tensor:
     return torch.cat([clips, clips.flip(-1), 0.5 * clips])
 
 
-def _exported(encoder: nn.Module, clips: Tensor, modality: str) -> torch.onnx.ONNXProgram:
+def _exported(encoder: nn.Module, clips: Tensor, what: str) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch", min=1)
     try:
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return torch.onnx.export(
                 encoder, (clips,), dynamo=True, verbose=False, input_names=[CLIPS],
                 output_names=[VECTORS], dynamic_shapes={"clips": {0: batch}},
             )  # fmt: skip
     except Exception as err:  # torch raises many kinds
         raise BindplugError(
-            f"its {modality} encoder cannot be exported to ONNX: {first_line(err.__cause__ or err)}"
+            f"{what} cannot be exported to ONNX: {first_line(err.__cause__ or err)}"
         ) from err
 
 
-def _largest_difference(graph: Path, clips: Tensor, vectors: Tensor, modality: str) -> float:
+def _largest_difference(graph: Path, clips: Tensor, vectors: Tensor, what: str) -> float:
     """Between the numbers of a graph's and of the model's vectors, over batches of 1, 2 and all
     clips. Raises BindplugError: it is above TOLERANCE, or the graph takes one batch size only."""
     session, differences = open_session(graph), []
     for size in (1, 2, len(clips)):
+        wanted, why = vectors[:size].numpy(), ""
         try:
             [found] = session.run([VECTORS], {CLIPS: clips[:size].numpy()})
+            why = "" if found.shape == wanted.shape else f"{size} clips give {found.shape} vectors"
         except Exception as err:  # onnxruntime has its own kinds
+            why = first_line(err)
+        if why:
             raise BindplugError(
-                f"its {modality} graph does not take a batch of {size}: {first_line(err)}"
-            ) from err
-        differences.append(np.abs(found - vectors[:size].numpy()).max())
+                f"{what} fixes the batch size when it is exported, as len(x) does and x.shape[0] "
+                f"does not: {why}"
+            )
+        differences.append(np.abs(found - wanted).max())
     difference = float(np.max(differences))
     if not difference <= TOLERANCE:  # NaN is no number below it
         raise BindplugError(
-            f"its {modality} graph gives vectors that differ by {difference:.1e} from the "
-            f"model's; at most {TOLERANCE:.0e} is allowed, so nothing was written"
+            f"{what} gives vectors as ONNX that differ by {difference:.1e} from its own; at most "
+            f"{TOLERANCE:.0e} is allowed, so nothing was written"
         )
     return difference
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's notes on what each step did."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Without the exporter's notes, warnings and printed graphs; for the whole process."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _licence(model: str) -> str:
