@@ -28,7 +28,7 @@ def test_other_commands_take_it(run, media, small_onnx):
     model = ("--model", f"onnx:{small_onnx}")
     result = run("classify", *model, "--labels", "dog,rain", media / "dog.wav", "--json", "-")
     assert result.exit_code == 0, result.output
-    [row] = json.loads(result.stdout)
+    [row] = json.loads(result.stdout)["files"]
     assert next(iter(row["probabilities"])) == "dog"
     result = run("detect", *model, "--audio", media / "dog.wav", media / "garden.png")
     assert result.exit_code == 0 and "1 object" in result.output, result.output
