@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ... import __version__
 from ...embedding.embedder import Embedder
 from ...errors import BindplugError, FileExists, MissingDependency, check_choice, first_line
 from ...plugins import Network, NumpyTransform
@@ -77,10 +78,10 @@ def export_onnx(
 def _named(model: str | Embedder) -> tuple[str, Embedder]:
     """A model's name, "" where it has none, and its embedder."""
     if not isinstance(model, str):
-        if (model.device, getattr(model, "dtype", "float32")) != ("cpu", "float32"):
+        dtype = getattr(model, "dtype", "float32")
+        if (model.device, dtype) != ("cpu", "float32"):
             raise BindplugError(
-                f"{model.space!r} is on {model.device} in {model.dtype}; export one in float32 on "
-                "the CPU"
+                f"{model.space!r} is on {model.device} in {dtype}; export one in float32 on the CPU"
             )
         return "", model
     if model.startswith("local:"):  # found again from anywhere
@@ -101,7 +102,10 @@ def _write(embedder: Embedder, model: str, folder: Path, modalities: tuple[str, 
         source={
             "model": model,
             "fingerprint": embedder.fingerprint,
-            "versions": {name: version(name) for name in ("bindplug", "torch", *NEEDED)},
+            "versions": {
+                "bindplug": __version__,
+                **{name: version(name) for name in ("torch", *NEEDED)},
+            },
         },
         licence=_licence(model),
         encoders=encoders,
