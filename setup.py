@@ -26,7 +26,7 @@ setup(
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
-        "bindplug.server": ["*.html"],
+        "bindplug.server": ["*.html", "tab/*"],
         "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
