@@ -100,6 +100,9 @@ def test_what_is_no_image_is_said(page, tmp_path):
     page.set_input_files("#file", tmp_path / "broken.png")
     page.get_by_role("button", name="Name it").click()
     page.get_by_text("broken.png: is no image that this browser reads").wait_for()
+    page.get_by_label("Names, separated by commas").fill(" , ")
+    page.get_by_role("button", name="Name it").click()
+    page.get_by_text("Give a name or more").wait_for()
 
 
 def test_only_named_files_are_served(address, folder):

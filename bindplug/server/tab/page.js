@@ -21,6 +21,10 @@ $("form").addEventListener("submit", async (event) => {
   const button = event.submitter ?? $("form").querySelector("button");
   const names = $("names").value.split(",").map((name) => name.trim()).filter(Boolean);
   const [file] = $("file").files;
+  if (!names.length) {
+    $("status").textContent = "Give a name or more to choose from.";
+    return;
+  }
   button.disabled = true;
   $("result").tBodies[0].replaceChildren();
   $("status").textContent = "Reading the models; the first time takes a while.";
