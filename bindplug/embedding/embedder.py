@@ -70,7 +70,9 @@ class Embedder:
     def place(network: Network, device: str, dtype: str, compile: bool) -> Network:
         """The network on a device, in a precision, compiled or not."""
         network = network.cast(torch_dtype(dtype)).to(device)
-        return network.compile() if compile else network
+        if compile:
+            network.compile()
+        return network
 
     def embed(self, average: bool = True, **inputs) -> Embedding:
         """Embed one modality.
