@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
+onnx = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -25,7 +26,7 @@ setup(
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
-        "bindplug.server": ["*.html"],
+        "bindplug.server": ["*.html", "tab/*"],
         "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
@@ -50,6 +51,7 @@ setup(
         "huggingface_hub",
     ],
     extras_require={
+        "onnx": onnx,
         "serve": serve,
         "train": train,
         "test": [
@@ -59,6 +61,7 @@ setup(
             "httpx",
             "playwright",
             "supervision",
+            *onnx,
             *serve,
             *train,
         ],

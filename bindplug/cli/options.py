@@ -60,7 +60,7 @@ offline_option = click.option(
 )
 model_option = options(
     click.option("--model", default=EMBEDDER, show_default=True,
-                 help="Embedder: a name, local:PATH or hf:ORG/REPO."),
+                 help="Embedder: a name, local:PATH, hf:ORG/REPO or onnx:FOLDER."),
     click.option(
         "--split/--no-split", default=True, help="Whether a local: ImageBind is split into one "
         "file for each modality, which its later uses read faster, or read as it is.",

@@ -59,14 +59,20 @@ class Embedder:
     ):
         if batch_size < 1 or workers < 1:
             raise BindplugError("batch_size and workers are at least 1")
-        self.network = network.cast(torch_dtype(dtype)).to(device)
-        if compile:
-            network.compile()
+        self.network = self.place(network, device, dtype, compile)
         self.space, self.modalities = space, tuple(network.modalities)
         self.device, self.dtype = device, dtype
         self.batch_size, self.workers = batch_size, workers
         self.cache, self.templates = cache, templates
         self.fingerprint = fingerprint and f"{fingerprint} {dtype}"
+
+    @staticmethod
+    def place(network: Network, device: str, dtype: str, compile: bool) -> Network:
+        """The network on a device, in a precision, compiled or not."""
+        network = network.cast(torch_dtype(dtype)).to(device)
+        if compile:
+            network.compile()
+        return network
 
     def embed(self, average: bool = True, **inputs) -> Embedding:
         """Embed one modality.
@@ -179,19 +185,27 @@ class Embedder:
 
     def _encode(self, modality: str, batch: list[Row], average: bool) -> list[Row]:
         """Fill in the vectors of rows that have clips."""
-        import torch
-
         rows = [r for r in batch if r.clips is not None]
         if rows:
-            with torch.inference_mode():
-                parts = torch.cat([r.clips for r in rows]).split(self.batch_size)
-                out = [self.network.encode(modality, x.to(self.device)).cpu() for x in parts]
-            shares = torch.cat(out).split([len(r.clips) for r in rows])
+            counts = [len(r.clips) for r in rows]
+            out = self.encode_clips(modality, [r.clips for r in rows])
+            shares = np.split(out, np.cumsum(counts)[:-1])
             for row, vectors in zip(rows, shares, strict=True):
-                vectors = vectors.mean(dim=0, keepdim=True) if average else vectors
-                if not average and row.times:  # a video's crops share their clip's time
-                    vectors = vectors.unflatten(0, (len(row.times), -1)).mean(dim=1)
-                row.vectors, row.clips = unit(vectors.numpy()), None
+                if average:
+                    vectors = vectors.mean(axis=0, keepdims=True)
+                elif row.times:  # a video's crops share their clip's time
+                    vectors = vectors.reshape(len(row.times), -1, vectors.shape[1]).mean(axis=1)
+                row.vectors, row.clips = unit(vectors), None
                 if row.key:
                     self.cache.put(row.key, row.vectors, row.times)
         return batch
+
+    def encode_clips(self, modality: str, clips: list) -> np.ndarray:
+        """(n, ...) clips of each of some inputs to (N, D) float32 outputs of the network, in
+        batches of `batch_size`."""
+        import torch
+
+        with torch.inference_mode():
+            parts = torch.cat(clips).split(self.batch_size)
+            out = [self.network.encode(modality, x.to(self.device)).cpu() for x in parts]
+        return torch.cat(out).numpy()

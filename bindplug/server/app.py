@@ -22,6 +22,7 @@ from ..storage.examples import example_images, example_sounds
 from ..storage.json_text import to_json
 from .endpoints import classify, detect, embed, explain, generate
 from .fields import Form
+from .in_browser import add_browser
 from .openapi import describe_body
 from .question import BRIDGES
 from .security import Guard
@@ -69,6 +70,8 @@ def create_app(server: Server) -> FastAPI:
     for path, (work, table) in ENDPOINTS.items():
         _add(app, server, path, work, table)
     _add_reads(app, server, page)
+    if server.browser:
+        add_browser(app, server.browser)
     return app
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from ..device import pick_device
 from ..errors import BindplugError
 from .engine import Engine
+from .in_browser import browser_files
 from .long_work import EventStream, run_long
 from .metrics import Metrics
 from .results import Results
@@ -20,10 +21,15 @@ class Server:
 
     Args:
         devices: torch device names; each has all models, and a worker.
+        browser: an exported folder whose models run in the browser (`in_browser`); None is none.
 
     Raises BindplugError: a model that cannot be loaded, or a device that is not there."""
 
-    def __init__(self, models: Models, devices: tuple[str, ...], limits: Limits, access: Access):
+    def __init__(
+        self, models: Models, devices: tuple[str, ...], limits: Limits, access: Access,
+        browser: str | None = None,
+    ):  # fmt: skip
+        self.browser = {} if browser is None else browser_files(browser)
         self.models, self.limits, self.access = models, limits, access
         self.answering = 0
         self.budget, self.results = Budget(limits.held_megabytes * 1e6), Results(limits)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...errors import BindplugError
-from ...transforms.audio import load_audio
+from ...transforms.sound_file import read_sound
 from ...transforms.vision import load_gray, load_image
 from .randaugment import color_jitter, randaugment
 
@@ -146,10 +146,10 @@ def augment_source(
             still = randaugment(still, magnitude, rng)
         return still
     if modality == "audio" and of.number("window") is not None and seconds:
-        wave, rate = load_audio(source)
+        wave, rate = read_sound(source)
         size = round(seconds * rate)
         start = int(rng.random() * max(wave.shape[1] - size + 1, 1))
-        return wave[:, start : start + size].numpy(), rate
+        return wave[:, start : start + size], rate
     return source
 
 
