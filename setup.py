@@ -5,6 +5,9 @@ from setuptools import find_packages, setup
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
+faiss = ["faiss-cpu>=1.11"]
+lancedb = ["lancedb>=0.20", "pyarrow"]
+mteb = ["mteb>=2.26"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -50,6 +53,9 @@ setup(
         "huggingface_hub",
     ],
     extras_require={
+        "faiss": faiss,
+        "lancedb": lancedb,
+        "mteb": mteb,
         "serve": serve,
         "train": train,
         "test": [
@@ -59,6 +65,11 @@ setup(
             "httpx",
             "playwright",
             "supervision",
+            "pandas",
+            "datasets",
+            *faiss,
+            *lancedb,
+            *mteb,
             *serve,
             *train,
         ],
