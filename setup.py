@@ -6,7 +6,7 @@ core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
 faiss = ["faiss-cpu>=1.11"]
-lancedb = ["lancedb>=0.20", "pyarrow"]
+lancedb = ["lancedb>=0.30"]
 mteb = ["mteb>=2.26"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 

@@ -1,4 +1,4 @@
-"""An index as a folder that other programs read: pandas, Hugging Face datasets, LanceDB, pyarrow."""
+"""An index as a folder that pandas, Hugging Face datasets, LanceDB and pyarrow read."""
 
 import json
 from importlib.util import find_spec

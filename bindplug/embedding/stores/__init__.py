@@ -104,8 +104,8 @@ def _remove(path: Path) -> None:
 
 
 def tolerance(width: int) -> float:
-    """How far apart two equal cosines may be in float32 arithmetic: two errors of at most D * eps / 2
-    each, whatever the order of the sum (Higham, Accuracy and Stability, section 3.1), and 1e-5 for
+    """How far apart two equal cosines may be in float32 arithmetic: twice the error of a sum of D
+    products, D * eps / 2 in any order (Higham, Accuracy and Stability, section 3.1), and 1e-5 for
     lengths that are not quite 1."""
     return width * float(np.finfo(np.float32).eps) + 1e-5
 
