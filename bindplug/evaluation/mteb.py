@@ -1,10 +1,10 @@
 """Embedders, and embedders with a bridge, as models of mteb, the embedding benchmark.
 
-    import bindplug, mteb
-    from bindplug.evaluation.mteb import MtebEncoder
+import bindplug, mteb
+from bindplug.evaluation.mteb import MtebEncoder
 
-    model = MtebEncoder(bindplug.load_embedder("small"))
-    mteb.evaluate(model, mteb.get_tasks(["ESC50_Zeroshot"]))
+model = MtebEncoder(bindplug.load_embedder("small"))
+mteb.evaluate(model, mteb.get_tasks(["ESC50_Zeroshot"]))
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from ..bridge.fit import Target, cross
 from ..bridge.vocabulary import default_vocabulary
 from ..embedding.modalities import options_of
 from ..embedding.vectors import compose
-from ..errors import BindplugError, MissingDependency
+from ..errors import BindplugError, MissingDependency, SpaceMismatch
 
 try:
     from mteb.models import ModelMeta
@@ -49,11 +49,18 @@ class MtebEncoder(AbsEncoder):
         mteb_model_meta: name, modalities and, as `revision`, a hash of the weights, the bridge and
             the options, by which mteb keeps results.
 
-    Raises BindplugError: a bridge without a target."""
+    Raises BindplugError: a bridge without a target; SpaceMismatch: one between other spaces."""
 
     def __init__(self, embedder, target=None, bridge: Bridge | str | None = None, options=None):
         if bridge is not None and target is None:
             raise BindplugError("a bridge leads to another embedder's space; give it as target")
+        if isinstance(bridge, Bridge):
+            ends, sides = (bridge.source, bridge.target), (embedder.space, target.space)
+            if ends != sides:
+                raise SpaceMismatch(
+                    f"the bridge leads from {ends[0]!r} to {ends[1]!r}, "
+                    f"and {sides[0]!r} to {sides[1]!r} is wanted"
+                )
         self.embedder, self.target, self.bridge = embedder, target, bridge
         self.options = options or {}
         sides = [embedder] if target is None else [embedder, target]
