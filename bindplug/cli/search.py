@@ -14,17 +14,12 @@ from .prompts import need_prompts, no_weights_option, prompt_files, prompts_of
 @no_weights_option
 @opt.modality_option("Of the files to find.", default="image")
 @opt.top_k_option(10)
-@click.option(
-    "--store",
-    default="numpy",
-    show_default=True,
-    help="What ranks the vectors: numpy, faiss or lancedb; the answer is the same.",
-)
-@click.option(
-    "--export",
-    metavar="DIR",
-    help="Also write the vectors to DIR/vectors.parquet, for pandas, datasets, LanceDB.",
-)
+@click.option("--store", default="numpy", show_default=True,
+              help="What ranks the vectors: numpy, faiss or lancedb, "
+                   "all with the same answer.")  # fmt: skip
+@click.option("--export", metavar="DIR",
+              help="Also write the vectors to DIR/vectors.parquet, for pandas, "
+                   "datasets, LanceDB.")  # fmt: skip
 @opt.json_options
 @opt.embedder_options
 def search(folder, prompts, mix, modality, top_k, store, export, json_file, overwrite,

@@ -1,10 +1,6 @@
 """Embedders, and embedders with a bridge, as models of mteb, the embedding benchmark.
 
-import bindplug, mteb
-from bindplug.evaluation.mteb import MtebEncoder
-
-model = MtebEncoder(bindplug.load_embedder("small"))
-mteb.evaluate(model, mteb.get_tasks(["ESC50_Zeroshot"]))
+`mteb.evaluate(MtebEncoder(embedder), mteb.get_tasks(["ESC50_Zeroshot"]))`; see docs/mteb.md.
 """
 
 import hashlib
@@ -20,7 +16,7 @@ from ..bridge.bridge import Bridge
 from ..bridge.fit import Target, cross
 from ..bridge.vocabulary import default_vocabulary
 from ..embedding.modalities import options_of
-from ..embedding.vectors import compose
+from ..embedding.vectors import compose, concatenate
 from ..errors import BindplugError, MissingDependency, SpaceMismatch
 
 try:
@@ -30,6 +26,8 @@ try:
     from mteb.types import Modalities
 except ImportError as err:
     raise MissingDependency("mteb is not installed; run: pip install 'bindplug[mteb]'") from err
+
+BLOCK = 1024  # rows that cross a bridge at a time: each is compared with every word
 
 
 class MtebEncoder(AbsEncoder):
@@ -113,7 +111,9 @@ class MtebEncoder(AbsEncoder):
         rows = embedder.embed(**{modality: items}, **options_of(modality, self.options))
         if self.target is None or own:
             return rows
-        return cross(rows, Target(self.target.space, embedder=self.target), self.bridge)[0]
+        target = Target(self.target.space, embedder=self.target)
+        blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+        return concatenate([cross(block, target, self.bridge)[0] for block in blocks])
 
 
 def _undecoded(dataset):

@@ -22,6 +22,7 @@ from ...storage.hashing import file_fingerprint
 
 log = logging.getLogger("bindplug")
 STORES = ("numpy", "faiss", "lancedb")
+BLOCK = 8192  # rows that are held as float64 at a time
 SPARE = 16  # rows that a store is asked for beyond those that are wanted
 
 
@@ -145,6 +146,9 @@ def nearest(
             break
         count *= 2
     rows = np.sort(rows)
-    exact = (vectors[rows].astype(np.float64) * query).sum(axis=1)
+    exact = np.concatenate([
+        (vectors[part].astype(np.float64) * query).sum(axis=1)
+        for part in np.array_split(rows, len(rows) // BLOCK + 1)
+    ])  # fmt: skip
     best = np.argsort(-exact, kind="stable")[:top_k]
     return rows[best], exact[best]
