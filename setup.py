@@ -6,6 +6,9 @@ core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
 onnx = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
+faiss = ["faiss-cpu>=1.11"]
+lancedb = ["lancedb>=0.30"]
+mteb = ["mteb>=2.26"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -52,6 +55,9 @@ setup(
     ],
     extras_require={
         "onnx": onnx,
+        "faiss": faiss,
+        "lancedb": lancedb,
+        "mteb": mteb,
         "serve": serve,
         "train": train,
         "test": [
@@ -62,6 +68,11 @@ setup(
             "playwright",
             "supervision",
             *onnx,
+            "pandas",
+            "datasets",
+            *faiss,
+            *lancedb,
+            *mteb,
             *serve,
             *train,
         ],

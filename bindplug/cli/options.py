@@ -89,7 +89,7 @@ template_option = click.option(
 )  # fmt: skip
 json_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
-    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 )
 output_options = options(
     click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),
