@@ -134,16 +134,15 @@ def generate(
     }  # fmt: skip
     used = GenerationSession(device="cpu", **session).used  # this process only asks it
     expected = [used[name] for name in FINGERPRINTS]
-    decides = {**asdict(common.hashed()), **session, "num_images": num_images, "dtype": dtype}
-    for name in ("prompts", "sha256", "device", "model", "offload"):
-        decides.pop(name)
-    common_files = replace(common, prompts=(("text", ""),)).hashed().sha256
+    template = replace(common, prompts=(("text", ""),)).hashed()  # what all recipes have in common
     settings = {
-        "action": "generate", **decides, "space": used["space"], "files": common_files,
-        **dict(zip(FINGERPRINTS, expected, strict=True)),
+        **asdict(template), "action": "generate", "num_images": num_images, "model": model,
+        "generator": generator, "weights": weights, "bank": bank, "dtype": dtype, "device": device,
+        "space": used["space"], **dict(zip(FINGERPRINTS, expected, strict=True)),
     }  # fmt: skip
+    del settings["prompts"], settings["offload"]
     arguments = {
-        "session": session, "recipe": common, "num_images": num_images, "expected": expected,
+        "session": session, "recipe": template, "num_images": num_images, "expected": expected,
     }  # fmt: skip
     work = Work(GenerateActor, arguments, "image", settings, rows_per_file)
     engine = Engine(actors, device, progress)

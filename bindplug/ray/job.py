@@ -8,6 +8,7 @@ which is there whole or not at all, with a `_bindplug.json` that says what it wa
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,14 +188,18 @@ def _work_off(work: Work, inputs: Path, count: int, rows: Path, checkpoint: Path
         )
         size = max(1, min(work.rows_per_file, -(-count // (SHARES * pool.size))))
         arguments = {**work.arguments, "device": pool.device, "folder": os.getcwd()}
+        dataset = ray.data.read_parquet(str(inputs))
+        dataset = dataset.repartition(target_num_rows_per_block=size)  # else one block for all
         try:
-            ray.data.read_parquet(str(inputs)).repartition(
-                target_num_rows_per_block=size  # the reader alone gives one block a file
-            ).map_batches(
-                work.actor, fn_constructor_kwargs=arguments, batch_size=size,
-                batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=pool.size),
-                num_cpus=1, num_gpus=pool.gpus, max_task_retries=RETRIES,
-            ).write_parquet(str(rows), mode=ray.data.SaveMode.APPEND)  # fmt: skip
+            with warnings.catch_warnings():
+                # There is no other way yet to end a job whose file kills each process that reads it.
+                warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+                dataset = dataset.map_batches(
+                    work.actor, fn_constructor_kwargs=arguments, batch_size=size,
+                    batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=pool.size),
+                    num_cpus=1, num_gpus=pool.gpus, max_task_retries=RETRIES,
+                )  # fmt: skip
+            dataset.write_parquet(str(rows), mode=ray.data.SaveMode.APPEND)
         except Exception as err:
             raise _in_one_line(err) from err
         finally:
