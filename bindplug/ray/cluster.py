@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import BindplugError, MissingDependency, first_line
 
-SPARE = 3  # logical CPUs beside the actors: Ray's reader, checkpoint filter and writer take one each
+SPARE = 3  # logical CPUs beside the actors, for Ray's reader, checkpoint filter and writer
 STORE = 256 * 2**20  # bytes of blocks that wait in shared memory, on one machine
 FOLDER = 36  # bytes of Ray's folder: a socket's path has 107, of which Ray adds up to 71
 QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -54,7 +54,7 @@ def connected(actors: int | None, device: str) -> Iterator[Pool]:
     if actors is not None and actors < 1:
         raise BindplugError(f"actors {actors}; give 1 or more")
     if device not in ("auto", "cpu", "cuda", "mps"):
-        raise BindplugError(f"device {device!r}; Ray gives each actor its own: auto, cpu, cuda, mps")
+        raise BindplugError(f"device {device!r}; for actors choose auto, cpu, cuda or mps")
     address = os.environ.get("RAY_ADDRESS")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     own = not ray.is_initialized()
@@ -95,7 +95,8 @@ def _start(actors: int | None, device: str) -> None:
     given = os.environ.get("RAY_TMPDIR", "")
     if len(os.fsencode(given)) > FOLDER:
         raise BindplugError(
-            f"RAY_TMPDIR {given}: is too long for Ray's sockets; give a path of at most {FOLDER} bytes"
+            f"RAY_TMPDIR {given}: is too long for Ray's sockets; give a path of {FOLDER} bytes "
+            "or less"
         )
     long = not given and len(os.environ.get("TMPDIR", "")) > FOLDER
     cpus = max(_cpus(), actors or 1)
@@ -133,7 +134,7 @@ def _pool(actors: int | None, device: str) -> Pool:
         )
     if size + SPARE > cpus:  # Ray would wait for ever
         raise BindplugError(
-            f"{size} actors need {size + SPARE} logical CPUs ({SPARE} for reading and writing), and "
-            f"Ray has {cpus}; give fewer actors, or start Ray with a larger --num-cpus"
+            f"{size} actors need {size + SPARE} logical CPUs ({SPARE} for reading and writing), "
+            f"and Ray has {cpus}; give fewer actors, or start Ray with a larger --num-cpus"
         )
     return Pool(size, int(on_gpu), "cuda" if on_gpu else "cpu" if device == "auto" else device)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..defaults import EMBEDDER
 from ..embedding.jobs import embedding_settings, stream_items
-from ..embedding.modalities import options_of
-from ..errors import BindplugError
+from ..embedding.modalities import MODALITIES, options_of
+from ..errors import BindplugError, check_choice
 from .actor import check_models, enter, error_text
 from .inputs import ParquetList, open_inputs, printable, read_items
 from .job import Engine, Report, Work, run_job
@@ -95,7 +95,8 @@ def embed(
     options, items = options or {}, open_inputs(items)
     here = {name: value for name, value in settings.items() if name != "compile"}
     embedder = load_embedder(model, "cpu", **here)  # this process only asks it
-    for modality in {modality for modality, _ in items}:
+    for modality in sorted({modality for modality, _ in items}):
+        check_choice("modality", modality, MODALITIES)
         list(embedder.stream(modality, [], **options_of(modality, options)))
     space, network, chosen = embedding_settings(embedder, options)
     arguments = {

@@ -63,8 +63,8 @@ def open_inputs(given, modality: str | None = None) -> Iterable[tuple[str, str]]
 
 
 def write_inputs(path: Path, items: Iterable[tuple[str, str]]) -> None:
-    """Write pairs as a parquet of `index` (int64, their place), `modality` and `value` (bytes: names
-    of files need not be Unicode)."""
+    """Write pairs as a parquet of `index` (int64, their place), `modality` and `value` (bytes,
+    since names of files need not be Unicode)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,8 +1,8 @@
 """One job: its inputs through actors into a folder of parquet files, or a Lance dataset.
 
 While it runs, `OUTPUT.parts` holds the job's description, its inputs, the rows that are written and
-Ray's checkpoint of them; the same call goes on where it stopped. Then the rows are renamed to OUTPUT,
-which is there whole or not at all, with a `_bindplug.json` that says what it was made from.
+Ray's checkpoint of them; the same call goes on where it stopped. Then the rows are renamed to
+OUTPUT, which is there whole or not at all, with a `_bindplug.json` that says what it was made from.
 """
 
 import json
@@ -82,7 +82,11 @@ class Engine:
 
 
 def run_job(
-    work: Work, items: Iterable[tuple[str, str]], output: str | Path, engine: Engine, overwrite: bool
+    work: Work,
+    items: Iterable[tuple[str, str]],
+    output: str | Path,
+    engine: Engine,
+    overwrite: bool = False,
 ) -> Report:
     """Do the work on all items that are not done.
 
@@ -192,7 +196,7 @@ def _work_off(work: Work, inputs: Path, count: int, rows: Path, checkpoint: Path
         dataset = dataset.repartition(target_num_rows_per_block=size)  # else one block for all
         try:
             with warnings.catch_warnings():
-                # There is no other way yet to end a job whose file kills each process that reads it.
+                # Without `max_task_retries` a file that kills its reader would be read for ever.
                 warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
                 dataset = dataset.map_batches(
                     work.actor, fn_constructor_kwargs=arguments, batch_size=size,
@@ -208,14 +212,19 @@ def _work_off(work: Work, inputs: Path, count: int, rows: Path, checkpoint: Path
 
 def _in_one_line(err: Exception) -> BindplugError:
     """What ended a job: bindplug's own error that an actor raised, else the innermost."""
-    while True:
-        inner = getattr(err, "cause", None) or err.__cause__
-        if not isinstance(inner, Exception):
-            break
-        err = inner
-    if isinstance(err, BindplugError):
-        return err
+    chain = [err]
+    while isinstance(inner := getattr(chain[-1], "cause", None) or chain[-1].__cause__, Exception):
+        chain.append(inner)
+    for each in chain:
+        if isinstance(each, BindplugError):
+            return each
+        # Of an error in an actor's constructor Ray keeps the traceback's text alone.
+        _, own, message = str(each).strip().rpartition(f"\n{BindplugError.__module__}.")
+        if own:
+            return BindplugError(message.partition(": ")[2])
+    known = [each for each in chain if str(each) and type(each).__name__ != "SystemException"]
+    last = known[-1] if known else err
     return BindplugError(
-        f"a worker failed ({type(err).__name__}: {first_line(err)}); what is done is kept, and the "
-        "same call goes on from there"
+        f"a worker failed ({type(last).__name__}: {first_line(last)}); what is done is kept, and "
+        "the same call goes on from there"
     )

@@ -18,11 +18,13 @@ class Rows:
     """Parquet files of a folder, in the order of their first rows.
 
     Attributes:
+        folder: theirs.
         result: name of the column that failed rows leave null.
         index: (N,) int64 of all rows, file by file.
         errors: by index.
     """
 
+    folder: Path
     files: list[Path]
     result: str
     index: np.ndarray
@@ -42,17 +44,18 @@ class Rows:
             found.append((int(index.min()), path, index))
         found.sort(key=lambda each: each[0])
         files, parts = [path for _, path, _ in found], [index for *_, index in found]
-        return cls(files, result, np.concatenate([*parts, np.zeros(0, np.int64)]), errors)
+        return cls(folder, files, result, np.concatenate([*parts, np.zeros(0, np.int64)]), errors)
 
     def check(self, count: int) -> None:
         """BindplugError unless there is each of `count` rows once."""
-        if not np.array_equal(np.sort(self.index), np.arange(count)):
-            twice = len(self.index) - len(np.unique(self.index))
-            lost = count - len(np.unique(self.index))
-            raise BindplugError(
-                f"of {count} rows {lost} are missing and {twice} double: another job wrote to "
-                f"{self.files[0].parent if self.files else 'the output'} too; repeat with --overwrite"
-            )
+        distinct = np.unique(self.index)
+        if len(self.index) == count and np.array_equal(distinct, np.arange(count)):
+            return
+        raise BindplugError(
+            f"of {count} rows {count - len(distinct)} are missing and "
+            f"{len(self.index) - len(distinct)} double: another process wrote to {self.folder} "
+            "too; delete it and run the job again"
+        )
 
     def first_errors(self, count: int) -> tuple[str, ...]:
         return tuple(self.errors[i] for i in sorted(self.errors)[:count])

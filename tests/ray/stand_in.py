@@ -31,7 +31,7 @@ class StandIn:
         return pa.table({**columns, "worker": pa.array([os.getpid()] * len(values))})
 
 
-def run(output, notes, seconds=0.0, values=range(COUNT), overwrite=False, actors=2, **settings):
+def run(output, notes, seconds=0.0, values=range(COUNT), overwrite=False, actors=1, **settings):
     arguments = {"notes": str(notes), "seconds": seconds}
     work = Work(StandIn, arguments, "vector", settings, rows_per_file=2)
     items = [("text", str(value)) for value in values]
@@ -39,4 +39,4 @@ def run(output, notes, seconds=0.0, values=range(COUNT), overwrite=False, actors
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    run(sys.argv[1], sys.argv[2], float(sys.argv[3]), actors=2)

@@ -42,7 +42,9 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path, notes):
     process.wait()
     time.sleep(2)  # Ray's processes end when they find the program gone
     assert not output.exists() and len(worked_on(notes)) < stand_in.COUNT
-    before = {i for path in done_files(rows) or kept for i in pq.read_table(path)["index"].to_pylist()}
+    before = {
+        i for path in done_files(rows) or kept for i in pq.read_table(path)["index"].to_pylist()
+    }
     for path in notes.iterdir():
         path.unlink()
     report = stand_in.run(output, notes)
@@ -57,33 +59,41 @@ def done_files(checkpoint: Path) -> list[Path]:
     return [path for path in checkpoint.glob("*.parquet") if ".pending" not in path.name]
 
 
-def test_what_is_done_is_not_done_again(tmp_path, notes, monkeypatch):
+def test_stopped_at_the_very_end_then_done_once_then_replaced(tmp_path, notes, monkeypatch):
     output = tmp_path / "out"
-    assert not stand_in.run(output, notes).was_done
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # between the last row and the new name of the folder
+        patch.setattr(job, "write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            stand_in.run(output, notes, values=range(6))
+    assert not output.exists()
+    report = stand_in.run(output, notes, values=range(6))
+    assert report.rows == 6 and not report.was_done and worked_on(notes) == list(range(6))
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
-    monkeypatch.setattr(job, "connected", None)  # Ray is not even asked
-    report = stand_in.run(output, notes)
-    assert report.was_done and report.rows == stand_in.COUNT
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "connected", None)  # Ray is not even asked
+        report = stand_in.run(output, notes, values=range(6))
+        assert report.was_done and report.rows == 6
+        for other in ({"values": range(3)}, {"model": "another"}):
+            with pytest.raises(FileExists, match="other inputs, models or settings"):
+                stand_in.run(output, notes, **{"values": range(6), **other})
     assert before == {path: path.stat().st_mtime_ns for path in output.iterdir()}
-    for other in ({"values": range(3)}, {"model": "another"}):
-        with pytest.raises(FileExists, match="other inputs, models or settings"):
-            stand_in.run(output, notes, **other)
-    assert before == {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    report = stand_in.run(output, notes, values=range(4), overwrite=True)
+    assert report.rows == len(pq.read_table(output)) == 4 and not report.was_done
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "notes"}
 
 
-def test_another_job_may_replace_only_what_a_job_wrote(tmp_path, notes):
+def test_a_folder_of_others_is_never_replaced(tmp_path, notes):
     output = tmp_path / "out"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
     for overwrite in (False, True):
         with pytest.raises(BindplugError, match="holds other files"):
             stand_in.run(output, notes, overwrite=overwrite)
-    (output / "thesis.txt").unlink()
-    stand_in.run(output, notes, values=range(4))
-    report = stand_in.run(output, notes, values=range(6), overwrite=True)
-    assert report.rows == 6 and not report.was_done
-    assert len(pq.read_table(output)) == 6
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "notes"}
+    assert (output / "thesis.txt").read_text() == "mine"
 
 
 def test_unfinished_work_of_another_job_is_not_lost(tmp_path, notes):
@@ -100,22 +110,6 @@ def test_a_file_that_kills_its_process_ends_the_job_and_no_other_row(tmp_path, n
     with pytest.raises(BindplugError, match="a worker failed"):
         stand_in.run(tmp_path / "out", notes, values=values)
     assert not (tmp_path / "out").exists() and (tmp_path / "out.parts").exists()
-
-
-def test_an_interruption_at_the_very_end(tmp_path, notes, monkeypatch):
-    """Stopped between the last row and the new name of the folder."""
-    output = tmp_path / "out"
-
-    def stopped(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(job, "write_json", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        stand_in.run(output, notes, values=range(6))
-    assert not output.exists()
-    monkeypatch.undo()
-    assert stand_in.run(output, notes, values=range(6)).rows == 6
-    assert worked_on(notes) == list(range(6))
 
 
 def test_more_actors_than_there_is_room_for(tmp_path, notes):
