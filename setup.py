@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
+ray = ["ray[data]>=2.60,<2.64"]  # 2.64 drops an argument of `map_batches` that we need
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -50,6 +51,7 @@ setup(
         "huggingface_hub",
     ],
     extras_require={
+        "ray": ray,
         "serve": serve,
         "train": train,
         "test": [
@@ -59,6 +61,7 @@ setup(
             "httpx",
             "playwright",
             "supervision",
+            *ray,
             *serve,
             *train,
         ],

@@ -13,7 +13,7 @@ NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
     "timm", "open_clip_torch", "diffusers", "transformers", "accelerate", "huggingface_hub",
 )  # fmt: skip
-OPTIONAL = ("torchaudio", "pycocotools", "detectron2")
+OPTIONAL = ("torchaudio", "pycocotools", "detectron2", "ray", "pylance")
 
 
 @click.command()
