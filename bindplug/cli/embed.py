@@ -73,13 +73,12 @@ def _on_ray(prompts, listed, modality, output, overwrite, transform_options, act
 
     if output is None:
         raise BindplugError("--engine ray needs -o: a folder for parquet files, or x.lance")
-    items = parquet_list(listed, modality)
-    if items is not None and prompts:
+    whole = parquet_list(listed, modality)
+    if whole and prompts:
         raise BindplugError(f"--list {listed}: is a whole list; leave out the other inputs")
-    items = items or _expanded(prompts, listed, modality)
+    items = whole or _expanded(prompts, listed, modality)
     options = read_options(transform_options, {s for s, _ in items})
-    files = [] if parquet_list(listed, modality) else prompt_files(items)
-    check_outputs([output], [*files, listed])
+    check_outputs([output], [listed] if whole else [*prompt_files(items), listed])
     settings = embedder_settings(model, **loading)
     report = ray.embed(
         items, output, model, options=options, actors=actors, device=device, overwrite=overwrite,

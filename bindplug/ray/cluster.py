@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import BindplugError, MissingDependency, first_line
@@ -11,6 +11,7 @@ from ..errors import BindplugError, MissingDependency, first_line
 SPARE = 3  # logical CPUs beside the actors, for Ray's reader, checkpoint filter and writer
 STORE = 256 * 2**20  # bytes of blocks that wait in shared memory, on one machine
 FOLDER = 36  # bytes of Ray's folder: a socket's path has 107, of which Ray adds up to 71
+PASSED = ("BINDPLUG_OFFLINE", "BINDPLUG_PLUGINS", "HF_HUB_OFFLINE")
 QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -56,8 +57,9 @@ def connected(actors: int | None, device: str) -> Iterator[Pool]:
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise BindplugError(f"device {device!r}; for actors choose auto, cpu, cuda or mps")
     address = os.environ.get("RAY_ADDRESS")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     own = not ray.is_initialized()
+    if own:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         if own and address:
             _connect(address)
@@ -70,12 +72,10 @@ def connected(actors: int | None, device: str) -> Iterator[Pool]:
 
 
 def _connect(address: str) -> None:
-    """Join a cluster; its processes get bindplug's own environment variables."""
+    """Join a cluster; its processes get the environment variables of PASSED."""
     import ray
 
-    kept = {k: v for k, v in os.environ.items() if k.startswith(("BINDPLUG_", "HF_HUB_OFFLINE"))}
-    with suppress(KeyError):
-        del kept["BINDPLUG_HOME"]  # a folder of this machine
+    kept = {name: os.environ[name] for name in PASSED if name in os.environ}
     try:
         ray.init(
             address, runtime_env={"env_vars": kept}, log_to_driver=False,

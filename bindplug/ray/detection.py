@@ -161,7 +161,7 @@ def detect(
     own = {"detector": finder.detector.name, "made_from": made_from}
     settings = {"action": "detect", **document_head({**finder.query.metadata, **own})}
     arguments = {"question": asked, "expected": expected, "batch_size": batch_size}
-    work = Work(DetectActor, arguments, "objects", settings, rows_per_file)
+    work = Work(DetectActor, arguments, "objects", settings, expected, rows_per_file)
     del finder
     items = open_inputs(images, "image")
     return run_job(work, items, output, Engine(actors, device, progress), overwrite)

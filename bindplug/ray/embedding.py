@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..defaults import EMBEDDER
-from ..embedding.jobs import embedding_settings, stream_items
+from ..embedding.jobs import stream_items
 from ..embedding.modalities import MODALITIES, options_of
 from ..errors import BindplugError, check_choice
 from .actor import check_models, enter, error_text
@@ -22,16 +22,16 @@ class EmbedActor:
 
     Args:
         model, settings: for `load_embedder`.
-        fingerprint: that it must have.
+        expected: the fingerprint that it must have, as a list.
         options: as in `embed`.
     """
 
-    def __init__(self, model: str, settings: dict, fingerprint: str, options: dict, device, folder):
+    def __init__(self, model: str, settings: dict, expected: list, options: dict, device, folder):
         from ..models.load import load_embedder
 
         enter(folder)
         self.embedder, self.options = load_embedder(model, device, **settings), options
-        check_models([fingerprint], [self.embedder.fingerprint])
+        check_models(expected, [self.embedder.fingerprint])
 
     def __call__(self, inputs):
         return embed_table(self.embedder, inputs, self.options)
@@ -98,12 +98,9 @@ def embed(
     for modality in sorted({modality for modality, _ in items}):
         check_choice("modality", modality, MODALITIES)
         list(embedder.stream(modality, [], **options_of(modality, options)))
-    space, network, chosen = embedding_settings(embedder, options)
-    arguments = {
-        "model": model, "settings": settings, "fingerprint": embedder.fingerprint,
-        "options": options,
-    }  # fmt: skip
-    own = {"space": space, "model": model, "fingerprint": str(network), "options": dict(chosen)}
-    work = Work(EmbedActor, arguments, "vector", {"action": "embed", **own}, rows_per_file)
+    expected = [embedder.fingerprint]
+    decides = {"action": "embed", "space": embedder.space, "model": model, "options": options}
+    arguments = {"model": model, "settings": settings, "expected": expected, "options": options}
+    work = Work(EmbedActor, arguments, "vector", decides, expected, rows_per_file)
     del embedder
     return run_job(work, items, output, Engine(actors, device, progress), overwrite)

@@ -138,12 +138,13 @@ def generate(
     settings = {
         **asdict(template), "action": "generate", "num_images": num_images, "model": model,
         "generator": generator, "weights": weights, "bank": bank, "dtype": dtype, "device": device,
-        "space": used["space"], **dict(zip(FINGERPRINTS, expected, strict=True)),
+        "space": used["space"],
     }  # fmt: skip
-    del settings["prompts"], settings["offload"]
+    for name in ("prompts", "offload", *FINGERPRINTS):
+        del settings[name]
     arguments = {
         "session": session, "recipe": template, "num_images": num_images, "expected": expected,
     }  # fmt: skip
-    work = Work(GenerateActor, arguments, "image", settings, rows_per_file)
+    work = Work(GenerateActor, arguments, "image", settings, expected, rows_per_file)
     engine = Engine(actors, device, progress)
     return run_job(work, Repeated(items, num_images), output, engine, overwrite)

@@ -7,6 +7,7 @@ OUTPUT, which is there whole or not at all, with a `_bindplug.json` that says wh
 
 import json
 import os
+import secrets
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -55,7 +56,8 @@ class Work:
         arguments: of its constructor, which also gets `device` and `folder`, the caller's, in which
             relative paths are looked for.
         result: the column that is null where there is an `error`.
-        settings: all that decides the rows beside the inputs; JSON data.
+        settings: all that decides the rows beside the inputs and the weights; JSON data.
+        fingerprints: of the models; "" is unknown, None no model.
         rows_per_file: of a file of the output; what a kill loses at most, for each actor.
     """
 
@@ -63,6 +65,7 @@ class Work:
     arguments: dict
     result: str
     settings: dict
+    fingerprints: list[str | None]
     rows_per_file: int
 
 
@@ -125,7 +128,10 @@ def check_output(output: str | Path) -> Path:
 
 
 def _run_job(work: Work, items, output: Path, engine: Engine, overwrite: bool) -> Report:
-    job, parts = job_id(items, json.dumps(work.settings, sort_keys=True)), parts_folder(output)
+    # Weights that are not known are never the same.
+    unknown = secrets.token_hex(8) if "" in work.fingerprints else ""
+    decides = [work.settings, work.fingerprints, unknown]
+    job, parts = job_id(items, json.dumps(decides, sort_keys=True)), parts_folder(output)
     claim, was = read_claim(parts, job), _description(output)
     if was.get("job") == job and (claim.get("done") or not overwrite):
         shutil.rmtree(parts, ignore_errors=True)
@@ -150,7 +156,10 @@ def _run_job(work: Work, items, output: Path, engine: Engine, overwrite: bool) -
     done.finish()
     whole = write_lance(done.files, parts / "lance") if output.suffix == ".lance" else rows
     metadata = {"rows": report.rows, "failed": report.failed, "errors": report.errors}
-    write_json(whole / DESCRIPTION, {"schema": 1, "job": job, **metadata, **work.settings})
+    write_json(
+        whole / DESCRIPTION,
+        {"schema": 1, "job": job, **metadata, **work.settings, "fingerprints": work.fingerprints},
+    )
     write_json(parts / "job.json", {**claim, "done": True})
     if output.exists():
         os.replace(output, parts / "replaced")
@@ -162,13 +171,15 @@ def _run_job(work: Work, items, output: Path, engine: Engine, overwrite: bool) -
 def _description(output: Path) -> dict:
     """What an output says of itself; {} where there is none. BindplugError for a folder that is no
     job's: it is not ours to replace."""
+    if not output.exists() or not any(output.iterdir()):
+        return {}
     try:
         was = json.loads((output / DESCRIPTION).read_text())
-        return was if {"job", "rows", "failed", "errors"} <= set(was) else {}
-    except (OSError, ValueError, TypeError) as err:
-        if output.exists() and any(output.iterdir()):
-            raise BindplugError(f"{output}: holds other files; choose another --output") from err
-        return {}
+    except (OSError, ValueError):
+        was = None
+    if not isinstance(was, dict) or not {"job", "rows", "failed", "errors"} <= set(was):
+        raise BindplugError(f"{output}: holds other files; choose another --output")
+    return was
 
 
 def _count(inputs: Path) -> int:

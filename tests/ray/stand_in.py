@@ -31,9 +31,18 @@ class StandIn:
         return pa.table({**columns, "worker": pa.array([os.getpid()] * len(values))})
 
 
-def run(output, notes, seconds=0.0, values=range(COUNT), overwrite=False, actors=1, **settings):
+def run(
+    output,
+    notes,
+    seconds=0.0,
+    values=range(COUNT),
+    overwrite=False,
+    actors=1,
+    weights="known",
+    **settings,
+):
     arguments = {"notes": str(notes), "seconds": seconds}
-    work = Work(StandIn, arguments, "vector", settings, rows_per_file=2)
+    work = Work(StandIn, arguments, "vector", settings, [weights], rows_per_file=2)
     items = [("text", str(value)) for value in values]
     return run_job(work, items, output, Engine(actors, "cpu"), overwrite)
 

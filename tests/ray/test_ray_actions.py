@@ -72,8 +72,8 @@ def test_bad_requests_end_before_ray_is_asked(sounds, tmp_path, monkeypatch):
 
 
 def test_an_actor_with_other_weights_ends_the_job(sounds, tmp_path):
-    arguments = {"model": "small", "settings": {}, "fingerprint": "of another", "options": {}}
-    work = job.Work(EmbedActor, arguments, "vector", {}, 8)
+    arguments = {"model": "small", "settings": {}, "expected": ["another"], "options": {}}
+    work = job.Work(EmbedActor, arguments, "vector", {}, ["another"], 8)
     with pytest.raises(BindplugError, match="has other weights of these models"):
         job.run_job(work, [("audio", sounds[0])], tmp_path / "out", job.Engine(1, "cpu"), False)
 

@@ -77,7 +77,7 @@ def test_stopped_at_the_very_end_then_done_once_then_replaced(tmp_path, notes, m
         patch.setattr(job, "connected", None)  # Ray is not even asked
         report = stand_in.run(output, notes, values=range(6))
         assert report.was_done and report.rows == 6
-        for other in ({"values": range(3)}, {"model": "another"}):
+        for other in ({"values": range(3)}, {"model": "another"}, {"weights": "other"}):
             with pytest.raises(FileExists, match="other inputs, models or settings"):
                 stand_in.run(output, notes, **{"values": range(6), **other})
     assert before == {path: path.stat().st_mtime_ns for path in output.iterdir()}
@@ -90,6 +90,7 @@ def test_a_folder_of_others_is_never_replaced(tmp_path, notes):
     output = tmp_path / "out"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
+    (output / "_bindplug.json").write_text("{}")
     for overwrite in (False, True):
         with pytest.raises(BindplugError, match="holds other files"):
             stand_in.run(output, notes, overwrite=overwrite)
