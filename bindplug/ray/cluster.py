@@ -2,15 +2,18 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import BindplugError, MissingDependency, first_line
+from ..storage.atomic import reason
 
 SPARE = 3  # logical CPUs beside the actors, for Ray's reader, checkpoint filter and writer
 STORE = 256 * 2**20  # bytes of blocks that wait in shared memory, on one machine
 FOLDER = 36  # bytes of Ray's folder: a socket's path has 107, of which Ray adds up to 71
+KNOCK = 5  # seconds that a cluster may take to be reached
 PASSED = ("BINDPLUG_OFFLINE", "BINDPLUG_PLUGINS", "HF_HUB_OFFLINE")
 QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -59,7 +62,7 @@ def connected(actors: int | None, device: str) -> Iterator[Pool]:
     address = os.environ.get("RAY_ADDRESS")
     own = not ray.is_initialized()
     if own:
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # `job` says it in one line
     try:
         if own and address:
             _connect(address)
@@ -77,15 +80,24 @@ def _connect(address: str) -> None:
 
     kept = {name: os.environ[name] for name in PASSED if name in os.environ}
     try:
+        _knock(address)
         ray.init(
             address, runtime_env={"env_vars": kept}, log_to_driver=False,
             logging_level=logging.ERROR,
         )  # fmt: skip
     except Exception as err:  # ConnectionError, RuntimeError, gRPC's own
         raise BindplugError(
-            f"RAY_ADDRESS {address}: no Ray cluster answers ({first_line(err)}); start one with "
-            "`ray start --head`, or unset RAY_ADDRESS"
+            f"RAY_ADDRESS {address}: no Ray cluster answers ({reason(err)}); start one with `ray "
+            "start --head`, or unset RAY_ADDRESS; to one with a token, set RAY_AUTH_MODE=token"
         ) from err
+
+
+def _knock(address: str) -> None:
+    """OSError where nothing listens at host:port, which Ray takes minutes to say; other addresses
+    ("auto", ray://...) pass."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), KNOCK).close()
 
 
 def _start(actors: int | None, device: str) -> None:

@@ -235,7 +235,8 @@ def _in_one_line(err: Exception) -> BindplugError:
             return BindplugError(message.partition(": ")[2])
     known = [each for each in chain if str(each) and type(each).__name__ != "SystemException"]
     last = known[-1] if known else err
+    text = str(last).strip().splitlines()[-1] if "Died" in type(last).__name__ else first_line(last)
     return BindplugError(
-        f"a worker failed ({type(last).__name__}: {first_line(last)}); what is done is kept, and "
-        "the same call goes on from there"
+        f"a worker failed ({type(last).__name__}: {text}); what is done is kept, and the same call "
+        "goes on from there"
     )

@@ -103,6 +103,17 @@ def test_a_long_folder_for_sockets(monkeypatch):
         cluster._start(1, "cpu")
 
 
+def test_a_cluster_that_is_not_there(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)  # of the Ray of other tests
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(BindplugError, match="127.0.0.1:1: no Ray cluster answers"):
+        with cluster.connected(1, "cpu"):
+            pass
+
+
 def test_what_ray_cannot_give():
     for actors, device, words in ((0, "cpu", "actors 0"), (1, "cuda:1", "for actors choose")):
         with pytest.raises(BindplugError, match=words), cluster.connected(actors, device):
