@@ -9,6 +9,7 @@ onnx = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
 faiss = ["faiss-cpu>=1.11"]
 lancedb = ["lancedb>=0.30"]
 mteb = ["mteb>=2.26"]
+ray = ["ray[data]>=2.60,<2.64"]  # 2.64 drops an argument of `map_batches` that we need
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
@@ -58,6 +59,7 @@ setup(
         "faiss": faiss,
         "lancedb": lancedb,
         "mteb": mteb,
+        "ray": ray,
         "serve": serve,
         "train": train,
         "test": [
@@ -73,6 +75,7 @@ setup(
             *faiss,
             *lancedb,
             *mteb,
+            *ray,
             *serve,
             *train,
         ],
