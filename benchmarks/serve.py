@@ -51,8 +51,11 @@ def serving(*options: str):
     command = [sys.executable, "-m", "bindplug", "serve", "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         lines = iter(process.stderr.readline, "")
-        yield next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line))), process.pid
-        process.terminate()
+        try:
+            found = (m[1] for line in lines if (m := re.search(r"(http://\S+)", line)))
+            yield next(found), process.pid
+        finally:
+            process.terminate()
 
 
 async def load(address: str, clients: int, sounds: list[bytes]) -> tuple[float, list[float]]:
