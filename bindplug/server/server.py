@@ -61,10 +61,10 @@ class Server:
         return self._open.total()
 
     def _company(self, number: int) -> int:
-        """Requests that may come to an engine: all but those that are at work on another."""
-        return self.answering - sum(
-            e.calls() for e in self.engines if e is not self.engines[number]
-        )
+        """Calls that may come to an engine: those that it has, or one of each request that is not
+        at work on another."""
+        others = sum(e.calls() for i, e in enumerate(self.engines) if i != number)
+        return max(self.engines[number].calls(), self.answering - others)
 
     def waiting(self) -> int:
         return sum(engine.load() for engine in self.engines)

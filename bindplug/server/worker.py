@@ -33,7 +33,7 @@ class Worker:
 
     Args:
         name: of the thread.
-        company: how many requests are being answered; a batch of all of them waits for no more.
+        company: how many jobs may be there before long; a batch of all of them waits for no more.
         batched: is told the size of each batch.
         most: items of a batch.
 
