@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
-serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+serve = ["fastapi>=0.115", "starlette>=0.46", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
     name="bindplug",

@@ -104,6 +104,23 @@ def test_pixels_and_images(narrow):
     refused(narrow.post("/v1/generate", files=parts, data={"frames": "9"}), "9 frames; ask for 8")
 
 
+def test_uploads_stay_in_memory(monkeypatch, client):
+    """By an attribute of Starlette's parser that releases before 0.46 do not have."""
+    from starlette.datastructures import UploadFile
+
+    kept = []
+    write = UploadFile.write
+
+    async def watched(self, data):
+        await write(self, data)
+        kept.append(self._in_memory)
+
+    monkeypatch.setattr(UploadFile, "write", watched)
+    files = {"audio": ("a.wav", sound(3.0, 352_800))}
+    assert client.post("/v1/embed", files=files).status_code == 200
+    assert kept and all(kept)
+
+
 def test_names_that_are_long_in_bytes(narrow):
     """A name of 100 characters may have 300 bytes, and file systems hold 255."""
     body = {"files": {"audio": ("犬" * 100 + ".wav", sound())}, "data": {"steps": "1"}}
