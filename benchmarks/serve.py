@@ -18,8 +18,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import wave
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,8 +53,10 @@ def serving(*options: str):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         lines = iter(process.stderr.readline, "")
         try:
-            found = (m[1] for line in lines if (m := re.search(r"(http://\S+)", line)))
-            yield next(found), process.pid
+            address = next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line)))
+            # It goes on to warn; once the pipe is full, its threads would wait for a reader.
+            threading.Thread(target=deque, args=(lines, 0), daemon=True).start()
+            yield address, process.pid
         finally:
             process.terminate()
 

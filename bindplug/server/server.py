@@ -27,7 +27,8 @@ class Server:
 
     def __init__(self, models: Models, devices: tuple[str, ...], limits: Limits, access: Access):
         self.models, self.limits, self.access = models, limits, access
-        self._open: Counter[str] = Counter()  # requests that are being answered, by path
+        self.answering = 0
+        self._open: Counter[str] = Counter()  # the same by path
         self.budget, self.results = Budget(limits.held_megabytes * 1e6), Results(limits)
         self.link = self.results.link
         self.metrics = Metrics(
@@ -55,11 +56,6 @@ class Server:
             return self.engines[int(content[:8], 16) % len(self.engines)]
         return min(self.engines, key=Engine.load)
 
-    @property
-    def answering(self) -> int:
-        """Requests that are being answered."""
-        return self._open.total()
-
     def _company(self, number: int) -> int:
         """Calls that may come to an engine: those that it has, or one of each request that is not
         at work on another."""
@@ -77,10 +73,12 @@ class Server:
             seconds = sum(n * self.metrics.mean_seconds(p) for p, n in self._open.items())
             after = str(min(max(math.ceil(seconds / len(self.engines)), 1), 60))
             raise Refused(429, "too many requests; come again", {"Retry-After": after})
+        self.answering += 1
         self._open[path] += 1
         try:
             yield
         finally:
+            self.answering -= 1
             self._open[path] -= 1
 
     def long(self, engine: Engine, work, stream: bool):
