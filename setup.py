@@ -10,7 +10,7 @@ faiss = ["faiss-cpu>=1.11"]
 lancedb = ["lancedb>=0.30"]
 mteb = ["mteb>=2.26"]
 ray = ["ray[data]>=2.60,<2.64"]  # 2.64 drops an argument of `map_batches` that we need
-serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+serve = ["fastapi>=0.115", "starlette>=0.46", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 
 setup(
     name="bindplug",

@@ -124,6 +124,14 @@ class Embedder(Protocol):
         """A Row for each input, in order; one that cannot be read carries its error."""
         ...
 
+    def read(self, modality: str, item, average: bool = True, **options) -> Row:
+        """The first half of `stream` for one input, without the network; threads may share it."""
+        ...
+
+    def encode(self, modality: str, batch: list[Row], average: bool = True) -> list[Row]:
+        """The second half of `stream`: rows of `read` with their vectors."""
+        ...
+
     def logit_scale(self, modality: str) -> float:
         """As in Network."""
         ...

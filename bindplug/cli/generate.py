@@ -7,7 +7,7 @@ from ..embedding.modalities import MODALITIES
 from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
-from .output import Failures, check_outputs, say, unique_names
+from .output import Failures, check_outputs, say
 from .prompts import need_prompts, prompt_files, prompts_of
 from .ray_engine import engine_options, on_ray, show_progress, tell
 
@@ -77,6 +77,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         return _on_ray(prompts, output, transform_options, num_images=num_images, **models,
                        **running, **recipe)  # fmt: skip
     from ..generation.animation import write_gif, write_mp4
+    from ..generation.names import image_names, morph_name
     from ..generation.recipe import make_recipes, read_recipe
     from ..generation.session import GenerationSession
     from ..storage.atomic import make_folder, refuse_existing
@@ -103,11 +104,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         recipes = make_recipes(prompts, mix, bool(morph), own, keep_loudness, text=beside, **asked)
         if not asked["init_image"]:
             opt.refuse_given("there is no --init-image", {"strength"})
-        stems = unique_names(
-            ("-" if morph else "+").join(_stem(*p) for p in recipe.prompts) for recipe in recipes
-        )
-        images = [[f"{stem}_{i:04d}" for i in range(num_images)] for stem in stems]
-        images = [stems] if morph else images
+        images = [[morph_name(recipes[0])]] if morph else image_names(recipes, num_images)
     folder, endings = Path(output), (".gif", ".mp4") if morph else (".png", ".json")
     outputs = [folder / f"{name}{e}" for names in images for name in names for e in endings]
     check_outputs(outputs, [like, bank, *(file for r in recipes for file in r.files())])
@@ -131,13 +128,6 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
     for recipe, names in zip(recipes, images, strict=True):
         failures.guard(_generate, session, recipe, [folder / f"{name}.png" for name in names])
     failures.finish()
-
-
-def _stem(modality: str, value: str) -> str:
-    """What an output is called after."""
-    if modality != "text":
-        return Path(value).stem
-    return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
 
 
 def _generate(session, recipe, paths: list[Path]) -> None:

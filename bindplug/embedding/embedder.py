@@ -141,24 +141,11 @@ class Embedder:
 
         Raises BindplugError: a modality that this embedder does not support, or an unknown
         option."""
-        if modality not in self.modalities:
-            raise self._not_supported(modality)
-        check_options(modality, options, self.options(modality))
-        cache = self.cache if self.fingerprint else None
-        settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
+        self._check(modality, options)
 
         def read(numbered) -> Row:
             index, item = numbered
-            row = Row(index, label(modality, item, index))
-            try:
-                row.key = cache and cache.key(modality, item, settings)
-                if row.key:
-                    row.vectors, row.times = cache.get(row.key)
-                if row.vectors is None:
-                    row.clips, row.times = self.network.transform(modality, item, **options)
-            except BindplugError as err:
-                row.error = err
-            return row
+            return self._read(modality, item, index, average, options)
 
         batch: list[Row] = []
         for row in prefetch(read, enumerate(items), self.workers, 2 * self.batch_size):
@@ -166,9 +153,38 @@ class Embedder:
             clips = sum(len(r.clips) for r in batch if r.clips is not None)
             # Cached and unreadable rows have no clips: they must not pile up.
             if not clips or clips >= self.batch_size or len(batch) >= 4 * self.batch_size:
-                yield from self._encode(modality, batch, average)
+                yield from self.encode(modality, batch, average)
                 batch = []
-        yield from self._encode(modality, batch, average)
+        yield from self.encode(modality, batch, average)
+
+    def _check(self, modality: str, options: dict) -> None:
+        if modality not in self.modalities:
+            raise self._not_supported(modality)
+        check_options(modality, options, self.options(modality))
+
+    def read(self, modality: str, item, average: bool = True, **options) -> Row:
+        """The first half of `stream` for one input: decode it to clips, without the network.
+
+        Any number of threads may read at the same time. The Row carries its error, as there; else
+        its clips are for `encode`, or its vectors are from the cache.
+
+        Raises BindplugError: as `stream`."""
+        self._check(modality, options)
+        return self._read(modality, item, 0, average, options)
+
+    def _read(self, modality: str, item, index: int, average: bool, options: dict) -> Row:
+        cache = self.cache if self.fingerprint else None
+        settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
+        row = Row(index, label(modality, item, index))
+        try:
+            row.key = cache and cache.key(modality, item, settings)
+            if row.key:
+                row.vectors, row.times = cache.get(row.key)
+            if row.vectors is None:
+                row.clips, row.times = self.network.transform(modality, item, **options)
+        except BindplugError as err:
+            row.error = err
+        return row
 
     def _not_supported(self, modality: str) -> BindplugError:
         return BindplugError(
@@ -183,8 +199,9 @@ class Embedder:
         """The factor by which the network multiplies unit vectors of a modality (image: 1)."""
         return self.network.logit_scale(modality)
 
-    def _encode(self, modality: str, batch: list[Row], average: bool) -> list[Row]:
-        """Fill in the vectors of rows that have clips."""
+    def encode(self, modality: str, batch: list[Row], average: bool = True) -> list[Row]:
+        """The second half of `stream`: fill in the vectors of rows that have clips, all of them in
+        batches together."""
         rows = [r for r in batch if r.clips is not None]
         if rows:
             counts = [len(r.clips) for r in rows]

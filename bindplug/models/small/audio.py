@@ -57,6 +57,8 @@ class EffectsTrunk(nn.Module):
         super().__init__()
         for i, (width, out) in enumerate(pairwise(WIDTHS), 1):
             setattr(self, f"conv_block{i}", ConvBlock(width, out))
+        # As the blocks that it reads: else each convolution reorders its input and its output.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, None].contiguous(memory_format=torch.channels_last)
