@@ -99,8 +99,8 @@ def kandinsky(width):
     )  # fmt: skip
     movq = VQModel(
         block_out_channels=[32, 64],
-        down_block_types=["DownEncoderBlock2D", "AttnDownEncoderBlock2D"],
-        up_block_types=["AttnUpDecoderBlock2D", "UpDecoderBlock2D"], layers_per_block=1,
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
+        layers_per_block=1, mid_block_add_attention=False,  # slow at 512 x 512
         latent_channels=4, num_vq_embeddings=12, vq_embed_dim=4, norm_type="spatial",
     )  # fmt: skip
     scheduler = DDIMScheduler(clip_sample=False)
