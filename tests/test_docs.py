@@ -24,6 +24,9 @@ RUN = {"python", "bash"}
 SHOWN = {"toml", "json", "csv", "text"}  # read by their parsers, where they have one
 NOT_RUN = {  # the only blocks that are not run, by the reason that their pages give
 }
+WRITTEN = {  # by the blocks of a page, among other files
+    "README.md": ["out/garden.json", "out/clip.json"],
+}
 FILE = re.compile(r"# (\w+\.py)\n")
 
 
@@ -115,6 +118,8 @@ def test_the_blocks_of(page, folder, shell):
                 json.loads(block.code)
         except Exception as err:
             raise AssertionError(f"{block}: {type(err).__name__}: {err}") from err
+    for name in WRITTEN.get(name_of(page), ()):
+        assert (folder / name).is_file(), f"{name_of(page)} wrote no {name}"
 
 
 def install(settings: dict, folder) -> None:

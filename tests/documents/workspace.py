@@ -49,6 +49,9 @@ def fill(folder: Path, make_video) -> None:
            ["dog/1.png", "dog/1.wav", "dog"], ["dog/2.png", "dog/2.wav", "dog"],
            ["cat/1.png", "cat/1.wav", "cat"])  # fmt: skip
     shutil.copy(folder / "pairs.csv", folder / "val.csv")
+    np.save(folder / "map.npy", np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40))
+    _write(folder / "touch.csv", ["image", "touch"], ["dog/1.png", "map.npy"],
+           ["cat/1.png", "map.npy"])  # fmt: skip
     (folder / "ESC-50-master" / "meta").mkdir()
     _write(folder / "ESC-50-master" / "meta" / "esc50.csv", ["filename", "fold", "category"],
            ["1-100032-A-0.wav", 1, "dog"], ["1-17367-A-10.wav", 1, "rain"])  # fmt: skip

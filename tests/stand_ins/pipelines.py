@@ -85,7 +85,8 @@ def karlo_parts(width):
     }  # fmt: skip
 
 
-def kandinsky(width):
+def kandinsky(width, levels=2):
+    """`levels` of its autoencoder; the released one has four, so that a latent is 8 x 8 pixels."""
     from diffusers import DDIMScheduler, KandinskyV22Pipeline, UNet2DConditionModel, VQModel
 
     torch.manual_seed(0)
@@ -98,9 +99,8 @@ def kandinsky(width):
         cross_attention_dim=32, attention_head_dim=4, resnet_time_scale_shift="scale_shift",
     )  # fmt: skip
     movq = VQModel(
-        block_out_channels=[32, 64],
-        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
-        layers_per_block=1, mid_block_add_attention=False,  # slow at 512 x 512
+        block_out_channels=[32] * levels, down_block_types=["DownEncoderBlock2D"] * levels,
+        up_block_types=["UpDecoderBlock2D"] * levels, layers_per_block=1,
         latent_channels=4, num_vq_embeddings=12, vq_embed_dim=4, norm_type="spatial",
     )  # fmt: skip
     scheduler = DDIMScheduler(clip_sample=False)

@@ -107,7 +107,7 @@ def _install_pipelines(hub: Path) -> None:
         "stable-unclip-2-1-small": pipelines.stable_unclip(LARGE),
         "karlo": pipelines.karlo(LARGE),
         "karlo-variation": pipelines.variation(LARGE),
-        "kandinsky-2-2": pipelines.kandinsky(GIANT),
+        "kandinsky-2-2": pipelines.kandinsky(GIANT, levels=4),
         **plain,
     }
     for name, entry in HUB.items():
