@@ -6,6 +6,7 @@ core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
 serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+docs = ["mkdocs-material", "mkdocstrings[python]"]
 
 setup(
     name="bindplug",
@@ -52,6 +53,7 @@ setup(
     extras_require={
         "serve": serve,
         "train": train,
+        "docs": docs,
         "test": [
             "pytest",
             "pycocotools",
@@ -61,6 +63,7 @@ setup(
             "supervision",
             *serve,
             *train,
+            *docs,
         ],
     },
     entry_points={
