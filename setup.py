@@ -11,6 +11,7 @@ lancedb = ["lancedb>=0.30"]
 mteb = ["mteb>=2.26"]
 ray = ["ray[data]>=2.60,<2.64"]  # 2.64 drops an argument of `map_batches` that we need
 serve = ["fastapi>=0.115", "starlette>=0.46", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+docs = ["mkdocs-material", "mkdocstrings[python]"]
 
 setup(
     name="bindplug",
@@ -62,6 +63,7 @@ setup(
         "ray": ray,
         "serve": serve,
         "train": train,
+        "docs": docs,
         "test": [
             "pytest",
             "pycocotools",
@@ -78,6 +80,7 @@ setup(
             *ray,
             *serve,
             *train,
+            *docs,
         ],
     },
     entry_points={
