@@ -30,9 +30,9 @@ TEMPLATES = ["{}", "a {}", "a picture of a {}", "a photo of a {}"]
 SETTINGS = {"candidates": 4, "steps": 20, "guidance_scale": 3.0}  # examples/painting/study.py
 
 
-# What stands in photographs is found by the region map more than by the box head, which knows pasted
-# things: with vectors so much longer a cat's face scores 0.57 in place of 0.26, and scenes of drawings
-# lose half a point of AP50.
+# What stands in photographs is found by the region map more than by the box head, which knows
+# pasted things: with vectors so much longer a cat's face scores 0.57 in place of 0.26, and scenes
+# of drawings lose half a point of AP50.
 REGION_GAIN = 2.0
 
 

@@ -43,5 +43,6 @@ def blocks(page: Path) -> list[Block]:
         before = text[: match.start()]
         reason = NOT_RUN.search(before)
         line = before.count("\n") + 1
-        found.append(Block(page, line, *match.groups(), " ".join(reason[1].split()) if reason else ""))
+        why = " ".join(reason[1].split()) if reason else ""
+        found.append(Block(page, line, *match.groups(), why))
     return found

@@ -62,7 +62,8 @@ class Shell:
     def run(self, script: str) -> str:
         """What the script prints. Fails the test where it ends with an error."""
         state = self.bin / "env"
-        script = f"set -euo pipefail\n{script}\nexport -p | grep '^declare -x BINDPLUG_' > {state} || true\n"
+        keep = f"export -p | grep '^declare -x BINDPLUG_' > {state} || true"
+        script = f"set -euo pipefail\n{script}\n{keep}\n"
         env = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"}
         before = state.read_text() if state.exists() else ""
         with (self.bin / "out").open("w+b") as out:

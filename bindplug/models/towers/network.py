@@ -13,8 +13,9 @@ from torch import Tensor
 from ...embedding.embedder import Embedder
 from ...plugins import Network, NumpyTransform
 from ...storage.hashing import file_fingerprint
+from ...storage.state_dict import cast_weights
 from .folder import CONFIG, SAME, SAME_IN_HALF, WEIGHTS, load_tower, read_description
-from .tower import NORMS, Tower, attribute
+from .tower import Tower, attribute
 
 
 class TowersNetwork(Network):
@@ -81,10 +82,7 @@ class TowersNetwork(Network):
             with torch.inference_mode(False):  # so that the tower can be trained on
                 same = SAME if self._dtype is torch.float32 else SAME_IN_HALF
                 tower = load_tower(self.folder, name, self._base, same).to(self._device)
-            for module in tower.trunk.modules():
-                if not isinstance(module, NORMS):
-                    for parameter in module.parameters(recurse=False):
-                        parameter.data = parameter.data.to(self._dtype)
+            cast_weights(tower.trunk, self._dtype)
             if self._compile:
                 tower.trunk.compile()
             self._towers[name] = tower

@@ -124,10 +124,10 @@ class Tower(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: Head, is_frozen: bool = False):
         super().__init__()
-        self.trunk, self.head, self.is_frozen = trunk, head, is_frozen
+        self.trunk, self.head, self.is_frozen = trunk, head, False
         self.precision = torch.float32
         if is_frozen:
-            trunk.requires_grad_(False)
+            self.freeze()
 
     def train(self, mode: bool = True) -> Tower:
         """Training mode, but for a frozen trunk and for batch norms that came trained."""
@@ -160,6 +160,11 @@ class Tower(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) clips to (B, D) float32 unit vectors."""
         return self.project(self.features(x))
+
+    def freeze(self) -> None:
+        """Freeze the trunk; the head stays in training."""
+        self.is_frozen = True
+        self.trunk.requires_grad_(False)
 
     def free_blocks(self, count: int) -> None:
         """Freeze the trunk but for its last `count` blocks and what no block holds after them.
