@@ -125,18 +125,20 @@ def main() -> None:
         seeds = min(map(len, found.values()))
         name = row.replace(" ", "-")
         plot(DOCS / f"ablations-{name}.png", found)
+        count = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
         lines += [
-            f"## {row.capitalize()} ({ROWS[row]['paper']}; {seeds} {'seed' if seeds == 1 else 'seeds'})",
+            f"## {row.capitalize()} ({ROWS[row]['paper']}; {count})",
             "",
         ]
         lines += [f"The paper: {CLAIMS[row]}.", ""]
         lines += [*table(row, found), "", verdict(found), "", f"![{row}](ablations-{name}.png)", ""]
         shots = [f"{n} shots" for n in SHOTS]
         if any(shots[0] in run for of in found.values() for run in of.values()):
+            heads = [n if k > 1 else n[:-1] for k, n in zip(SHOTS, shots, strict=True)]
             lines += [
                 "Few sounds a class (Figure 3), top-1:",
                 "",
-                f"| | zero-shot | {' | '.join(s if n > 1 else s[:-1] for n, s in zip(SHOTS, shots, strict=True))} |",
+                f"| | zero-shot | {' | '.join(heads)} |",
             ]
             lines += ["|---" * (len(shots) + 2) + "|"]
             for value, of in found.items():
