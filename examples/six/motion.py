@@ -128,7 +128,7 @@ def sensed(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     roll, yaw, pitch = motion.turn.T
     axes = _about(1, yaw) @ _about(2, pitch) @ _about(0, roll)  # (T, 3, 3)
     acceleration = np.gradient(np.gradient(motion.place, 1 / RATE, axis=0), 1 / RATE, axis=0)
-    felt = np.einsum("tji,tj->ti", axes, acceleration + [0, GRAVITY, 0]) + motion.shake
+    felt = np.einsum("tji,tj->ti", axes, acceleration + np.array([0, GRAVITY, 0])) + motion.shake
     change = np.einsum("tji,tjk->tik", axes, np.gradient(axes, 1 / RATE, axis=0))
     rotation = np.stack([change[:, 2, 1], change[:, 0, 2], change[:, 1, 0]], 1)
     both = np.concatenate([felt, rotation], 1).reshape(-1, EVERY, 6).mean(1)
