@@ -126,7 +126,8 @@ def _bicycle(pen, colour, place, turn, phase):
     pen.line([(-0.65, 0.57), (-0.2, 0.57)], 0.13)
     pen.line([(0.35, 0.8), (0.55, 0.65), (0.75, 0.7)], 0.08)
     pedal = np.array([np.cos(phase / 2.5), np.sin(phase / 2.5)]) * 0.25
-    pen.line([(-0.05, -0.5) - pedal, (-0.05, -0.5) + pedal], 0.07)
+    axle = np.array([-0.05, -0.5])
+    pen.line([axle - pedal, axle + pedal], 0.07)
 
 
 def _helicopter(pen, colour, place, turn, phase):

@@ -1,8 +1,8 @@
 """Things that move, and what a sensor of motion fixed to each would say.
 
 A motion is simulated at 1 kHz: where the thing is, how it is turned, how it shakes. The sensor's
-acceleration is what it feels, R^T (a - g) with R from its axes (x forward, y up) to the world's, and
-its rotation is that of R, both in its own axes.
+acceleration is what it feels, R^T (a - g) with R from its axes (x forward, y up) to the world's,
+and its rotation is that of R, both in its own axes.
 """
 
 from __future__ import annotations
