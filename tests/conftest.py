@@ -61,6 +61,18 @@ def imagebind_folder(golden, golden_config, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_onnx(tmp_path_factory):
+    """The small embedder's images, texts and sounds as ONNX."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra [onnx] is not installed")
+    from bindplug import export_onnx
+
+    folder = tmp_path_factory.mktemp("onnx") / "small"
+    export_onnx("small", folder, ["image", "text", "audio"])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
     from bindplug.storage.examples import media_folder
@@ -110,60 +122,11 @@ def pipeline_folder(tmp_path_factory):
     import json
 
     import torch
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        DDPMScheduler,
-        StableUnCLIPImg2ImgPipeline,
-        UNet2DConditionModel,
-    )
-    from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
     from safetensors.torch import save_file
-    from transformers import (
-        CLIPImageProcessor,
-        CLIPTextConfig,
-        CLIPTextModel,
-        CLIPTokenizer,
-        CLIPVisionConfig,
-        CLIPVisionModelWithProjection,
-    )
+    from stand_ins.pipelines import stable_unclip
 
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
-             "num_attention_heads": 1}  # fmt: skip
-    vocab = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
-    ids = {"vocab_size": 3, "bos_token_id": 1, "eos_token_id": 2}
-    pipe = StableUnCLIPImg2ImgPipeline(
-        feature_extractor=CLIPImageProcessor(),
-        image_encoder=CLIPVisionModelWithProjection(
-            CLIPVisionConfig(**sizes, image_size=8, patch_size=8, projection_dim=256)
-        ),
-        image_normalizer=StableUnCLIPImageNormalizer(embedding_dim=256),
-        image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
-        tokenizer=CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77),
-        text_encoder=CLIPTextModel(CLIPTextConfig(**sizes, **ids)),
-        unet=UNet2DConditionModel(
-            sample_size=16,
-            down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
-            up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
-            block_out_channels=[16, 32],
-            layers_per_block=1,
-            attention_head_dim=8,
-            norm_num_groups=8,
-            cross_attention_dim=8,
-            class_embed_type="projection",
-            projection_class_embeddings_input_dim=512,
-        ),
-        scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False),
-        vae=AutoencoderKL(
-            down_block_types=["DownEncoderBlock2D"] * 2,
-            up_block_types=["UpDecoderBlock2D"] * 2,
-            block_out_channels=[8, 8],
-            norm_num_groups=4,
-        ),
-    )
     folder = tmp_path_factory.mktemp("pipeline")
-    pipe.save_pretrained(folder)
+    stable_unclip(256).save_pretrained(folder)
     (folder / "bindplug.json").write_text(json.dumps({"space": "small"}))
     memory = torch.nn.functional.normalize(torch.randn(5, 256), dim=-1)
     save_file({"vectors": memory}, folder / "memory.safetensors")

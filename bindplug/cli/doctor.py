@@ -13,7 +13,10 @@ NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
     "timm", "open_clip_torch", "diffusers", "transformers", "accelerate", "huggingface_hub",
 )  # fmt: skip
-OPTIONAL = ("torchaudio", "pycocotools", "detectron2")
+OPTIONAL = (
+    "onnxruntime", "faiss-cpu", "lancedb", "mteb", "ray", "pylance", "torchaudio", "pycocotools",
+    "detectron2",
+)  # fmt: skip
 
 
 @click.command()

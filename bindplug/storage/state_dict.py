@@ -1,6 +1,7 @@
 """State dicts: read without unpickling, checked against the shapes of a model."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ def check_state(path: Path, state: dict, expected: dict[str, Tensor]) -> None:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` or `torch.save` file, memory-mapped; nothing is unpickled.
+    """The tensors of a `.safetensors` or `torch.save` file, memory-mapped where it can be;
+    nothing is unpickled.
     Raises BindplugError: the file is absent, cut short, or holds more than tensors."""
     path = Path(path)
     if not path.is_file():
@@ -36,7 +38,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)  # memory-mapped: a page is read when it is touched
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files of torch before 1.6 are no zip archives and cannot be mapped.
+        mapped = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as err:  # torch and safetensors raise many kinds for a broken file
         raise BindplugError(f"{path}: cannot be read as weights: {first_line(err)}") from err
     if not isinstance(state, dict):

@@ -6,18 +6,20 @@ import inspect
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...embedding.embedder import Embedder
 from ...errors import BindplugError
-from ...plugins import Network
+from ...plugins import Network, NumpyTransform
 from ...storage.hashing import file_fingerprint
 from ...storage.state_dict import cast_weights, check_state, read_below
 from .audio import AudioTrunk, transform_audio
 from .image import ImageTrunk, transform_image, transform_video
-from .text import TextTrunk, WordTable
+from .text import TextTrunk
+from .words import WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SHIPPED = Path(__file__).parent / WEIGHTS  # some of whose tensors other folders share
@@ -81,14 +83,25 @@ class SmallNetwork(Network):
             return clips, tuple(bounds)
         if modality == "text":
             if self._words is None:
-                table = self._read("words.")
-                self._words = WordTable(table["keys"], table["rows"])
-            return self._words(item)[None], ()
+                self._words = WordTable(**self._word_arrays())
+            return torch.from_numpy(self._words(item))[None], ()
         size = self.config["image"]["size"]
         if modality == "video":
             clips, bounds = transform_video(item, size, **options)
             return clips, tuple(bounds)
         return transform_image(item, size, **options)[None], ()
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        if modality == "text":
+            return NumpyTransform("small/text", arrays=self._word_arrays())
+        if modality == "audio":
+            return NumpyTransform("small/audio")
+        if modality == "image":
+            return NumpyTransform("small/image", {"size": self.config["image"]["size"]})
+        return None
+
+    def _word_arrays(self) -> dict[str, np.ndarray]:
+        return {name: table.numpy() for name, table in self._read("words.").items()}
 
     def encode(self, modality: str, clips: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -166,4 +166,5 @@ def _probe_vector(tower: Tower, modality: str) -> Tensor:
     device = next(iter(tower.state_dict().values()), clips).device
     if hasattr(tower.trunk, "embedder"):
         device = tower.trunk.embedder.device
+        tower.to(device)  # its head beside the trunk
     return tower(clips[:1].to(device))[0].cpu()

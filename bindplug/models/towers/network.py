@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...embedding.embedder import Embedder
-from ...plugins import Network
+from ...plugins import Network, NumpyTransform
 from ...storage.hashing import file_fingerprint
 from ...storage.state_dict import cast_weights
 from .folder import CONFIG, SAME, SAME_IN_HALF, WEIGHTS, load_tower, read_description
@@ -44,6 +44,9 @@ class TowersNetwork(Network):
 
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
         return self._tower(modality).trunk.transform(modality, item, **options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return attribute(self._tower(modality).trunk, "numpy_transform")(modality)
 
     def encode(self, modality: str, clips: Tensor) -> Tensor:
         if clips.is_floating_point():

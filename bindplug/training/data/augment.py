@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...errors import BindplugError
-from ...transforms.audio import load_audio
 from ...transforms.imu import RATE, load_imu
+from ...transforms.sound_file import read_sound
 from ...transforms.vision import load_gray, load_image
 from .randaugment import color_jitter, randaugment
 
@@ -157,10 +157,10 @@ def augment_source(
 
 def _sound_window(source, seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """A random part of a sound, of all of a shorter one."""
-    wave, rate = load_audio(source)
+    wave, rate = read_sound(source)
     size = round(seconds * rate)
     start = int(rng.random() * max(wave.shape[1] - size + 1, 1))
-    return wave[:, start : start + size].numpy(), rate
+    return wave[:, start : start + size], rate
 
 
 def _motion_window(source, rate: float | None, seconds: float, rng: np.random.Generator):

@@ -5,43 +5,16 @@ import pytest
 import torch
 from bindplug_gdino import GroundingDinoDetector
 from PIL import Image
+from stand_ins.region_models import WORDS, grounding_dino
 
 import bindplug
 from bindplug import BindplugError
 from bindplug.embedding.vectors import Embedding
 
-WORDS = ["cat", "dog", "horse", "grass", "wild", "rooster", "hen", "rain"]
-
-
-def build():
-    import transformers as t
-
-    torch.manual_seed(0)
-    swin = t.SwinConfig(embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2], window_size=4,
-                        image_size=64, out_indices=[2, 3, 4])  # fmt: skip
-    bert = t.BertConfig(vocab_size=1100, hidden_size=16, num_hidden_layers=1, intermediate_size=16,
-                        num_attention_heads=2, max_position_embeddings=128)  # fmt: skip
-    config = t.GroundingDinoConfig(
-        backbone_config=swin, text_config=bert, d_model=32, encoder_layers=1, decoder_layers=2,
-        encoder_ffn_dim=16, decoder_ffn_dim=16, encoder_attention_heads=2,
-        decoder_attention_heads=2, num_queries=20, max_text_len=64, num_feature_levels=3,
-    )  # fmt: skip
-    model = t.GroundingDinoForObjectDetection(config).eval()
-    vocab = {f"[unused{i}]": i for i in range(1100)}
-    places = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103, ".": 1012}
-    places |= {word: 1050 + i for i, word in enumerate(WORDS)}
-    vocab = {w: i for w, i in vocab.items() if i not in places.values()} | places
-    vocab = dict(sorted(vocab.items(), key=lambda kv: kv[1]))
-    size = {"shortest_edge": 64, "longest_edge": 96}
-    processor = t.GroundingDinoProcessor(
-        t.GroundingDinoImageProcessor(size=size), t.BertTokenizer(vocab=vocab)
-    )
-    return model, processor
-
 
 @pytest.fixture(scope="module")
 def detector():
-    return GroundingDinoDetector(*build(), "made")
+    return GroundingDinoDetector(*grounding_dino(), "made")
 
 
 @pytest.fixture(scope="module")

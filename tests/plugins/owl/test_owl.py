@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stand_ins.region_models import owl
 
 import bindplug
 from bindplug import BindplugError
@@ -15,29 +16,9 @@ from bindplug_owl import OwlDetector
 TEXTS = ["a photo of a cat", "a dog!", "x"]
 
 
-def build(kind):
-    import transformers as t
-
-    torch.manual_seed(0)
-    base = "OwlViT" if kind == "owlvit" else "Owlv2"
-    shared = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
-              "num_attention_heads": 2}  # fmt: skip
-    config = getattr(t, f"{base}Config")(
-        text_config=shared, vision_config={**shared, "image_size": 96, "patch_size": 16},
-        projection_dim=32,
-    )  # fmt: skip
-    model = getattr(t, f"{base}ForObjectDetection")(config).eval()
-    with torch.no_grad():  # a random head's boxes would be nothing but corners
-        for weight in model.box_head.parameters():
-            weight.mul_(0.2)
-    size = {"height": 96, "width": 96}
-    processor = getattr(t, f"{base}ImageProcessor")(size=size, crop_size=size)
-    return model, processor
-
-
 @pytest.fixture(scope="module", params=["owlvit", "owlv2"])
 def detector(request):
-    model, processor = build(request.param)
+    model, processor = owl(request.param)
     return OwlDetector(model, processor, f"{request.param}-small", request.param)
 
 
@@ -90,7 +71,7 @@ def test_a_sound_crosses(detector, picture, media):
 
 
 def test_from_a_folder(tmp_path, picture):
-    model, processor = build("owlv2")
+    model, processor = owl("owlv2")
     model.save_pretrained(tmp_path / "m")
     processor.save_pretrained(tmp_path / "m")
     there = bindplug.load_detector("owl", f"local:{tmp_path / 'm'}", "cpu")

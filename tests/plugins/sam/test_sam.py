@@ -5,6 +5,7 @@ import pytest
 import torch
 from bindplug_sam import SamMasker
 from PIL import Image
+from stand_ins.region_models import sam
 
 import bindplug
 from bindplug import BindplugError
@@ -12,47 +13,9 @@ from bindplug import BindplugError
 BOXES = np.array([[5, 8, 60, 50], [30, 10, 95, 55], [0, 0, 20, 20]], dtype=np.float32)
 
 
-def build(kind):
-    import transformers as t
-
-    torch.manual_seed(0)
-    if kind == "sam":
-        config = t.SamConfig(
-            vision_config={"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1,
-                           "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
-                           "mlp_dim": 16, "num_pos_feats": 8, "global_attn_indexes": [0],
-                           "window_size": 2},
-            prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 8,
-                                   "mask_input_channels": 4},
-            mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1,
-                                 "num_attention_heads": 2, "iou_head_hidden_dim": 16},
-        )  # fmt: skip
-        size = {"longest_edge": 64}, {"height": 64, "width": 64}
-        images = t.SamImageProcessor(size=size[0], pad_size=size[1])
-        return t.SamModel(config).eval(), t.SamProcessor(images)
-    config = t.Sam2Config(
-        vision_config=t.Sam2VisionConfig(
-            backbone_config=t.Sam2HieraDetConfig(
-                hidden_size=8, embed_dim_per_stage=[8, 16, 32, 64], blocks_per_stage=[1, 1, 2, 1],
-                num_attention_heads_per_stage=[1, 1, 2, 2], global_attention_blocks=[3],
-                window_size_per_stage=[8, 4, 8, 4], image_size=[128, 128],
-                window_positional_embedding_background_size=[4, 4],
-            ),
-            fpn_hidden_size=16, backbone_channel_list=[64, 32, 16, 8],
-            backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
-        ),
-        prompt_encoder_config={"hidden_size": 16, "image_size": 128, "patch_size": 16,
-                               "mask_input_channels": 4},
-        mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1,
-                             "num_attention_heads": 2, "iou_head_hidden_dim": 16},
-    )  # fmt: skip
-    images = t.Sam2ImageProcessor(size={"height": 128, "width": 128})
-    return t.Sam2Model(config).eval(), t.Sam2Processor(images)
-
-
 @pytest.fixture(scope="module", params=["sam", "sam2"])
 def masker(request):
-    return SamMasker(*build(request.param), request.param)
+    return SamMasker(*sam(request.param), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The blocks of the documents, and what runs them as a reader would."""

@@ -1,0 +1,1 @@
+"""Small models of the released ones' classes, for tests that the released weights cannot run."""
