@@ -19,6 +19,7 @@ from bindplug.embedding.classifier import ZeroShot
 from bindplug.evaluation.datasets import read_classified
 from bindplug.evaluation.metrics import top_k
 
+CALLED = {"depth": "depth", "thermal": "heat", "imu": "motion"}
 OPTIONS = {"depth": {"focal_length": 160.0}}
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     embedder = bindplug.load_embedder(args.model)
     print("| from, to | top-1 | chance |\n|---|---|---|")
     vectors, labels = {}, {}
-    for modality in ("depth", "thermal", "imu"):
+    for modality in CALLED:
         table = args.data / f"{modality}-val.csv"
         items = read_classified(table, modality)
         images = [item.path for item in read_classified(table, "image")]
@@ -48,7 +49,7 @@ def main() -> None:
             **{modality: [item.path for item in items]}, **OPTIONS.get(modality, {})
         )
         vectors[modality] = found.vectors
-        row(f"{modality} to text", classifier.scores(found), truth)
+        row(f"{CALLED[modality]} to text", classifier.scores(found), truth)
         seen = embedder.embed(image=images)
         row("the images of these pairs to text", classifier.scores(seen), truth)
     same = labels["depth"][:, None] == labels["thermal"]
