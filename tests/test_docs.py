@@ -1,8 +1,8 @@
 """Every block of README.md and docs/ runs, each page in a folder of its own.
 
 A page's Python shares one namespace, its commands one shell; blocks that start with "# name.py" are
-the files that they show, and a TOML with entry points installs them. What the page takes for granted
-is in `given` and in documents/workspace.py. Released weights are stand_ins/released.py.
+the files that they show, and a TOML with entry points installs them. What the page takes for
+granted is in `given` and in documents/workspace.py. Released weights are stand_ins/released.py.
 """
 
 import json
@@ -82,7 +82,7 @@ def shell(folder, extras):
 
 
 def given() -> dict:
-    """What a reader of a page has already: a detectron2 Detic, a pipeline, an image, a recording."""
+    """What a reader of a page has already: a Detic in detectron2, a pipeline, an image."""
     import torch
 
     model = live_detic.Model("buffer").eval()

@@ -57,12 +57,12 @@ class Shell:
             (self.bin / name).write_text(code)
             (self.bin / name).chmod(0o755)
         self.server = None
-        self.exported: dict[str, str] = {}
 
     def run(self, script: str) -> str:
         """What the script prints. Fails the test where it ends with an error."""
         state = self.bin / "env"
-        script = f"set -euo pipefail\n{script}\nexport -p | grep '^declare -x BINDPLUG_' > {state} || true\n"
+        keep = f"export -p | grep '^declare -x BINDPLUG_' > {state} || true"  # for the next script
+        script = f"set -euo pipefail\n{script}\n{keep}\n"
         env = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"}
         before = state.read_text() if state.exists() else ""
         with (self.bin / "out").open("w+b") as out:

@@ -85,8 +85,9 @@ def _install_open_clip(monkeypatch) -> None:
 
 def _install_transformers(hub: Path) -> None:
     from bindplug_gdino.detector import HUB as GROUNDING_DINO
-    from bindplug_owl.detector import HUB as OWL
     from bindplug_sam.masker import HUB as SAM
+
+    from bindplug_owl.detector import HUB as OWL
 
     made = {name: region_models.owl(name) for name in ("owlvit", "owlv2")}
     made |= {name: region_models.sam(name) for name in ("sam", "sam2")}
