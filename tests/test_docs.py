@@ -7,6 +7,7 @@ granted is in `given` and in documents/workspace.py. Released weights are stand_
 
 import json
 import re
+import shutil
 import sys
 import tomllib
 from types import SimpleNamespace
@@ -79,7 +80,7 @@ def folder(tmp_path, monkeypatch, make_video):
 def shell(folder, extras):
     shell = Shell(folder, extras)
     yield shell
-    shell.stop()
+    shell.close()
 
 
 def given() -> dict:
@@ -117,6 +118,8 @@ def test_the_blocks_of(page, folder, shell):
             continue
         try:
             if block.language == "bash":
+                if "curl " in block.code and not shutil.which("curl"):
+                    pytest.skip(f"{block} needs curl")
                 shell.run(block.code)
             elif block.language == "python" and (file := FILE.match(block.code)):
                 (folder / file[1]).write_text(block.code)
