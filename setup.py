@@ -5,7 +5,12 @@ from setuptools import find_packages, setup
 core = find_packages(include=["bindplug", "bindplug.*"])
 plugins = find_packages("plugins")
 train = ["peft>=0.17", "webdataset", "tensorboard"]
-serve = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+onnx = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
+faiss = ["faiss-cpu>=1.11"]
+lancedb = ["lancedb>=0.30"]
+mteb = ["mteb>=2.26"]
+ray = ["ray[data]>=2.60,<2.64"]  # 2.64 drops an argument of `map_batches` that we need
+serve = ["fastapi>=0.115", "starlette>=0.46", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 docs = ["mkdocs-material", "mkdocstrings[python]"]
 
 setup(
@@ -27,7 +32,7 @@ setup(
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
-        "bindplug.server": ["*.html"],
+        "bindplug.server": ["*.html", "tab/*"],
         "bindplug.media": ["*.wav", "*.png", "*.jpg", "*.csv"],
         "bindplug_detic": ["catalogue.json", "small/*", "small/clip/*"],
         "bindplug_unclip": ["hub.json", "small/*", "small/*/*"],
@@ -52,6 +57,11 @@ setup(
         "huggingface_hub",
     ],
     extras_require={
+        "onnx": onnx,
+        "faiss": faiss,
+        "lancedb": lancedb,
+        "mteb": mteb,
+        "ray": ray,
         "serve": serve,
         "train": train,
         "docs": docs,
@@ -64,6 +74,13 @@ setup(
             "httpx",
             "playwright",
             "supervision",
+            *onnx,
+            "pandas",
+            "datasets",
+            *faiss,
+            *lancedb,
+            *mteb,
+            *ray,
             *serve,
             *train,
             *docs,

@@ -1,13 +1,12 @@
 """`bindplug serve` under load: many clients against one, batches against single inputs.
 
-python benchmarks/serve.py [--clients 64] [--requests 256] [--mixed SECONDS]
+python benchmarks/serve.py [--clients 64] [--requests 256]
 
 Each request embeds a sound of 2 s of its own, so that nothing is looked up. Three servers are
 measured in one run, without batches (`--batch-size 1`), with batches of 4 (the default on a CPU)
 and of 32, each with one client and with many; the clients run on the same machine and take their
-share of it. Then the server's own time for a second prompt on an image that it has seen, and, with
-`--mixed`, some seconds of good and bad requests of all kinds: the answers by status, and the
-server's memory on the way.
+share of it. "CPU ms" is the server's processor time for a request. Then the server's own time for a
+second prompt on an image that it has seen. benchmarks/soak.py keeps up a mixed load.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import wave
-from collections import Counter
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,8 +52,13 @@ def serving(*options: str):
     command = [sys.executable, "-m", "bindplug", "serve", "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         lines = iter(process.stderr.readline, "")
-        yield next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line))), process.pid
-        process.terminate()
+        try:
+            address = next(m[1] for line in lines if (m := re.search(r"(http://\S+)", line)))
+            # It goes on to warn; once the pipe is full, its threads would wait for a reader.
+            threading.Thread(target=deque, args=(lines, 0), daemon=True).start()
+            yield address, process.pid
+        finally:
+            process.terminate()
 
 
 async def load(address: str, clients: int, sounds: list[bytes]) -> tuple[float, list[float]]:
@@ -93,63 +99,34 @@ def memory(pid: int) -> int:
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1024
 
 
-async def mixed_load(address: str, pid: int, seconds: float, clients: int) -> None:
-    image, dog = ((MEDIA / name).read_bytes() for name in ("garden.png", "dog.wav"))
-    kinds = [
-        lambda i: ("/v1/embed", {"files": {"audio": ("a.wav", sound(i))}}),
-        lambda i: ("/v1/detect", {"files": {"images": ("g.png", image), "audio": ("d.wav", dog)}}),
-        lambda i: ("/v1/detect", {"files": {"images": ("g.png", image[: i % len(image)])},
-                                  "data": {"text": "a dog"}}),
-        lambda i: ("/v1/explain", {"files": {"audio": ("a.wav", sound(i)[: i % 9000])}}),
-        lambda i: ("/v1/classify", {"json": {"text": f"thing {i}", "labels": "dog,cat"}}),
-        lambda i: ("/v1/embed", {"json": {"texts": "?"}}),
-        lambda i: ("/v1/generate", {"json": {"text": f"thing {i}", "candidates": 1, "steps": 3}}),
-        lambda i: ("/v1/embed", {"content": b"{" * (i % 500)}),
-    ]  # fmt: skip
-    statuses, numbers, until = Counter(), iter(range(10**9)), time.monotonic() + seconds
-    marks = []
-    async with httpx.AsyncClient(base_url=address, timeout=120) as client:
-
-        async def work() -> None:
-            while time.monotonic() < until:
-                i = next(numbers)
-                path, body = kinds[i % len(kinds)](i)
-                answer = await client.post(path, **body)
-                statuses[answer.status_code] += 1
-                if answer.status_code == 429:
-                    await asyncio.sleep(float(answer.headers["retry-after"]))
-
-        async def watch() -> None:
-            while time.monotonic() < until:
-                marks.append(memory(pid))
-                await asyncio.sleep(seconds / 6)
-
-        await asyncio.gather(watch(), *(work() for _ in range(clients)))
-    print(f"mixed load, {seconds:g} s, {clients} clients: {dict(statuses)}; MB: {marks}")
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=256)
-    parser.add_argument("--mixed", type=float, default=0.0)
     args = parser.parse_args()
     sounds = [sound(i) for i in range(args.requests)]
-    print(f"{'batches of':<12}{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
+    print(f"{'batches of':<12}{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}"
+          f"{'CPU ms':>9}")  # fmt: skip
     for batch in ("1", "4", "32"):
         options = ("--generator", "none", "--detector", "none", "--batch-size", batch)
-        with serving(*options) as (address, _):
+        with serving(*options) as (address, pid):
             for clients in (1, args.clients):
                 some = sounds[: max(len(sounds) // 4, 1)] if clients == 1 else sounds
+                before = cpu_seconds(pid)
                 rate, seconds = asyncio.run(load(address, clients, some))
+                cpu = 1000 * (cpu_seconds(pid) - before) / (len(some) + 1)  # and the warm-up's
                 p50, p99 = (1000 * np.percentile(seconds, q) for q in (50, 99))
-                print(f"{batch:<12}{clients:>8}{rate:>12.1f}{p50:>9.0f}{p99:>9.0f}")
-    with serving() as (address, pid):
+                print(f"{batch:<12}{clients:>8}{rate:>12.1f}{p50:>9.0f}{p99:>9.0f}{cpu:>9.1f}")
+    with serving() as (address, _):
         times = second_prompts(address)
         print(f"second prompt on an image: median {np.median(times):.1f} ms of server time, "
               f"highest {max(times):.1f}")  # fmt: skip
-        if args.mixed:
-            asyncio.run(mixed_load(address, pid, args.mixed, args.clients // 4))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ _WHERE = {
     "SpaceMismatch": "errors",
     "compose": "embedding.vectors",
     "default_vocabulary": "bridge.vocabulary",
+    "export_onnx": "models.onnx.export",
     "fit_bridge": "bridge.fit",
     "load_detector": "models.load",
     "load_embedder": "models.load",

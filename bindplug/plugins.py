@@ -8,7 +8,7 @@ of this repository are found in the same way (`bindplug.models.registry`). Nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from .embedding.embedder import Row
     from .embedding.vectors import Embedding
     from .storage.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True)
+class NumpyTransform:
+    """A transform that an exported network can do without torch.
+
+    Attributes:
+        name: in `bindplug.models.onnx.transforms.TRANSFORMS`.
+        settings: its keyword arguments, plain numbers.
+        arrays: tables that it looks things up in.
+    """
+
+    name: str
+    settings: dict = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Network(Protocol):
@@ -71,6 +86,11 @@ class Network(Protocol):
         """Run the encoders through torch.compile from now on, in place."""
         ...
 
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        """What does `transform` of a modality without torch; None, also where a network lacks this
+        method: nothing does."""
+        return None
+
 
 class Embedder(Protocol):
     """Embeds some modalities into one space. `bindplug.Embedder` around a Network is one.
@@ -103,6 +123,14 @@ class Embedder(Protocol):
         self, modality: str, items: Iterable, average: bool = True, **options
     ) -> Iterator[Row]:
         """A Row for each input, in order; one that cannot be read carries its error."""
+        ...
+
+    def read(self, modality: str, item, average: bool = True, **options) -> Row:
+        """The first half of `stream` for one input, without the network; threads may share it."""
+        ...
+
+    def encode(self, modality: str, batch: list[Row], average: bool = True) -> list[Row]:
+        """The second half of `stream`: rows of `read` with their vectors."""
         ...
 
     def logit_scale(self, modality: str) -> float:
@@ -224,6 +252,7 @@ class Plugin:
             the entry point's own name.
         description: one line, with the licence of the weights.
         weights: names that the package ships.
+        licence: of the weights that the package ships.
         checkpoints: what it can download (`bindplug models pull`).
         hub: names of what a library downloads from the Hugging Face hub.
         space, modalities: of an embedder, known without loading it.
@@ -232,6 +261,7 @@ class Plugin:
     load: Callable[..., Embedder | Detector | Masker | Generator]
     description: str = ""
     weights: tuple[str, ...] = ()
+    licence: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
     hub: tuple[str, ...] = ()
     space: str = ""

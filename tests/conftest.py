@@ -61,6 +61,18 @@ def imagebind_folder(golden, golden_config, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_onnx(tmp_path_factory):
+    """The small embedder's images, texts and sounds as ONNX."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra [onnx] is not installed")
+    from bindplug import export_onnx
+
+    folder = tmp_path_factory.mktemp("onnx") / "small"
+    export_onnx("small", folder, ["image", "text", "audio"])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def media():
     """The sounds and scenes that are installed with bindplug."""
     from bindplug.storage.examples import media_folder

@@ -23,7 +23,7 @@ LEVELS = (  # of bindplug/: a room may import those of its own level and of the 
     ("generation",),
     ("evaluation",),
     ("training",),
-    ("watch", "server"),
+    ("watch", "server", "ray"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -16,6 +16,7 @@ COMMANDS = {
     "search": "Find a folder's files by sound, text, image or a mixture.",
     "serve": "Answer over HTTP, with a page to try it on.",
     "train": "Bind encoders of any modality to images, or go on training a model.",
+    "export": "Write a model's encoders as ONNX.",
     "evaluate": "Measure naming, retrieval and detection on labelled files.",
     "bridge": "Build bridges between spaces, and explain embeddings in words.",
     "models": "List, fetch, check and remove weights.",

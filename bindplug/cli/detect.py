@@ -12,6 +12,10 @@ from .detection_options import detection_options, open_question
 from .options import is_given, output_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
 from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
+from .ray_engine import engine_options, on_ray, parquet_list, show_progress, tell
+
+NOT_ON_RAY = {"video", "json_file", "coco", "label_studio", "yolo", "overlay", "resume",
+              "keep_going"}  # fmt: skip
 
 
 @click.command()
@@ -31,8 +35,10 @@ from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 @click.option("--keep-going", is_flag=True, help="List at the end what could not be read, and exit "
               "with 5 instead of 2.")  # fmt: skip
 @output_options
+@engine_options
 def detect(images, prompts, mix, video, transform_options, json_file, coco, label_studio, yolo,
-           overlay, batch_size, resume, keep_going, output, overwrite, **question):  # fmt: skip
+           overlay, batch_size, resume, keep_going, output, overwrite, engine, actors,
+           **question):  # fmt: skip
     """Find in each IMAGE what a sound, text or image means.
 
     A folder or a pattern stands for its images. Without a prompt, all words of --vocabulary are
@@ -45,7 +51,11 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
       bindplug detect --audio dog.wav --negative-text wolf images/ --keep-going
       bindplug detect --vocabulary lvis image.jpg
       bindplug detect --video clip.mp4
+      bindplug detect --engine ray --audio dog.wav images/ -o found
     """
+    if on_ray(engine, NOT_ON_RAY):
+        return _on_ray(images, prompts, mix, transform_options, batch_size, output, overwrite,
+                       actors, **question)  # fmt: skip
     from ..detection.detector import Finder
     from ..detection.export import YoloFolder, label_studio_task
     from ..detection.question import describe_question, vocabulary_prompt
@@ -124,3 +134,22 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
                 stack.callback(streams[-1][0].discard)
         job.run(Finder(finder, prompt, **asked), made_from, batch_size, failures, streams)
     failures.finish()
+
+
+def _on_ray(images, prompts, mix, transform_options, batch_size, output, overwrite, actors, device,
+            **question) -> None:  # fmt: skip
+    from .. import ray
+
+    if not images:
+        raise BindplugError("give images, or a .parquet with a column `path`")
+    if not question["vocabulary"]:
+        need_prompts(prompts)
+    listed = parquet_list(images[0], "image") if len(images) == 1 else None
+    paths = listed or find_images(images)
+    options = read_options(transform_options, {m for m, _ in prompts + negatives_of(question)})
+    check_outputs([output], [*prompt_files(prompts + negatives_of(question)), *images])
+    report = ray.detect(
+        paths, output, prompts, mix=mix, options=options, batch_size=batch_size, actors=actors,
+        device=device, overwrite=overwrite, progress=show_progress(), **question,
+    )  # fmt: skip
+    tell(report, output)

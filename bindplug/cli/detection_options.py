@@ -3,7 +3,7 @@
 import click
 
 from ..defaults import DETECTOR
-from ..detection.question import NEGATIVES, OWN, negatives_of
+from ..detection.question import NEGATIVES, read_asked
 from . import options as opt
 from .output import Failures
 from .prompts import embed_prompts
@@ -32,21 +32,16 @@ detection_options = opt.options(  # values as `open_question` takes them
 
 
 def open_question(failures: Failures, options: dict, model, split, detector, weights, masks, dtype,
-                  device, vocabulary, **question):  # fmt: skip
+                  device, **question):  # fmt: skip
     """The detector, the embedder and what `PromptedDetector.detect` takes beside a prompt, by the
     values of `detection_options`.
 
     Args:
         options: transform options of the negative prompts.
     """
-    from ..bridge.vocabulary import read_vocabulary
     from ..models.load import open_detector
 
     embedder = opt.open_embedder(model, device, split=split)
     finder = open_detector(detector, weights, masks, device, dtype)
-    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
-    if negatives := negatives_of(question):
-        asked["negative"] = embed_prompts(embedder, failures, negatives, options)
-    if vocabulary not in (None, OWN):
-        asked["vocabulary"] = read_vocabulary(vocabulary)
+    asked = read_asked(question, lambda given: embed_prompts(embedder, failures, given, options))
     return finder, embedder, asked

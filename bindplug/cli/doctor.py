@@ -20,7 +20,7 @@ NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
     "timm", "open_clip_torch", "diffusers", "transformers", "accelerate", "huggingface_hub",
 )  # fmt: skip
-OPTIONAL = ("torchaudio", "pycocotools", "detectron2")
+OPTIONAL = ("pylance", "torchaudio", "pycocotools", "detectron2")  # beside those of the extras
 
 
 @click.command()

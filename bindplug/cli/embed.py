@@ -5,9 +5,10 @@ import click
 from ..embedding.modalities import embed_one
 from ..embedding.options import read_options
 from ..errors import BindplugError
-from .options import embedder_options, modality_option, open_embedder
+from .options import embedder_options, embedder_settings, modality_option, open_embedder
 from .output import Failures, check_outputs, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
+from .ray_engine import engine_options, on_ray, parquet_list, show_progress, tell
 
 
 def _shard(ctx, param, value: str) -> tuple[int, int]:
@@ -20,7 +21,8 @@ def _shard(ctx, param, value: str) -> tuple[int, int]:
 
 @click.command()
 @prompt_options
-@click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON.")
+@click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON; "
+              "with --engine ray also a .parquet with a column `path`.")  # fmt: skip
 @modality_option("Of the list's plain lines; by default their endings say it.")
 @click.option("-o", "--output", metavar="FILE",
               help="x.safetensors, x.npy or x.parquet; else JSON to stdout.")  # fmt: skip
@@ -28,7 +30,9 @@ def _shard(ctx, param, value: str) -> tuple[int, int]:
               help="This share of all.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @embedder_options
-def embed(prompts, listed, modality, output, shard, overwrite, transform_options, **loading):
+@engine_options
+def embed(prompts, listed, modality, output, shard, overwrite, transform_options, engine, actors,
+          **loading):  # fmt: skip
     """Write embeddings, one unit row for each input, in the order given.
 
     A folder or a pattern stands for its files. Interrupted, the same command goes on.
@@ -37,17 +41,18 @@ def embed(prompts, listed, modality, output, shard, overwrite, transform_options
       bindplug embed --audio dog.wav --text "a dog" -o both.npy
       bindplug embed --audio sounds/ -o sounds.safetensors
       find . -name '*.flac' | bindplug embed --list - -o x.parquet --shard 0/4
+      bindplug embed --engine ray --audio sounds/ -o vectors.parquet
     """
-    from ..embedding.inputs import expand
+    if on_ray(engine, {"shard", "cache"}):
+        return _on_ray(prompts, listed, modality, output, overwrite, transform_options, actors,
+                       **loading)  # fmt: skip
     from ..embedding.jobs import embed_files, part_size, shard_of
     from ..storage.vector_file import check_format
 
     path = None if output is None else Path(output)
     if path is not None:
         check_format(path)
-    items = [(s, v) for s, value in prompts for v in expand(s, value)]
-    items += _read(listed, modality)
-    need_prompts(items)
+    items = _expanded(prompts, listed, modality)
     options = read_options(transform_options, {s for s, _ in items})
     check_outputs([path], [*prompt_files(items), listed, loading["cache"]])
     embedder, failures = open_embedder(**loading), Failures()
@@ -60,6 +65,36 @@ def embed(prompts, listed, modality, output, shard, overwrite, transform_options
         done = " was there already" if report.was_done else ""
         say(f"{report.rows} x {report.width} of {embedder.space!r} -> {path}{done}")
     failures.finish()
+
+
+def _on_ray(prompts, listed, modality, output, overwrite, transform_options, actors, model, device,
+            **loading) -> None:  # fmt: skip
+    from .. import ray
+
+    if output is None:
+        raise BindplugError("--engine ray needs -o: a folder for parquet files, or x.lance")
+    whole = parquet_list(listed, modality)
+    if whole and prompts:
+        raise BindplugError(f"--list {listed}: is a whole list; leave out the other inputs")
+    items = whole or _expanded(prompts, listed, modality)
+    options = read_options(transform_options, {s for s, _ in items})
+    check_outputs([output], [listed] if whole else [*prompt_files(items), listed])
+    settings = embedder_settings(model, **loading)
+    report = ray.embed(
+        items, output, model, options=options, actors=actors, device=device, overwrite=overwrite,
+        progress=show_progress(), **settings,
+    )  # fmt: skip
+    tell(report, output)
+
+
+def _expanded(prompts, listed: str | None, modality: str | None) -> list[tuple[str, str]]:
+    """All inputs that the options name, at least one."""
+    from ..embedding.inputs import expand
+
+    items = [(s, v) for s, value in prompts for v in expand(s, value)]
+    items += _read(listed, modality)
+    need_prompts(items)
+    return items
 
 
 def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:

@@ -7,11 +7,13 @@ from ..embedding.modalities import MODALITIES
 from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
-from .output import Failures, check_outputs, say, unique_names
-from .prompts import need_prompts, prompts_of
+from .output import Failures, check_outputs, say
+from .prompts import need_prompts, prompt_files, prompts_of
+from .ray_engine import engine_options, on_ray, show_progress, tell
 
 WITH_LIKE = {"like", "output", "overwrite", "device", "offline"}  # all else is the recipe's
 MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no use for them
+NOT_ON_RAY = {"mix", "together", "morph", "frames", "like"}  # there each prompt has its own images
 
 
 @click.command()
@@ -49,9 +51,10 @@ MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no 
 @click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
 @opt.output_options
 @opt.device_option
+@engine_options
 def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, model, split,
              generator, weights, device, dtype, offload, bank, transform_options, beside,
-             keep_loudness, **asked):  # fmt: skip
+             keep_loudness, engine, actors, **asked):  # fmt: skip
     """Generate images of what sounds, texts or images mean.
 
     \b
@@ -63,8 +66,18 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
       bindplug generate --morph cat.wav dog.wav --frames 24
       bindplug generate --like bindplug-out/rain_0000.png -o again
       bindplug generate --audio rain.wav --model imagebind-huge --weights stable-unclip-2-1
+      bindplug generate --engine ray --audio sounds/ -o images
     """
+    if on_ray(engine, NOT_ON_RAY):
+        models = {"model": model, "split": split, "generator": generator, "weights": weights,
+                  "dtype": dtype, "offload": offload, "bank": bank}  # fmt: skip
+        recipe = {**asked, "text": beside, "keep_loudness": keep_loudness}
+        recipe.pop("together")
+        running = {"device": device, "actors": actors, "overwrite": overwrite}
+        return _on_ray(prompts, output, transform_options, num_images=num_images, **models,
+                       **running, **recipe)  # fmt: skip
     from ..generation.animation import write_gif, write_mp4
+    from ..generation.names import image_names, morph_name
     from ..generation.recipe import make_recipes, read_recipe
     from ..generation.session import GenerationSession
     from ..storage.atomic import make_folder, refuse_existing
@@ -91,11 +104,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         recipes = make_recipes(prompts, mix, bool(morph), own, keep_loudness, text=beside, **asked)
         if not asked["init_image"]:
             opt.refuse_given("there is no --init-image", {"strength"})
-        stems = unique_names(
-            ("-" if morph else "+").join(_stem(*p) for p in recipe.prompts) for recipe in recipes
-        )
-        images = [[f"{stem}_{i:04d}" for i in range(num_images)] for stem in stems]
-        images = [stems] if morph else images
+        images = [[morph_name(recipes[0])]] if morph else image_names(recipes, num_images)
     folder, endings = Path(output), (".gif", ".mp4") if morph else (".png", ".json")
     outputs = [folder / f"{name}{e}" for names in images for name in names for e in endings]
     check_outputs(outputs, [like, bank, *(file for r in recipes for file in r.files())])
@@ -121,13 +130,6 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
     failures.finish()
 
 
-def _stem(modality: str, value: str) -> str:
-    """What an output is called after."""
-    if modality != "text":
-        return Path(value).stem
-    return "".join(c if c.isalnum() else "-" for c in value.lower())[:40].strip("-") or "text"
-
-
 def _generate(session, recipe, paths: list[Path]) -> None:
     from ..generation.recipe import write_image
 
@@ -135,3 +137,16 @@ def _generate(session, recipe, paths: list[Path]) -> None:
     for path, (image, used) in zip(paths, images, strict=True):
         write_image(path, image, used)
         say(f"{recipe.label}  -> {path}")
+
+
+def _on_ray(prompts, output, transform_options, **settings) -> None:
+    from .. import ray
+    from ..embedding.inputs import expand
+
+    need_prompts(prompts)
+    items = [(m, v) for m, value in prompts for v in expand(m, value)]
+    files = [settings[name] for name in ("init_image", "negative_audio", "bank")]
+    check_outputs([output], [*prompt_files(items), *files])
+    sounds = ["audio"] if settings["negative_audio"] else []
+    options = read_options(transform_options, [*sounds, *(m for m, _ in items)])
+    tell(ray.generate(items, output, options=options, progress=show_progress(), **settings), output)

@@ -60,7 +60,7 @@ offline_option = click.option(
 )
 model_option = options(
     click.option("--model", default=EMBEDDER, show_default=True,
-                 help="Embedder: a name, local:PATH or hf:ORG/REPO."),
+                 help="Embedder: a name, local:PATH, hf:ORG/REPO or onnx:FOLDER."),
     click.option(
         "--split/--no-split", default=True, help="Whether a local: ImageBind is split into one "
         "file for each modality, which its later uses read faster, or read as it is.",
@@ -89,7 +89,7 @@ template_option = click.option(
 )  # fmt: skip
 json_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),
-    click.option("--overwrite", is_flag=True, help="Replace the JSON file if it exists."),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 )
 output_options = options(
     click.option("-o", "--output", default=OUTPUT, show_default=True, metavar="DIR"),

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import functools
-import hashlib
 import io
 import os
 import signal
@@ -16,9 +15,9 @@ import click
 
 from ..errors import BindplugError, BindplugWarning, FileExists, InputsFailed, first_line
 from ..storage.json_text import to_json
+from ..storage.names import unique_names
 
 UNEXPECTED, INTERRUPTED, TERMINATED = 1, 130, 143
-STEM = 120  # bytes of a file name without ending; file systems hold 255, endings and numbers follow
 
 
 def say(text: str) -> None:
@@ -141,29 +140,6 @@ class Failures:
 def unique_stems(paths: Iterable[str]) -> list[str]:
     """Distinct names for results of some files: their names without endings (`unique_names`)."""
     return unique_names(Path(path).stem or "image" for path in paths)
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """File names without endings: cut where they are too long for a file system, and numbered
-    where they would collide, with numbers that none of the others has."""
-    names = [_shortened(name) for name in names]
-    own, used, numbers, out = set(names), set(), {}, []
-    for first in names:
-        name = first
-        while name in used or (name != first and name in own):
-            numbers[first] = numbers.get(first, 1) + 1
-            name = f"{first}_{numbers[first]}"
-        used.add(name)
-        out.append(name)
-    return out
-
-
-def _shortened(name: str) -> str:
-    data = os.fsencode(name)
-    if len(data) <= STEM:
-        return name
-    kept = data[: STEM - 9].decode("utf-8", "ignore")
-    return f"{kept}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | None]) -> None:

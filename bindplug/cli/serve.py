@@ -4,7 +4,7 @@ from importlib.util import find_spec
 import click
 
 from ..defaults import DETECTOR, GENERATOR
-from ..errors import MissingDependency
+from ..errors import BindplugError, MissingDependency
 from ..server.settings import LOCAL, Access, Limits, Models
 from . import options as opt
 from .output import say
@@ -49,8 +49,11 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
               help="Seconds for an answer.")  # fmt: skip
 @click.option("--keep", default=Limits.keep_seconds, show_default=True, type=click.FloatRange(0),
               help="Seconds that image features and results are kept.")  # fmt: skip
+@click.option("--browser", metavar="FOLDER",
+              help="Also serve /browser/, where an exported folder runs in the browser's "
+              "tab.")  # fmt: skip
 def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapixels, max_seconds,
-          queue, timeout, keep, split, **models):  # fmt: skip
+          queue, timeout, keep, browser, split, **models):  # fmt: skip
     """Answer requests over HTTP, and show a page to try it on.
 
     \b
@@ -65,6 +68,8 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
     from ..server.run import listen, run
     from ..server.server import Server
 
+    if browser is not None and tokens:
+        raise BindplugError("--browser: its files can be had without a token; leave one out")
     opt.embedder_settings(models["model"], split)  # refuses --no-split where it means nothing
     local, shown = _is_local(host), f"[{host}]" if ":" in host else host
     access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),
@@ -80,9 +85,11 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
         if not (local or tokens):
             say("Warning: anybody who reaches this address may call; set BINDPLUG_TOKEN")
         say("loading the models")
-        server = Server(Models(**models, split=split), tuple(devices) or ("auto",), limits, access)
+        server = Server(Models(**models, split=split), tuple(devices) or ("auto",), limits, access,
+                        browser)  # fmt: skip
         address = f"http://{shown}:{bound.getsockname()[1]}"
-        run(server, bound, lambda: say(f"{address}  (Ctrl-C stops)"))
+        also = "" if browser is None else f"  {address}/browser/"
+        run(server, bound, lambda: say(f"{address}{also}  (Ctrl-C stops)"))
     say("stopped")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BindplugError
@@ -21,6 +21,24 @@ NEGATIVES = ("audio", "text", "image")
 def negatives_of(question: Mapping) -> list[tuple[str, object]]:
     """(modality, value) of the negative prompts, from "negative_audio" and so on."""
     return [(m, value) for m in NEGATIVES for value in question[f"negative_{m}"]]
+
+
+def read_asked(question: Mapping, embed: Callable[[list], Embedding]) -> dict:
+    """What `PromptedDetector.detect` takes beside a prompt, by the names of the options: threshold,
+    top_k, bridge, competition, vocabulary (a name, a file, or OWN) and negative_audio and so on.
+
+    Args:
+        embed: (modality, value) pairs to an Embedding with a row for each.
+
+    Raises BindplugError: an unknown vocabulary."""
+    from ..bridge.vocabulary import read_vocabulary
+
+    asked = {name: question[name] for name in ("threshold", "top_k", "bridge", "competition")}
+    if negatives := negatives_of(question):
+        asked["negative"] = embed(negatives)
+    if question["vocabulary"] not in (None, OWN):
+        asked["vocabulary"] = read_vocabulary(question["vocabulary"])
+    return asked
 
 
 def vocabulary_prompt(embedder, detector, words: Sequence[str] | None) -> Embedding:

@@ -60,14 +60,20 @@ class Embedder:
     ):
         if batch_size < 1 or workers < 1:
             raise BindplugError("batch_size and workers are at least 1")
-        self.network = network.cast(torch_dtype(dtype)).to(device)
-        if compile:
-            network.compile()
+        self.network = self.place(network, device, dtype, compile)
         self.space, self.modalities = space, tuple(network.modalities)
         self.device, self.dtype = device, dtype
         self.batch_size, self.workers = batch_size, workers
         self.cache, self.templates = cache, templates
         self.fingerprint = fingerprint and f"{fingerprint} {dtype}"
+
+    @staticmethod
+    def place(network: Network, device: str, dtype: str, compile: bool) -> Network:
+        """The network on a device, in a precision, compiled or not."""
+        network = network.cast(torch_dtype(dtype)).to(device)
+        if compile:
+            network.compile()
+        return network
 
     def embed(self, average: bool = True, **inputs) -> Embedding:
         """Embed one modality.
@@ -143,25 +149,11 @@ class Embedder:
 
         Raises BindplugError: a modality that this embedder does not support, or an unknown
         option."""
-        if modality not in self.modalities:
-            raise self._not_supported(modality)
-        check_options(modality, options, self.options(modality))
-        cache = self.cache if self.fingerprint else None
-        settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
+        self._check(modality, options)
 
         def read(numbered) -> Row:
             index, item = numbered
-            row = Row(index, label(modality, item, index))
-            try:
-                if cache is not None:
-                    row.key = cache.key(modality, item, settings)
-                if cache is not None and row.key:
-                    row.vectors, row.times = cache.get(row.key)
-                if row.vectors is None:
-                    row.clips, row.times = self.network.transform(modality, item, **options)
-            except BindplugError as err:
-                row.error = err
-            return row
+            return self._read(modality, item, index, average, options)
 
         batch: list[Row] = []
         for row in prefetch(read, enumerate(items), self.workers, 2 * self.batch_size):
@@ -169,9 +161,39 @@ class Embedder:
             clips = sum(len(r.clips) for r in batch if r.clips is not None)
             # Cached and unreadable rows have no clips: they must not pile up.
             if not clips or clips >= self.batch_size or len(batch) >= 4 * self.batch_size:
-                yield from self._encode(modality, batch, average)
+                yield from self.encode(modality, batch, average)
                 batch = []
-        yield from self._encode(modality, batch, average)
+        yield from self.encode(modality, batch, average)
+
+    def _check(self, modality: str, options: dict) -> None:
+        if modality not in self.modalities:
+            raise self._not_supported(modality)
+        check_options(modality, options, self.options(modality))
+
+    def read(self, modality: str, item, average: bool = True, **options) -> Row:
+        """The first half of `stream` for one input: decode it to clips, without the network.
+
+        Any number of threads may read at the same time. The Row carries its error, as there; else
+        its clips are for `encode`, or its vectors are from the cache.
+
+        Raises BindplugError: as `stream`."""
+        self._check(modality, options)
+        return self._read(modality, item, 0, average, options)
+
+    def _read(self, modality: str, item, index: int, average: bool, options: dict) -> Row:
+        cache = self.cache if self.fingerprint else None
+        settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
+        row = Row(index, label(modality, item, index))
+        try:
+            if cache is not None:
+                row.key = cache.key(modality, item, settings)
+            if cache is not None and row.key:
+                row.vectors, row.times = cache.get(row.key)
+            if row.vectors is None:
+                row.clips, row.times = self.network.transform(modality, item, **options)
+        except BindplugError as err:
+            row.error = err
+        return row
 
     def _not_supported(self, modality: str) -> BindplugError:
         return BindplugError(
@@ -186,21 +208,30 @@ class Embedder:
         """The factor by which the network multiplies unit vectors of a modality (image: 1)."""
         return self.network.logit_scale(modality)
 
-    def _encode(self, modality: str, batch: list[Row], average: bool) -> list[Row]:
-        """Fill in the vectors of rows that have clips."""
-        import torch
-
+    def encode(self, modality: str, batch: list[Row], average: bool = True) -> list[Row]:
+        """The second half of `stream`: fill in the vectors of rows that have clips, all of them in
+        batches together."""
         rows = [r for r in batch if r.clips is not None]
         if rows:
-            with torch.inference_mode():
-                parts = torch.cat([r.clips for r in rows]).split(self.batch_size)
-                out = [self.network.encode(modality, x.to(self.device)).cpu() for x in parts]
-            shares = torch.cat(out).split([len(r.clips) for r in rows])
+            counts = [len(r.clips) for r in rows]
+            out = self.encode_clips(modality, [r.clips for r in rows])
+            shares = np.split(out, np.cumsum(counts)[:-1])
             for row, vectors in zip(rows, shares, strict=True):
-                vectors = vectors.mean(dim=0, keepdim=True) if average else vectors
-                if not average and row.times:  # a video's crops share their clip's time
-                    vectors = vectors.unflatten(0, (len(row.times), -1)).mean(dim=1)
-                row.vectors, row.clips = unit(vectors.numpy()), None
+                if average:
+                    vectors = vectors.mean(axis=0, keepdims=True)
+                elif row.times:  # a video's crops share their clip's time
+                    vectors = vectors.reshape(len(row.times), -1, vectors.shape[1]).mean(axis=1)
+                row.vectors, row.clips = unit(vectors), None
                 if self.cache is not None and row.key:
                     self.cache.put(row.key, row.vectors, row.times)
         return batch
+
+    def encode_clips(self, modality: str, clips: list) -> np.ndarray:
+        """(n, ...) clips of each of some inputs to (N, D) float32 outputs of the network, in
+        batches of `batch_size`."""
+        import torch
+
+        with torch.inference_mode():
+            parts = torch.cat(clips).split(self.batch_size)
+            out = [self.network.encode(modality, x.to(self.device)).cpu() for x in parts]
+        return torch.cat(out).numpy()

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..storage.locks import locked
 from ..storage.vector_file import map_vectors, read_metadata, write_vectors
 from .inputs import expand
 from .jobs import embed_files, file_state, remove_parts
+from .stores import Store, check_store, nearest, open_store, remove_stores
+from .stores.numpy_store import Store as NumpyStore
 from .vectors import Embedding
 
 log = logging.getLogger("bindplug")
@@ -27,38 +29,54 @@ class Index:
     vectors: np.ndarray  # (N, D) float32 unit rows, memory-mapped
     space: str  # of the vectors
     errors: tuple[str, ...] = ()  # why files were left out
+    modality: str = "image"  # of the files
+    fingerprint: str = ""  # of the network that made the vectors; "" is unknown
+    store: Store | None = None  # ranks the vectors; None takes the numpy store
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def search(self, query: Embedding, top_k: int = 10) -> list[list[tuple[str, float]]]:
-        """For each row of a query its nearest files and cosines, best first; exact.
-        Raises SpaceMismatch: a query of another space."""
+        """For each row of a query its nearest files and cosines, best first, equal ones in the
+        order of `paths`; exact, and the same from every store.
+        Raises SpaceMismatch: a query of another space; BindplugError: `top_k` below 1, or a store
+        that cannot be searched."""
         if query.space != self.space:
             raise SpaceMismatch(f"the index is of {self.space!r}, the query of {query.space!r}")
+        if top_k < 1:
+            raise BindplugError("top_k is at least 1")
+        store = self.store or NumpyStore(self.vectors)
         out = []
         for row in query.vectors:
-            cosines = self.vectors @ row
-            nearest = np.argsort(-cosines, kind="stable")[:top_k]
-            out.append([(self.paths[i], float(cosines[i])) for i in nearest])
+            found = zip(*nearest(store, self.vectors, row, top_k), strict=True)
+            out.append([(self.paths[i], float(cosine)) for i, cosine in found])
         return out
 
 
-def index_folder(embedder, folder: str | Path, modality: str = "image", progress=False) -> Index:
+def index_folder(
+    embedder, folder: str | Path, modality: str = "image", progress=False, store: str = "numpy"
+) -> Index:
     """Embed a folder's files of one modality; those of an earlier call are not embedded again.
 
-    The index is kept in `cache_dir()/index`; a damaged one is made anew with a warning, that of an
-    embedder without a fingerprint always. Of two processes that index one folder the second waits.
-    Raises BindplugError: no such folder, no file of this modality that can be read, or a cache
-    folder that cannot be written."""
+    The index is kept in `cache_dir()/index`, and beside it the store that ranks it; a damaged one
+    is made anew with a warning, that of an embedder without a fingerprint always. Of two processes
+    that index one folder the second waits.
+
+    Args:
+        store: "numpy", "faiss" or "lancedb" (`bindplug.embedding.stores`).
+
+    Raises BindplugError: no such folder or store, no file of this modality that can be read, or a
+    cache folder that cannot be written; MissingDependency: the store's package is not installed."""
     folder = Path(folder)
+    check_store(store)
     if not folder.is_dir():
         raise BindplugError(f"{folder}: is no folder; give the one to search in")
     key = f"{folder.resolve()}\n{modality}\n{embedder.space}\n{embedder.fingerprint}"
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = cache_folder("index") / f"{name}.safetensors"
     with locked(path):
-        return _update(embedder, folder, modality, path, progress)
+        index = _update(embedder, folder, modality, path, progress)
+        return replace(index, store=open_store(store, path, index.vectors, index.paths))
 
 
 def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -> Index:
@@ -69,7 +87,7 @@ def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -
     part = path.with_suffix(".new.safetensors")
     if states == files and old_paths:
         _remove(part)
-        return Index(old_paths, old_vectors, embedder.space, tuple(old_errors.values()))
+        return _index(embedder, modality, old_paths, old_vectors, old_errors)
     known = {p for p, s in states.items() if files.get(p) == s}
     kept = {p: old_vectors[i] for i, p in enumerate(old_paths) if p in known}
     unread = {p: e for p, e in old_errors.items() if p in known}
@@ -93,7 +111,13 @@ def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -
     metadata = {"space": embedder.space, "labels": paths, "states": files, "unread": unread}
     write_vectors(path, len(rows), rows[0].shape[1], iter(rows), metadata)
     _remove(part)
-    return Index(paths, map_vectors(path), embedder.space, tuple(unread.values()))
+    remove_stores(path)
+    return _index(embedder, modality, paths, map_vectors(path), unread)
+
+
+def _index(embedder, modality: str, paths: list[str], vectors: np.ndarray, unread: dict) -> Index:
+    errors = tuple(unread.values())
+    return Index(paths, vectors, embedder.space, errors, modality, embedder.fingerprint)
 
 
 def _remove(part: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -75,19 +76,21 @@ def embed_files(
         return _embed_files(embedder, items, output, options or {}, overwrite, progress)
 
 
-def _parts_folder(output: Path) -> Path:
+def parts_folder(output: Path) -> Path:
+    """Where a job keeps what is done until all is."""
     return output.with_name(output.name + ".parts")
 
 
 def remove_parts(output: Path) -> None:
     """Remove what a job that was stopped after its result was there has left beside it."""
-    shutil.rmtree(_parts_folder(output), ignore_errors=True)
+    shutil.rmtree(parts_folder(output), ignore_errors=True)
 
 
 def _embed_files(embedder, items, output: Path, options, overwrite: bool, progress: bool) -> Report:
-    job = {"id": _fingerprint(embedder, items, options), "chunk": part_size(embedder)}
-    folder = _parts_folder(output)
-    claim = _read_claim(folder, job)
+    settings = embedding_settings(embedder, options)
+    job = {"id": job_id(items, settings), "chunk": part_size(embedder)}
+    folder = parts_folder(output)
+    claim = read_claim(folder, job["id"])
     if output.exists() and not overwrite:
         done = _finished(output, claim, job)
         if done:
@@ -95,15 +98,7 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
             return done
         if not claim.get("overwrite"):  # else the call that was interrupted had leave to replace it
             refuse_existing([output], overwrite)
-    if not claim and folder.exists():
-        if (folder / "job.json").exists() and not overwrite:
-            raise BindplugError(
-                f"{folder}: is the unfinished work of another call (other inputs, model or "
-                "settings); repeat that one, add --overwrite, or delete the folder"
-            )
-        shutil.rmtree(folder)
-    claim = {**job, **claim, "overwrite": overwrite or claim.get("overwrite", False)}
-    write_json(make_folder(folder) / "job.json", claim)
+    claim = claim_parts(folder, {**job, **claim}, overwrite)
     size = claim["chunk"]
     parts = {
         folder / f"{i:08d}.safetensors": items[start : start + size]
@@ -128,18 +123,22 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
     return Report(rows, width, errors)
 
 
-def _fingerprint(embedder, items, options) -> str:
-    """What a job's result is made from: inputs with size and time of their files, network and
-    settings."""
+def job_id(items: Iterable[tuple[str, str]], settings: object) -> str:
+    """What a job's result is made from: inputs with size and time of their files, and whatever of
+    models and options decides it."""
     digest = hashlib.sha256()
     for modality, value in items:
         digest.update(f"{modality}\n{value}\n".encode("utf-8", "surrogatepass"))
         if modality != "text" and os.path.isfile(value):
             digest.update(f"{file_state(value)}\n".encode())
-    network = embedder.fingerprint or os.urandom(8)  # an unknown one is never the same
-    settings = (embedder.space, network, sorted(options.items()))
     digest.update(repr(settings).encode())
     return digest.hexdigest()
+
+
+def embedding_settings(embedder, options: dict) -> tuple:
+    """What decides the vectors beside the inputs, for `job_id`."""
+    network = embedder.fingerprint or os.urandom(8)  # an unknown one is never the same
+    return embedder.space, network, sorted(options.items())
 
 
 def file_state(path: str | Path) -> list[int]:
@@ -161,13 +160,37 @@ def _finished(output: Path, claim: dict, job: dict) -> Report | None:
     return Report(metadata["rows"], metadata["width"], tuple(metadata.get("errors", ())), True)
 
 
-def _read_claim(parts: Path, job: dict) -> dict:
-    """What `parts` was begun with, where it is this job's; else {}."""
+def read_claim(parts: Path, job: str) -> dict:
+    """What `parts` was begun with, where it is the job of this `job_id`; else {}."""
     try:
         claim = json.loads((parts / "job.json").read_text())
-        return claim if claim["id"] == job["id"] and claim["chunk"] > 0 else {}
+        return claim if claim["id"] == job and claim.get("chunk", 1) > 0 else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def claim_parts(parts: Path, claim: dict, overwrite: bool) -> dict:
+    """Begin or continue a job in its folder; the claim as it is written there.
+
+    Raises BindplugError: the folder is the unfinished work of another job, and `overwrite` is
+    False."""
+    if parts.exists() and not read_claim(parts, claim["id"]):
+        if (parts / "job.json").exists() and not overwrite:
+            raise BindplugError(
+                f"{parts}: is the unfinished work of another call (other inputs, model or "
+                "settings); repeat that one, add --overwrite, or delete the folder"
+            )
+        shutil.rmtree(parts)
+    claim = {**claim, "overwrite": overwrite or claim.get("overwrite", False)}
+    write_json(make_folder(parts) / "job.json", claim)
+    return claim
+
+
+def stream_items(embedder, items: Iterable[tuple[str, str]], options: dict) -> Iterator:
+    """A Row (`Embedder.stream`) for each (modality, value) pair, in order."""
+    for modality, run in groupby(items, key=lambda item: item[0]):
+        values = [value for _, value in run]
+        yield from embedder.stream(modality, values, **options_of(modality, options))
 
 
 def _fill(embedder, parts: dict[Path, list], options: dict, progress: bool) -> None:
@@ -181,15 +204,13 @@ def _fill(embedder, parts: dict[Path, list], options: dict, progress: bool) -> N
     with tqdm(total=total, initial=done, desc="embed", unit="input", disable=hidden) as bar:
         for part, share in missing.items():
             blocks, labels, errors = [], [], []
-            for modality, run in groupby(share, key=lambda item: item[0]):
-                values = [value for _, value in run]
-                for row in embedder.stream(modality, values, **options_of(modality, options)):
-                    if row.error:
-                        errors.append(str(row.error))
-                    else:
-                        blocks.append(row.vectors)
-                        labels.append(row.label)
-                    bar.update()
+            for row in stream_items(embedder, share, options):
+                if row.error:
+                    errors.append(str(row.error))
+                else:
+                    blocks.append(row.vectors)
+                    labels.append(row.label)
+                bar.update()
             width = blocks[0].shape[1] if blocks else 0
             metadata = {"labels": labels, "errors": errors}
             write_vectors(part, len(blocks), width, blocks, metadata)

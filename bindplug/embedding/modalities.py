@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from ..errors import BindplugError
+from ..plugins import NumpyTransform
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ MODALITIES = {
                         "Thermal image or .npy."),
     "imu": Modality("imu", "imu:transform_imu", (".csv",), "IMU recording, CSV."),
 }
+NUMPY_SETTINGS = {  # of the configuration, by the modalities whose transforms need no torch
+    "audio": ("mel_bins", "frames"),
+    "text": ("context_length", "vocab_size"),
+    "image": ("image_size",),
+}
 # fmt: on
 
 
@@ -64,6 +70,14 @@ def prepare(modality: str, item, config, options: dict):
     """
     x = MODALITIES[modality].transform(item, config, **options)
     return (x[0], tuple(x[1])) if isinstance(x, tuple) else (x[None], ())
+
+
+def numpy_prepare(modality: str, config) -> NumpyTransform | None:
+    """`prepare` without torch: `bindplug.plugins.Network.numpy_transform`."""
+    if modality not in NUMPY_SETTINGS:
+        return None
+    settings = {name: getattr(config, name) for name in NUMPY_SETTINGS[modality]}
+    return NumpyTransform(f"imagebind/{modality}", settings)
 
 
 def check_options(modality: str, options: Iterable[str], known: tuple[str, ...]) -> None:

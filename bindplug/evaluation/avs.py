@@ -102,14 +102,14 @@ def evaluate_avs(
 
 def _embed_around(embedder, sound: Path, second: int, seconds: float | None) -> Embedding:
     """The embedding of the `seconds` of sound around the middle of a second, counted from 1."""
-    from ..transforms.audio import load_audio
+    from ..transforms.sound_file import read_sound
 
-    wave, rate = load_audio(str(sound))
+    wave, rate = read_sound(str(sound))
     if seconds is not None:
         latest = wave.shape[1] / rate - seconds
         start = int(max(0.0, min(second - 0.5 - seconds / 2, latest)) * rate)
         wave = wave[:, start : start + int(seconds * rate)]
-    return embedder.embed(audio=(wave.numpy(), rate))
+    return embedder.embed(audio=(wave, rate))
 
 
 def _read_mask(path: Path) -> np.ndarray:

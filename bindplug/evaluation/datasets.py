@@ -1,20 +1,15 @@
 """Labelled files: a folder with a folder for each class, or a CSV beside its files."""
 
-import csv
-import io
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..embedding.inputs import expand
 from ..embedding.modalities import MODALITIES
+from ..embedding.tables import LABEL_COLUMNS, SEPARATOR, find_beside, read_csv, split_labels
 from ..errors import BindplugError, check_choice
-from ..storage.text_file import read_text
 
 FILE_COLUMNS = ("filename", "file", "path", "audio", "image", "video", "depth", "thermal", "imu")
-LABEL_COLUMNS = ("category", "label", "class", "labels", "target")
-SEPARATOR = ";"  # between the labels of one file
 
 
 @dataclass(frozen=True)
@@ -45,11 +40,10 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
         if not tables:
             return _folders(data, modality)
         data = tables[0]
-    find, items = _finder(data, modality), []
-    for file, names, row in _read_table(data, FILE_COLUMNS, LABEL_COLUMNS):
-        labels = tuple(name.strip() for name in names.split(SEPARATOR) if name.strip())
-        items.append(Item(find(file), labels, row.get("fold") or ""))
-    return items
+    return [
+        Item(find_beside(data, file, modality), split_labels(names), row.get("fold", ""))
+        for file, names, row in _read_table(data, FILE_COLUMNS, LABEL_COLUMNS)
+    ]
 
 
 def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str, str]]:
@@ -68,9 +62,10 @@ def read_pairs(data: str | Path, modalities: tuple[str, str]) -> list[tuple[str,
         if not tables:
             raise BindplugError(f"{data}: holds no CSV with the columns {', '.join(modalities)}")
         data = tables[0]
-    first, second = (str if m == "text" else _finder(data, m) for m in modalities)
-    columns = [(modality,) for modality in modalities]
-    return [(first(a), second(b)) for a, b, _ in _read_table(data, *columns)]
+    rows = _read_table(data, *((modality,) for modality in modalities))
+    first, second = (str if m == "text" else partial(find_beside, data, modality=m)
+                     for m in modalities)  # fmt: skip
+    return [(first(a), second(b)) for a, b, _ in rows]
 
 
 def _folders(data: Path, modality: str) -> list[Item]:
@@ -92,41 +87,20 @@ def _read_table(path: Path, *wanted: tuple[str, ...]) -> list[tuple]:
 
     Raises BindplugError: no CSV, no such column, no row, an empty value, or a row with more values
     than the header has columns."""
-    out = []
-    try:
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-        columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        names = [next((n for n in choice if n in columns), None) for choice in wanted]
-        if columns and None in names:
-            choice = " or ".join(wanted[names.index(None)][:3])
-            raise BindplugError(f"{path}: has no column {choice}; it has {', '.join(columns)}")
-        for row in reader:
-            line = f"{path}: line {reader.line_num}"
-            if any(value.strip() for value in row.pop(None, ())):
-                raise BindplugError(
-                    f"{line} has more values than the header has columns; put values that hold a "
-                    "comma in double quotes"
-                )
-            for name in names:
-                if not (row[name] or "").replace(SEPARATOR, "").strip():
-                    raise BindplugError(f"{line} has no {name}; fill it in or delete it")
-            out.append((*(row[name] for name in names), row))
-    except csv.Error as err:
-        raise BindplugError(f"{path}: cannot be read as a CSV file: {err}") from err
-    if not out:
+    columns, records = read_csv(path)
+    names = [next((n for n in choice if n in columns), None) for choice in wanted]
+    if columns and None in names:
+        choice = " or ".join(wanted[names.index(None)][:3])
+        raise BindplugError(f"{path}: has no column {choice}; it has {', '.join(columns)}")
+    if not records:
         raise BindplugError(f"{path}: holds no rows")
+    out = []
+    for record in records:
+        problem = record.problem
+        for name in names:
+            if not record.cells[name].replace(SEPARATOR, "").strip():
+                problem = problem or f"has no {name}; fill it in or delete it"
+        if problem:
+            raise BindplugError(f"{path}: line {record.line} {problem}")
+        out.append((*(record.cells[name] for name in names), record.cells))
     return out
-
-
-def _finder(table: Path, modality: str) -> Callable[[str], str]:
-    """A function from a name in a CSV to the path of its file, beside the CSV or one folder up."""
-    near = (table.parent, table.parent.parent)
-    roots = (*near, *(folder / modality for folder in near))
-
-    def find(name: str) -> str:
-        for root in roots:
-            if os.path.isfile(root / name):  # False for what is no name at all
-                return str(root / name)
-        raise BindplugError(f"{table}: names {name}, which is not there; unpack all of the data")
-
-    return find

@@ -36,6 +36,25 @@ def top_k(scores: np.ndarray, truth: np.ndarray, k: int = 1) -> dict:
     return _result(hits / len(scores), wilson(hits, len(scores)))
 
 
+def retrieval(queries: str, items: str, cosines: np.ndarray, truth: np.ndarray) -> dict[str, dict]:
+    """R@1, R@5 and R@10 in both directions, "audio to image R@1" and so on, as `top_k` each.
+
+    Args:
+        queries, items: what rows and columns are called.
+        cosines: (N, M).
+        truth: (N, M) bool, what belongs together; a query that belongs to nothing does not count.
+    """
+    out = {}
+    for a, b, scores, right in (
+        (queries, items, cosines, truth),
+        (items, queries, cosines.T, truth.T),
+    ):
+        paired = right.any(axis=1)
+        for k in (1, 5, 10):
+            out[f"{a} to {b} R@{k}"] = top_k(scores[paired], right[paired], k)
+    return out
+
+
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     """Mean over the true rows of the precision at each, rows ranked by falling (N,) scores.
 

@@ -8,7 +8,7 @@ from ..embedding.classifier import ZeroShot, read_labels
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
 from .datasets import Item, read_classified, read_pairs
-from .metrics import mean_average_precision, top_k
+from .metrics import mean_average_precision, retrieval, top_k
 
 
 def evaluate_classes(
@@ -113,11 +113,7 @@ def evaluate_pairs(
         "data": str(data), "space": embedder.space,
         f"{query} items": len(queries), f"{target} items": len(targets),
     }  # fmt: skip
-    for a, b, s, t in ((query, target, cosines, truth), (target, query, cosines.T, truth.T)):
-        paired = t.any(axis=1)
-        for k in (1, 5, 10):
-            figures[f"{a} to {b} R@{k}"] = top_k(s[paired], t[paired], k)
-    return figures, errors
+    return figures | retrieval(query, target, cosines, truth), errors
 
 
 def embed_good(

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ..storage.atomic import write_file
-from ..transforms.audio import load_audio, resample
 from ..transforms.media_writer import writing
+from ..transforms.resampling import resample_array
+from ..transforms.sound_file import read_sound
 
 SAMPLE_RATE = 16_000  # Hz
 FRAME_RATE = 8  # images a second
@@ -42,6 +43,6 @@ def crossfade(start: str, end: str, seconds: float) -> np.ndarray:
     """start * (1 - t) + end * t with t from 0 to 1: (1, n) float32 at 16 kHz; each sound is
     repeated as often as it takes."""
     length = round(seconds * SAMPLE_RATE)
-    a, b = (np.resize(resample(*load_audio(s)).mean(0).numpy(), length) for s in (start, end))
+    a, b = (np.resize(resample_array(*read_sound(s)).mean(0), length) for s in (start, end))
     t = np.linspace(0, 1, length, dtype=np.float32)
     return (a * (1 - t) + b * t)[None]

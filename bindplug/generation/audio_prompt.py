@@ -56,13 +56,15 @@ def mix_audio(sources: Sequence) -> tuple[np.ndarray, int]:
         recordings' own, in Hz.
 
     Raises BindplugError: fewer than two recordings, or one that cannot be read."""
-    from ..transforms.audio import PEAK, load_audio, resample
+    from ..transforms.audio import PEAK
+    from ..transforms.resampling import resample_array
+    from ..transforms.sound_file import read_sound
 
     if len(sources) < 2:
         raise BindplugError("give two sounds or more to mix")
-    loaded = [load_audio(s) for s in sources]
+    loaded = [read_sound(s) for s in sources]
     rate = max(own for _, own in loaded)
-    waves = [resample(wave, own, rate).mean(0).numpy() for wave, own in loaded]
+    waves = [resample_array(wave, own, rate).mean(0) for wave, own in loaded]
     out = np.zeros(max(map(len, waves)), dtype=np.float32)
     for wave in waves:
         out[: len(wave)] += wave * (PEAK / max(float(np.abs(wave).max()), 1e-5)) / len(waves)

@@ -48,7 +48,8 @@ class TextHead(nn.Module):
         )
 
     def forward(self, x: Tensor, ids: Tensor) -> Tensor:
-        return self.proj(x[torch.arange(len(x), device=x.device), ids.argmax(dim=-1)])
+        # Not len(x): an export would hold the example's number for good.
+        return self.proj(x[torch.arange(x.shape[0], device=x.device), ids.argmax(dim=-1)])
 
 
 class LogitScale(nn.Module):

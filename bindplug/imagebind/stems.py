@@ -96,7 +96,7 @@ class PatchStem(nn.Module):
             raise ValueError(
                 f"input of shape {tuple(x.shape)} gives {count} tokens, not {self.tokens}"
             )
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1)
         return tokens + self.pos_embedding_helper.for_tokens(count)
 
 
@@ -140,7 +140,7 @@ class IMUStem(nn.Module):
                 f"IMU input of {x.shape[-1]} steps; {self.tokens * self.window} are needed"
             )
         tokens = self.imu_stem.norm_layer(self.imu_stem.proj(windows))
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1)
         return tokens + self.pos_embed
 
 

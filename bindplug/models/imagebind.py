@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..embedding.embedder import Embedder
-from ..embedding.modalities import MODALITIES, modalities_of, prepare
+from ..embedding.modalities import MODALITIES, modalities_of, numpy_prepare, prepare
 from ..errors import BindplugError, first_line
-from ..plugins import Network
+from ..plugins import Network, NumpyTransform
 from ..storage.cache_dir import hub_access, is_offline
 from ..storage.hashing import file_fingerprint
 from .hub import record_commit, recorded_commit
@@ -34,8 +34,10 @@ class ImageBindNetwork(Network):
         return MODALITIES[modality].options
 
     def transform(self, modality: str, item, **options):
-        config = getattr(self.config, MODALITIES[modality].trunk)
-        return prepare(modality, item, config, options)
+        return prepare(modality, item, self._sizes(modality), options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return numpy_prepare(modality, self._sizes(modality))
 
     def encode(self, modality: str, clips):
         trunk = MODALITIES[modality].trunk
@@ -53,6 +55,9 @@ class ImageBindNetwork(Network):
 
     def compile(self) -> ImageBindNetwork:
         return self._change(lambda model, trunk: model.modality_trunks[trunk].compile())
+
+    def _sizes(self, modality: str):
+        return getattr(self.config, MODALITIES[modality].trunk)
 
     def _change(self, change: Callable) -> ImageBindNetwork:
         """Of the trunks that are loaded, and of each that will be."""

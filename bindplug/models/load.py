@@ -21,12 +21,17 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
     Args:
         name: an installed embedder ("small", "imagebind-huge", ...); "local:PATH" with the folder
             that `bindplug train` wrote, or the folder or file of an ImageBind checkpoint (the
-            released imagebind_huge.pth, for one); or "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with
-            such a folder or checkpoint on the Hugging Face hub.
+            released imagebind_huge.pth, for one); "hf:ORG/REPO", "hf:ORG/REPO@REVISION" with such
+            a folder or checkpoint on the Hugging Face hub; or "onnx:FOLDER" with a folder that
+            `bindplug export` wrote, which runs without torch.
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
             `bindplug.Embedder`.
 
     Raises BindplugError: an unknown name, or weights that cannot be had or read."""
+    if name.startswith("onnx:"):
+        from .onnx.embedder import open_onnx
+
+        return open_onnx(name.removeprefix("onnx:"), load_embedder, device, **settings)
     from .imagebind import fetch_hub
 
     device = pick_device(device)

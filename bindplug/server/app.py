@@ -22,6 +22,7 @@ from ..storage.examples import example_images, example_sounds
 from ..storage.json_text import to_json
 from .endpoints import classify, detect, embed, explain, generate
 from .fields import Form
+from .in_browser import add_browser
 from .openapi import describe_body
 from .question import BRIDGES
 from .security import Guard
@@ -69,12 +70,14 @@ def create_app(server: Server) -> FastAPI:
     for path, (work, table) in ENDPOINTS.items():
         _add(app, server, path, work, table)
     _add_reads(app, server, page)
+    if server.browser:
+        add_browser(app, server.browser)
     return app
 
 
 def _add(app: FastAPI, server: Server, path: str, work, table) -> None:
     async def endpoint(request: Request) -> Response:
-        return await answer(server, request, work, table)
+        return await answer(server, path, request, work, table)
 
     app.post(
         path, summary=work.__doc__.split(".")[0].replace("\n", " "), name=path[4:],
@@ -90,11 +93,11 @@ ERRORS = {
 }
 
 
-async def answer(server: Server, request: Request, work, table) -> Response:
+async def answer(server: Server, path: str, request: Request, work, table) -> Response:
     """Read a request's fields and answer it; what it raises becomes a status and one line."""
     try:
         with ExitStack() as held:
-            held.enter_context(server.gate())
+            held.enter_context(server.gate(path))
             account = held.enter_context(server.budget.account())
 
             def take(count: int) -> None:
@@ -102,12 +105,14 @@ async def answer(server: Server, request: Request, work, table) -> Response:
                 server.metrics.received(count)
 
             pairs = await read_fields(request, server.limits, take)
-            form = Form(table, pairs)
+            form = await asyncio.to_thread(Form, table, pairs, server.limits)
             async with asyncio.timeout(server.limits.timeout):
                 result = await until_gone(request, _worked(server, request, work, form))
             if isinstance(result, Long):
                 return result.response(server.limits.timeout, held.pop_all())
-            return result if isinstance(result, Response) else json_response(result)
+            if isinstance(result, Response):
+                return result
+            return await asyncio.to_thread(json_response, result)
     except TimeoutError:
         return _refuse(Refused(504, f"not done within {server.limits.timeout:g} seconds"))
     except Exception as err:

@@ -1,5 +1,6 @@
 """What an upload is, and whether it is small enough, before anything of it is decoded."""
 
+import io
 import math
 
 import numpy as np
@@ -10,20 +11,17 @@ from .uploads import Upload
 
 IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # as Pillow names them
 NPY = b"\x93NUMPY"
-TEXT = 10_000  # characters
 CHANNEL_RATE = 192_000  # samples a second over all channels, on average
 
 
 def check_input(modality: str, upload, limits: Limits, rate: float | None = None):
-    """An upload (or a text) as `Embedder.embed` takes it: the Upload itself, or what is in a .npy.
+    """An upload (or a text) as `Embedder.embed` takes it: as it is, or what is in a .npy.
 
     Args:
         rate: Hz of a sound, a video or motion that is an array.
 
     Raises BindplugError: it is too large, too long, or nothing of its modality."""
     if modality == "text":
-        if len(upload) > TEXT:
-            raise BindplugError(f"a text of {len(upload)} characters; give {TEXT} or fewer")
         return upload
     if not upload.getbuffer().nbytes:
         raise BindplugError(f"{upload.name}: is an empty file")
@@ -32,7 +30,7 @@ def check_input(modality: str, upload, limits: Limits, rate: float | None = None
     if modality in ("image", "depth", "thermal"):
         check_image(upload, limits)
     elif modality == "audio":
-        _check_sound(upload, limits)
+        check_sound(upload, limits)
     elif modality == "video":
         _check_video(upload, limits)
     return upload
@@ -45,7 +43,7 @@ def check_image(upload: Upload, limits: Limits) -> None:
     Image.init()
     known = [name for name in IMAGES if name in Image.OPEN]  # as this Pillow was built
     try:
-        with Image.open(Upload(upload.getvalue(), upload.name), formats=known) as image:
+        with Image.open(io.BytesIO(upload.getvalue()), formats=known) as image:
             width, height = image.size
     except UnidentifiedImageError as err:
         known = ", ".join(known).lower()
@@ -71,7 +69,8 @@ def _check_seconds(name: str, seconds: float, limits: Limits) -> None:
         raise BindplugError(f"{name}: {told}; send {limits.seconds:g} seconds or less")
 
 
-def _check_sound(upload: Upload, limits: Limits) -> None:
+def check_sound(upload: Upload, limits: Limits) -> None:
+    """Of a sound, or of a video's sound."""
     from ..transforms.length import sound_length
 
     length = sound_length(upload)
@@ -95,7 +94,7 @@ def read_npy(upload: Upload) -> np.ndarray:
     """The array of a .npy: numbers only, whose header says as many as there are.
     Raises BindplugError: another file."""
     head = np.lib.format
-    file = Upload(upload.getvalue(), upload.name)
+    file = io.BytesIO(upload.getvalue())
     try:
         version = head.read_magic(file)
         read = head.read_array_header_1_0 if version == (1, 0) else head.read_array_header_2_0
@@ -125,10 +124,12 @@ def _array(modality: str, array: np.ndarray, name: str, limits: Limits, rate: fl
         samples = max(array.shape, default=0)
         if array.size > limits.seconds * CHANNEL_RATE:
             raise BindplugError(f"{name}: {array.size} samples are too many; send a shorter sound")
+    elif modality == "video":
+        samples = array.shape[0] if array.ndim else 0
+        if array.ndim > 2:
+            _check_pixels(name, *array.shape[2:0:-1], limits)
     else:
-        samples = (
-            array.shape[0] if modality == "video" and array.ndim else max(array.shape, default=0)
-        )
+        samples = max(array.shape, default=0)
     _check_seconds(name, samples / rate, limits)
     whole = int(rate) if float(rate).is_integer() else rate
     return array, whole

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError
+from .settings import Limits
 from .uploads import SENT, Sent, Upload, decode_file
 
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False, "": False}  # fmt: skip
+TEXT = 10_000  # characters of a text
+
+
+def check_text(name: str, text: str) -> str:
+    """A text as it is. Raises BindplugError: it is too long."""
+    if len(text) > TEXT:
+        raise BindplugError(f"{name}: a text of {len(text)} characters; give {TEXT} or fewer")
+    return text
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,8 @@ class Field:
             raise self._wrong(value[:50], "one line of text")
         if self.choices and value not in self.choices:
             raise self._wrong(value, ", ".join(self.choices))
-        return value
+        # A list of words may be longer; it is checked word by word.
+        return value if self.kind == "words" else check_text(self.name, value)
 
     def _number(self, value):
         whole = self.kind == "whole"
@@ -86,17 +96,19 @@ class Field:
 
 
 class Form:
-    """The fields of one request, read by a table.
+    """The fields of one request, read by a table; files in base64 are decoded.
 
     Attributes:
         prompts: (modality, Upload or text) in the order in which they were sent.
 
-    Raises BindplugError: an unknown field, one that is repeated and may not be, or a bad value."""
+    Raises BindplugError: an unknown field, one that is repeated and may not be, a bad value, a text
+    that is too long, or more files than `limits.files`, in whichever way they were sent."""
 
-    def __init__(self, table: Iterable[Field], pairs: Iterable[tuple[str, object]]):
+    def __init__(self, table: Iterable[Field], pairs: Iterable[tuple[str, object]], limits: Limits):
         self._table = {field.name: field for field in table}
         self._values: dict[str, list] = {}
         self.prompts: list[tuple[str, object]] = []
+        files = 0
         for name, value in pairs:
             name = name.replace("-", "_")
             if name not in self._table:
@@ -104,9 +116,12 @@ class Form:
                 raise BindplugError(f"no field {name[:50]!r}; there are: {known}")
             field, values = self._table[name], self._values.setdefault(name, [])
             if field.name == "option" and isinstance(value, dict):
-                values += [f"{key}={_plain(one)}" for key, one in value.items()]
+                values += [field.read(f"{key}={_plain(one)}") for key, one in value.items()]
                 continue
             read = field.read(value, len(values))
+            files += isinstance(read, (Upload, Sent)) or isinstance(value, (Upload, dict))
+            if files > limits.files:
+                raise BindplugError(f"too many files; send {limits.files} or fewer")
             if field.kind in ("numbers", "words") and isinstance(read, list):
                 values += read
             elif values and not field.many:

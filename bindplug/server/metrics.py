@@ -40,12 +40,16 @@ class Metrics:
         self.gauges = gauges or {}  # name: (help, value)
         self._requests: dict[tuple[str, int], int] = defaultdict(int)
         self._seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
+        self._answered: dict[str, tuple[int, float]] = {}  # by path: answers of 200, their seconds
         self._batches, self._bytes, self._lock = Histogram(SIZES), 0, threading.Lock()
 
     def request(self, path: str, status: int, seconds: float) -> None:
         with self._lock:
             self._requests[path, status] += 1
             self._seconds[path].add(seconds)
+            if status == 200:
+                count, total = self._answered.get(path, (0, 0.0))
+                self._answered[path] = count + 1, total + seconds
 
     def batch(self, size: int) -> None:
         with self._lock:
@@ -55,11 +59,11 @@ class Metrics:
         with self._lock:
             self._bytes += count
 
-    def mean_seconds(self) -> float:
-        """Of all answers so far; 1 before the first."""
+    def mean_seconds(self, path: str) -> float:
+        """From a path's requests to their answers so far, refusals left out; 1 before the first."""
         with self._lock:
-            count = sum(sum(h.counts) for h in self._seconds.values())
-            return sum(h.sum for h in self._seconds.values()) / count if count else 1.0
+            count, total = self._answered.get(path, (1, 1.0))
+            return total / count
 
     def text(self) -> str:
         out = []

@@ -7,7 +7,7 @@ from ..embedding.options import read_options
 from ..embedding.vectors import Embedding, concatenate, mixed
 from ..errors import BindplugError
 from .engine import Engine
-from .fields import Form
+from .fields import Form, check_text
 
 WORDS = 5000  # of a vocabulary that is sent
 CLIPS = 1000
@@ -48,7 +48,7 @@ async def question(engine: Engine, form: Form, prompts: list) -> tuple[Embedding
             need_prompts(form)
         return None, asked
     asked["competition"] = asked["competition"] or "none"
-    return await engine.worker.run(vocabulary_prompt, engine.embedder, detector, words), asked
+    return await engine.run(vocabulary_prompt, engine.embedder, detector, words), asked
 
 
 def describe(engine: Engine, form: Form, prompts: list, asked: dict) -> dict:
@@ -74,6 +74,11 @@ def read_words(given: list[str]) -> list[str] | None:
         raise BindplugError(
             f"no vocabulary {given[0][:50]!r}; choose {known}, or send two words or more"
         )
-    if len(words) > WORDS:
-        raise BindplugError(f"a vocabulary of {len(words)} words; send {WORDS} or fewer")
-    return words
+    return limited(words, WORDS, "vocabulary")
+
+
+def limited(words: list[str], most: int, name: str) -> list[str]:
+    """Words as they are. Raises BindplugError: too many, or one that is too long."""
+    if len(words) > most:
+        raise BindplugError(f"{name}: {len(words)} words; send {most} or fewer")
+    return [check_text(name, word) for word in words]

@@ -15,7 +15,7 @@ from .settings import Access
 OPEN = ("/", "/health", "/openapi.json")  # without a token, as the examples
 PATHS = re.compile(
     r"/(?:v1/(?:models|embed|detect|generate|classify|explain|files)|health|metrics|openapi\.json"
-    r"|examples)?(?=/|$)"
+    r"|examples|browser)?(?=/|$)"
 )
 
 
@@ -44,7 +44,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
-                headers["Content-Security-Policy"] = self.policy
+                headers.setdefault("Content-Security-Policy", self.policy)
                 headers.setdefault("Cache-Control", "no-store")
                 milliseconds = (time.perf_counter() - began) * 1000
                 headers["Server-Timing"] = f"total;dur={milliseconds:.1f}"

@@ -10,7 +10,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import parse_qsl
 
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -18,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from .settings import Limits, Refused
 
-NAME = 100  # characters of a file's name
+NAME = 200  # bytes of a file's name, whose ending is kept; file systems hold 255
 FIELDS = 1000  # of a request
 SENT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.ASCII)
@@ -30,18 +29,20 @@ class Upload(io.BytesIO):
     Attributes:
         name: its own name without folders, as results show it.
         folder: the last folder of the name as it was sent, "" without one.
+        sha256: of its bytes, hex.
     """
 
     def __init__(self, data: bytes, name: str):
         super().__init__(data)
         parts = [p for p in re.split(r"[/\\]", name) if p not in ("", ".", "..")]
-        parts = ["".join(c for c in part if c.isprintable())[-NAME:] for part in parts]
+        parts = [_shortened("".join(filter(str.isprintable, part))) for part in parts]
         self.name = parts[-1] if parts and parts[-1] else "file"
         self.folder = parts[-2] if len(parts) > 1 else ""
+        self.sha256 = hashlib.sha256(data).hexdigest()
 
-    @cached_property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.getbuffer()).hexdigest()
+
+def _shortened(name: str) -> str:
+    return name.encode()[-NAME:].decode("utf-8", "ignore")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ async def read_fields(request: Request, limits: Limits, take) -> list[tuple[str,
     if kind == "multipart/form-data":
         return await _multipart(request, stream, limits)
     if kind in ("application/json", ""):
-        return _json(b"".join([chunk async for chunk in stream]))
+        return await asyncio.to_thread(_json, b"".join([chunk async for chunk in stream]))
     if kind == "application/x-www-form-urlencoded":
         return _urlencoded(b"".join([chunk async for chunk in stream]))
     raise Refused(415, f"content of type {kind[:50]}; send multipart/form-data or application/json")
@@ -126,16 +127,21 @@ class _Parser(MultiPartParser):
 async def _multipart(request: Request, stream, limits: Limits) -> list[tuple[str, object]]:
     most = int(limits.megabytes * 1e6)
     try:
-        parser = _Parser(request.headers, stream, max_files=limits.files, max_fields=FIELDS,
+        parser = _Parser(request.headers, stream, max_files=FIELDS, max_fields=FIELDS,
                          max_part_size=most)  # fmt: skip
         form = await parser.parse()
     except MultiPartException as err:
         raise Refused(400, f"the form cannot be read: {err.message}") from err
+    return await asyncio.to_thread(_uploaded, form.multi_items())
+
+
+def _uploaded(items: list[tuple[str, object]]) -> list[tuple[str, object]]:
+    """Fields of a form whose files are Uploads."""
     pairs = []
-    for field, value in form.multi_items():
+    for field, value in items:
         if not isinstance(value, str):
-            data, name = await value.read(), value.filename or ""
-            await value.close()
+            with value.file as file:
+                data, name = file.read(), value.filename or ""
             if not data and not name:  # the empty file of a page's form
                 continue
             value = Upload(data, name or field)

@@ -33,9 +33,12 @@ class Worker:
 
     Args:
         name: of the thread.
-        company: how many requests are being answered; a batch of all of them waits for no more.
+        company: how many jobs may be there before long; a batch of all of them waits for no more.
         batched: is told the size of each batch.
         most: items of a batch.
+
+    Attributes:
+        running: whether the thread is at work.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Worker:
         self._jobs: deque[Job] = deque()
         self._change = threading.Condition()
         self._ending = False
+        self.running = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -66,10 +70,6 @@ class Worker:
         """Within long work: run all short work that waits."""
         while (batch := self._next(wait=False)) is not None:
             self._do(batch)
-
-    def waiting(self) -> int:
-        """Jobs in the queue."""
-        return len(self._jobs)
 
     def close(self) -> None:
         """Finish what waits, and end."""
@@ -95,7 +95,9 @@ class Worker:
 
     def _run(self) -> None:
         while (batch := self._next(wait=True)) is not None:
+            self.running = True
             self._do(batch)
+            self.running = False
 
     def _next(self, wait: bool) -> list[Job] | None:
         """The jobs to run next; None at the end, or where nothing short waits."""

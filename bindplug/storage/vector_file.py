@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BindplugError, MissingDependency
+from .arrow import write_parquet
 from .atomic import reason, writing
 
 FORMATS = (".safetensors", ".npy", ".parquet")
@@ -46,7 +47,7 @@ def write_vectors(
     with writing(path) as file:
         if path.suffix == ".parquet":
             strings.pop("labels")
-            _write_parquet(file, width, blocks, metadata["labels"], strings)
+            write_parquet(file, blocks, width, {"label": metadata["labels"]}, strings)
             return
         if path.suffix == ".npy":
             shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
@@ -56,25 +57,6 @@ def write_vectors(
             file.write(header_bytes({"__metadata__": strings, "vectors": tensor}))
         for block in blocks:
             file.write(np.ascontiguousarray(block, "<f4").tobytes())
-
-
-def _write_parquet(file, width: int, blocks, labels: list[str], metadata: dict[str, str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = [("label", pa.string()), ("vector", pa.list_(pa.float32(), width))]
-    schema, at = pa.schema(columns, metadata=metadata), 0
-    with pq.ParquetWriter(file, schema) as writer:
-        for block in blocks:
-            if len(block):
-                flat = pa.array(np.ascontiguousarray(block).reshape(-1))
-                names = [
-                    label.encode("utf-8", "backslashreplace").decode()
-                    for label in labels[at : at + len(block)]
-                ]
-                vectors = pa.FixedSizeListArray.from_arrays(flat, width)
-                writer.write_table(pa.table([pa.array(names), vectors], schema=schema))
-                at += len(block)
 
 
 def read_metadata(path: Path) -> dict:

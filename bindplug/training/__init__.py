@@ -11,7 +11,6 @@ _WHERE = {
     "Standardise": "features",
     "accuracy": "zero_shot",
     "cached": "features",
-    "encode_short_text": "contrastive",
     "encode_views": "features",
     "encode_with_fewer_tokens": "contrastive",
     "fit": "loop",

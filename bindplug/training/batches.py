@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from .data.tables import Bad
 from .feature_cache import Features
 from .processes import Processes
 
-TRIES = 100  # rows in a row that cannot be read before it is given up
+TRIES = 100  # rows one after another that cannot be read, before it is given up
 
 
 @dataclass
@@ -34,6 +34,38 @@ class Batch:
     ids: Tensor | None
     names: list[str]
     position: int = 0
+
+
+@dataclass
+class Item:
+    """A row that was read.
+
+    Attributes:
+        inputs: of each modality the one that is shown.
+        tensors: what was read of them, a clip or features each.
+        id: as in `Batch.ids`.
+    """
+
+    name: str
+    inputs: dict[str, Hashable]
+    tensors: dict[str, Tensor]
+    id: int | None
+
+
+def join(items: list[Item], position: int = 0) -> Batch:
+    """A batch of rows. Raises BindplugError: clips of one modality have two shapes."""
+    inputs = {
+        m: stack([x.tensors[m] for x in items], m, [str(x.inputs[m]) for x in items])
+        for m in items[0].tensors
+    }
+    has_ids = items[0].id is not None
+    ids = torch.tensor([x.id for x in items]) if has_ids else None
+    return Batch(inputs, ids, [x.name for x in items], position)
+
+
+def give_up(last: BindplugError) -> BindplugError:
+    """The error after `TRIES` rows that cannot be read."""
+    return BindplugError(f"{TRIES} rows one after another cannot be read; the last: {last}")
 
 
 @dataclass
@@ -64,16 +96,17 @@ class Reader:
                 out[modality] = self.loader.view(*args)
         return out
 
-    def read_some(self, shown: Shown, plan: Plan) -> tuple[Shown, dict[str, Tensor]]:
-        """`read`, or that of the first of the next rows that can be read."""
+    def read_some(self, shown: Shown, plan: Plan) -> Item:
+        """The row, or the first of the next ones that can be read."""
         for _ in range(TRIES):
             try:
-                return shown, self.read(shown)
+                number = self.ids[shown.source][shown.index] if self.ids else None
+                return Item(shown.row.name, shown.inputs, self.read(shown), number)
             except BindplugError as err:
                 self.bad.add(err)
                 last = err
             shown = plan.substitute(shown)
-        raise BindplugError(f"{TRIES} rows one after another cannot be read; the last: {last}")
+        raise give_up(last)
 
 
 def plan_batches(
@@ -90,27 +123,15 @@ def plan_batches(
             rows = shown_of(step)
             yield from ((shown, len(rows)) for shown in rows)
 
-    def read(item: tuple[Shown, int]):
-        return (*reader.read_some(item[0], plan), item[1])
+    def read(item: tuple[Shown, int]) -> tuple[Item, int]:
+        return reader.read_some(item[0], plan), item[1]
 
     everything = set(reader.features) >= {m for s in plan.sources for m in s.modalities}
     depth = 4 * max(plan.sizes) if not everything else 1
     items = map(read, all_shown()) if everything else prefetch(read, all_shown(), workers, depth)
     waiting = []
-    for shown, tensors, count in items:
-        waiting.append((shown, tensors))
+    for item, count in items:
+        waiting.append(item)
         if len(waiting) == count:
-            yield _joined(waiting, reader)
+            yield join(waiting)
             waiting = []
-
-
-def _joined(rows: list[tuple[Shown, dict[str, Tensor]]], reader: Reader) -> Batch:
-    names = [shown.row.name for shown, _ in rows]
-    inputs = {
-        m: stack([tensors[m] for _, tensors in rows], m, [str(s.inputs[m]) for s, _ in rows])
-        for m in rows[0][1]
-    }
-    ids = None
-    if reader.ids:
-        ids = torch.tensor([reader.ids[s.source][s.index] for s, _ in rows])
-    return Batch(inputs, ids, names)

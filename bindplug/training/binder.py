@@ -96,9 +96,11 @@ def make_towers(settings: Settings, device: str) -> Parts:
         if spec.kind in OF_BASE:
             towers[modality], specs[modality] = _of_base(settings, spec, base, width, open_embedder)
         else:
-            frozen = spec.kind == "embedder" or locks.get(modality) == 0
+            frozen = spec.kind == "embedder"
             towers[modality] = make_tower(spec, width, open_embedder, settings.head, frozen)
-        if locks.get(modality):
+        if locks.get(modality) == 0:
+            towers[modality].freeze()
+        elif modality in locks:
             towers[modality].free_blocks(locks[modality])
         _prepare(towers[modality], settings)
         towers[modality].to(torch.device(device))
@@ -133,6 +135,11 @@ def _locks(settings: Settings, specs: dict[str, TowerSpec]) -> dict[str, int]:
     for modality in locks:
         if modality not in specs:
             raise BindplugError(f"--lock {modality}: there is no tower of {modality}")
+        if specs[modality].kind == "lora" or specs[modality].lora:
+            raise BindplugError(
+                f"--lock {modality}: that tower has an adapter, beside which its trunk is frozen "
+                "as a whole; leave out the lock or the adapter"
+            )
         if locks[modality] and specs[modality].kind == "embedder":
             raise BindplugError(
                 f"--lock {modality}={locks[modality]}: that tower is an embedder's, frozen as a "

@@ -43,15 +43,3 @@ def encode_with_fewer_tokens(
     patches = tokens.gather(1, kept[..., None].expand(-1, -1, width))
     tokens = model.modality_trunks[modality](torch.cat([tokens[:, :1], patches], dim=1))
     return model.modality_heads[modality](tokens)
-
-
-def encode_short_text(model: ImageBind, ids: Tensor) -> Tensor:
-    """(B, embed_dim) head features of (B, L) int64 token ids, without the padding that all share.
-
-    The trunk is causal, so what follows the end of a text cannot change it.
-    """
-    length = int(ids.argmax(dim=-1).max()) + 1
-    stem, ids = model.modality_preprocessors["text"], ids[:, :length]
-    tokens = stem.token_embedding(ids) + stem.pos_embed[:, :length]
-    tokens = model.modality_trunks["text"](tokens, stem.mask[:length, :length])
-    return model.modality_heads["text"](tokens, ids)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from .. import __version__
 from ..models.towers.folder import Description, save_towers
 from ..storage.atomic import write_file
+from ..storage.state_dict import state_digest
 from .figures import TEMPLATES
 from .prepare import Setup
 from .settings import Settings, to_toml
@@ -43,10 +43,7 @@ def _space(settings: Settings, setup: Setup) -> str:
         return image.trunk.embedder.space
     if settings.space:
         return settings.space
-    digest = hashlib.sha256()
-    for name, x in setup.binder.state_dict().items():
-        digest.update(name.encode() + x.detach().float().cpu().numpy().tobytes())
-    return f"{Path(settings.name).name}-{digest.hexdigest()[:8]}"
+    return f"{Path(settings.name).name}-{state_digest(setup.binder.state_dict())[:8]}"
 
 
 def model_card(settings: Settings, setup: Setup, space: str, report: dict, command: str) -> str:

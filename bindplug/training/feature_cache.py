@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ from ..cache import Cache
 from ..embedding.prefetch import prefetch
 from ..errors import BindplugError
 from ..models.towers.tower import Tower
+from ..storage.state_dict import state_digest
 from .data.loader import Loader, stack
 from .data.rows import Crop, Moment, Row, Source
 from .data.tables import Bad
 
-FORMAT = 1  # of what is kept; a change of views or augmentations makes a new one
+FORMAT = {"imu": 2}  # of what is kept, else 1; a change of views or augmentations makes a new one
 CLIPS = 32  # of a forward pass
 
 Key = tuple[Hashable, str]  # an input and the name of its views
@@ -45,12 +45,8 @@ def fingerprint(tower: Tower) -> str:
     embedder = getattr(tower.trunk, "embedder", None)
     if embedder is not None:
         return embedder.fingerprint and f"{embedder.fingerprint} {tower.precision}"
-    digest = hashlib.sha256(f"{type(tower.trunk).__qualname__} {tower.precision}".encode())
-    for name, x in tower.trunk.state_dict().items():
-        digest.update(name.encode())
-        flat = x.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
-    return digest.hexdigest()
+    digest = state_digest(tower.trunk.state_dict())
+    return f"{type(tower.trunk).__qualname__} {digest} {tower.precision}"
 
 
 def make_features(
@@ -61,6 +57,7 @@ def make_features(
     views: int,
     bad: Bad,
     path: Path | None = None,
+    weights: str = "",
     device: str = "cpu",
     workers: int = 2,
 ) -> tuple[Features, dict[tuple[str, Hashable], str]]:
@@ -74,6 +71,7 @@ def make_features(
         views: augmented views; 0 takes all clips of each input, without augmentation.
         bad: told of inputs that cannot be read, or whose features are not finite.
         path: the file that features are kept in, by content and settings; None keeps nothing.
+        weights: the trunk's `fingerprint`; "" keeps nothing.
 
     Returns:
         The features, and the inputs that have none, with the reason of each.
@@ -87,7 +85,7 @@ def make_features(
             for value in row.inputs.get(modality, ()):
                 key = (value, loader.view_name(row, modality, value) if views else "")
                 jobs.setdefault(key, row)
-    keeper = Keeper(modality, tower, loader, views, path)
+    keeper = Keeper(modality, tower, loader, views, path, weights)
     size = max(1, CLIPS // max(views, 1))
     groups = [list(jobs.items())[i : i + size] for i in range(0, len(jobs), size)]
     found: dict[Key, Tensor] = {}
@@ -96,14 +94,14 @@ def make_features(
     with torch.no_grad():
         done = prefetch(keeper.read, groups, workers, 2 * workers)
         bar = tqdm(done, f"features of {modality}", len(groups), disable=None, leave=False)
-        for kept, clips, errors in bar:
+        for names, kept, clips, errors in bar:
             vectors = kept or keeper.encode(clips, device)
             for key, part in vectors.items():
                 if not torch.isfinite(part).all():
                     reason = f"{content(key[0])}: its {modality} features are NaN or infinite"
                     errors[key] = BindplugError(reason)
                 elif not kept:
-                    keeper.put(key, jobs[key], part)
+                    keeper.put(names[key], part)
             found |= {k: v for k, v in vectors.items() if k not in errors}
             for key, error in errors.items():
                 failed[modality, key[0]] = str(error)
@@ -116,11 +114,13 @@ def make_features(
 class Keeper:
     """Reads groups of inputs, or finds what is kept of them."""
 
-    def __init__(self, modality: str, tower: Tower, loader: Loader, views: int, path: Path | None):
+    def __init__(
+        self, modality: str, tower: Tower, loader: Loader, views: int, path: Path | None,
+        weights: str,
+    ):  # fmt: skip
         self.modality, self.tower, self.loader, self.views = modality, tower, loader, views
-        weights = fingerprint(tower) if path else ""
         self.cache = Cache(path) if path and weights else None
-        self.settings = f"{FORMAT} {weights} {views}"
+        self.settings = f"{FORMAT.get(modality, 1)} {weights} {views}"
         if views:
             of = loader.augmentations.get(modality)
             self.settings += f" {of} {loader.seed} {loader.is_aligned}"
@@ -131,18 +131,19 @@ class Keeper:
         return self.cache and self.cache.key(self.modality, content(key[0]), settings)
 
     def read(self, group: list[tuple[Key, Row]]):
-        """(kept vectors of all, or None; else clips of each; errors), each by key."""
+        """Of each key its name in the cache; kept vectors of all, or None; else the clips of each;
+        and the errors."""
         names = {key: self._key(key, row) for key, row in group}
         kept = {key: self.cache.get(name)[0] for key, name in names.items() if name}
         if len(kept) == len(group) and all(v is not None for v in kept.values()):
-            return {k: torch.from_numpy(v.copy()) for k, v in kept.items()}, {}, {}
+            return names, {k: torch.from_numpy(v.copy()) for k, v in kept.items()}, {}, {}
         clips, errors = {}, {}
         for key, row in group:
             try:
                 clips[key] = self._clips(row, key[0])
             except BindplugError as err:
                 errors[key] = err
-        return None, clips, errors
+        return names, None, clips, errors
 
     def _clips(self, row: Row, value) -> Tensor:
         if not self.views:
@@ -158,8 +159,8 @@ class Keeper:
         shares = vectors.split([len(c) for c in clips.values()])
         return {key: part.clone() for key, part in zip(clips, shares, strict=True)}
 
-    def put(self, key: Key, row: Row, vectors: Tensor) -> None:
-        if name := self._key(key, row):
+    def put(self, name: str | None, vectors: Tensor) -> None:
+        if name:
             self.cache.put(name, vectors.numpy(), ())
 
 

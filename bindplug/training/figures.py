@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BindplugError
-from ..evaluation.metrics import top_k
+from ..evaluation.metrics import retrieval, top_k
 from ..models.towers.tower import Tower
 from .binder import Binder
 from .data.loader import Loader
@@ -39,6 +39,7 @@ class Validation:
         self.binder, self.sources, self.loader, self.features = binder, sources, loader, features
         self.templates, self.bad, self.device = templates, bad, device
         self._unreadable: set = set()
+        self._texts: dict[str, Tensor] = {}  # of class names
         if not any(source.rows for source in sources):
             raise BindplugError("no row of the validation data can be used")
 
@@ -51,6 +52,9 @@ class Validation:
         was_training = self.binder.training
         self.binder.eval()
         named, found = {}, {}
+        parameters = self.binder.towers.named_parameters()
+        if any(p.requires_grad for name, p in parameters if name.startswith("text.")):
+            self._texts.clear()
         modalities = dict.fromkeys(m for source in self.sources for m in source.modalities)
         rows = {m: [r for s in self.sources if m in s.modalities for r in s.rows]
                 for m in modalities}  # fmt: skip
@@ -105,15 +109,7 @@ class Validation:
             ]
             truth[np.ix_(*here)] = True
         cosines = torch.stack(list(sides[0].values())) @ torch.stack(list(sides[1].values())).T
-        out = {}
-        for a, b, scores, right in (
-            (modality, "image", cosines.numpy(), truth),
-            ("image", modality, cosines.numpy().T, truth.T),
-        ):
-            paired = right.any(axis=1)
-            for k in (1, 5, 10):
-                out[f"{a} to {b} R@{k}"] = top_k(scores[paired], right[paired], k)
-        return out
+        return retrieval(modality, "image", cosines.numpy(), truth)
 
     def _naming(self, modality: str, rows: Sequence[Row], vectors: dict) -> dict[str, dict]:
         labels: dict[Hashable, set[str]] = {}
@@ -133,11 +129,16 @@ class Validation:
         }  # fmt: skip
 
     def class_vectors(self, names: Sequence[str]) -> Tensor:
-        """(C, D) unit vectors of class names, each the mean over the templates."""
-        tower, out = self.binder.towers["text"], []
+        """(C, D) unit vectors of class names, each the mean over the templates. A name is embedded
+        once, or, where the text tower is trained, once a call of `figures`."""
         for name in names:
-            wordings = [t.replace("{}", name.replace("_", " ")) for t in self.templates]
-            row = Row({"text": tuple(wordings)}, name)
-            clips = torch.cat([self.loader.clips(row, "text", w) for w in wordings])
-            out.append(F.normalize(tower(clips.to(self.device)).mean(0), dim=0))
-        return torch.stack(out).cpu()
+            if name not in self._texts:
+                self._texts[name] = self._class_vector(name)
+        return torch.stack([self._texts[name] for name in names])
+
+    def _class_vector(self, name: str) -> Tensor:
+        wordings = [t.replace("{}", name.replace("_", " ")) for t in self.templates]
+        row = Row({"text": tuple(wordings)}, name)
+        clips = torch.cat([self.loader.clips(row, "text", w) for w in wordings])
+        rows = self.binder.towers["text"](clips.to(self.device))
+        return F.normalize(rows.mean(0), dim=0).cpu()

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 from ..errors import MissingDependency
+from ..storage.atomic import explain, write_file
+from ..storage.text_file import read_text
 
 
 class Logs:
@@ -22,7 +24,7 @@ class Logs:
         self.folder, self.events = folder, None
         self.sum, self.count = 0.0, 0
         for name in ("log.csv", "figures.csv"):
-            _cut(folder / name, step)
+            cut_rows(folder / name, step)
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -38,7 +40,8 @@ class Logs:
         self.sum, self.count = self.sum + loss, self.count + 1
         if step % every == 0:
             mean = self.sum / self.count
-            self._line("log.csv", {"step": step, "loss": f"{mean:.6f}", "lr": f"{lr:.3e}"})
+            cells = {"step": step, "loss": f"{mean:.6f}", "lr": f"{lr:.3e}"}
+            append_row(self.folder / "log.csv", cells)
             self._event("loss", mean, step)
             self._event("lr", lr, step)
             self.sum, self.count = 0.0, 0
@@ -46,7 +49,7 @@ class Logs:
     def figures(self, step: int, figures: dict[str, dict]) -> None:
         """Note figures, `bindplug.evaluation.metrics.top_k` each."""
         for name, figure in figures.items():
-            self._line("figures.csv", {"step": step, "figure": name, **figure})
+            append_row(self.folder / "figures.csv", {"step": step, "figure": name, **figure})
             if figure["value"] is not None:
                 self._event(name.replace(" ", "_"), figure["value"], step)
 
@@ -58,21 +61,29 @@ class Logs:
         if self.events:
             self.events.add_scalar(name, value, step)
 
-    def _line(self, name: str, cells: dict) -> None:
-        path = self.folder / name
-        is_new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, cells)
-            if is_new:
-                writer.writeheader()
-            writer.writerow(cells)
+
+def append_row(path: Path, cells: dict) -> None:
+    """Append a line to a CSV, which begins with the names of the cells."""
+    is_new = not path.exists()
+    with explain(path), path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, cells)
+        if is_new:
+            writer.writeheader()
+        writer.writerow(cells)
 
 
-def _cut(path: Path, step: int) -> None:
-    """Drop the lines of steps after `step`."""
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = [*csv.reader(file)] or [[]]
-        kept = [r for r in rows if r and r[0].isdigit() and int(r[0]) <= step]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *kept])
+def cut_rows(path: Path, step: int) -> None:
+    """Drop the lines of steps after `step` from a CSV whose first column is the step; a file that
+    is not there stays so."""
+    if not path.exists():
+        return
+    lines = read_text(path).splitlines()
+    kept = [
+        line for line in lines[1:]
+        if (number := line.partition(",")[0]).isdigit() and int(number) <= step
+    ]  # fmt: skip
+    if not kept:
+        path.unlink()  # its first line may have been cut off too
+        return
+    text = "".join(f"{line}\r\n" for line in [*lines[:1], *kept])
+    write_file(path, lambda file: file.write(text.encode()))

@@ -1,6 +1,5 @@
 """A training loop that shows progress, logs a curve and resumes where it was interrupted."""
 
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from torch import nn
 
 from ..errors import BindplugError, first_line
 from ..storage.atomic import writing
+from .logs import append_row
 from .muon import Muon
 
 
@@ -26,7 +26,8 @@ class Run:
         muon_lr: that of Muon, for the matrices of transformer blocks; None trains all by AdamW.
         weight_decay: of both, for parameters of two and more axes.
         warmup: steps of linear warm-up; then the rate falls as a cosine to 3 %.
-        ema: decay of the averaged weights, which are what `fit` leaves in the model.
+        ema: decay of the averaged weights, which are what `fit` leaves in the model; 0 keeps none,
+            and leaves the last ones.
         clip: largest norm of the gradient; 0 leaves it as it is.
         seed: of each step's randomness (`step_generator`).
         save_seconds: between checkpoints.
@@ -119,7 +120,8 @@ def fit(
     def log(step: int, loss: float) -> bool:
         recent.append(loss)
         if (step + 1) % 50 == 0:
-            _log(run.folder / "curve.csv", step + 1, sum(recent) / len(recent))
+            mean = sum(recent) / len(recent)
+            append_row(run.folder / "curve.csv", {"step": step + 1, "loss": f"{mean:.4f}"})
             recent.clear()
         return False
 
@@ -146,7 +148,7 @@ class Loop:
     def __init__(self, model: nn.Module, run: Run, key: str, writes: bool = True):
         self.model, self.run, self.key, self.writes = model, run, key, writes
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.averaged = {n: p.detach().clone() for n, p in self.trained.items()}
+        self.averaged = {n: p.detach().clone() for n, p in self.trained.items() if run.ema}
         self.optimizers = _optimizers(model, run)
         self.checkpoint = run.folder / "checkpoint.pt"
         self.step, self.notes = 0, {}
@@ -168,9 +170,7 @@ class Loop:
                 f"{self.checkpoint} is of a run with other settings, {saved['settings']}; remove "
                 "it, or choose another folder"
             )
-        lacking, _ = self.model.load_state_dict(saved["model"], strict=False)
-        if lost := set(lacking) & set(self.trained):
-            raise BindplugError(f"{self.checkpoint}: has no weights {min(lost)!r}; remove it")
+        self.load_state(saved["model"], self.checkpoint)
         with torch.no_grad():
             for name, average in self.averaged.items():
                 average.copy_(saved["averaged"][name])
@@ -228,25 +228,37 @@ class Loop:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the weights in training and the averaged ones."""
-        for name, p in self.trained.items():
-            average = self.averaged[name]
+        """Exchange the weights in training and the averaged ones, where there are any."""
+        for name, average in self.averaged.items():
+            p = self.trained[name]
             kept = p.detach().clone()
             p.copy_(average)
             average.copy_(kept)
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
-        pairs = list(self.averaged.values()), list(self.trained.values())
-        torch._foreach_lerp_(*pairs, 1 - decay)
+        if self.averaged:
+            pairs = list(self.averaged.values()), list(self.trained.values())
+            torch._foreach_lerp_(*pairs, 1 - decay)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is trained and what is counted, such as the statistics of batch norms: the model's
+        state without the frozen weights."""
+        frozen = {n for n, p in self.model.named_parameters() if not p.requires_grad}
+        return {n: x for n, x in self.model.state_dict().items() if n not in frozen}
+
+    def load_state(self, state: dict[str, torch.Tensor], path: Path) -> None:
+        """Put a `state` back into the model.
+        Raises BindplugError: a weight that is trained is not in it; the file is named."""
+        lacking, _ = self.model.load_state_dict(state, strict=False)
+        if lost := set(lacking) & set(self.trained):
+            raise BindplugError(f"{path}: has no weights {min(lost)!r}; remove it")
 
     def save(self) -> None:
-        """Write the checkpoint by rename: what is trained and what is counted, not the frozen
-        weights."""
-        frozen = {n for n, p in self.model.named_parameters() if not p.requires_grad}
+        """Write the checkpoint by rename, without the frozen weights."""
         state = {
             "settings": self.key,
-            "model": {n: x for n, x in self.model.state_dict().items() if n not in frozen},
+            "model": self.state(),
             "averaged": self.averaged,
             "optimizers": [o.state_dict() for o in self.optimizers],
             "step": self.step,
@@ -254,12 +266,3 @@ class Loop:
         }
         with writing(self.checkpoint) as file:
             torch.save(state, file)
-
-
-def _log(path: Path, step: int, loss: float) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", "loss"])
-        writer.writerow([step, f"{loss:.4f}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
         settings.seed,
         settings.align == "aligned",
     )
+    weights = {m: fingerprint(t) for m, t in sorted(parts.towers.items()) if t.is_frozen}
     stream, sources, features = None, [], {}
     if _is_stream(settings):
         stream = Stream(settings, modalities, bad, processes)
@@ -79,11 +81,12 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
         sources = _sources(settings, settings.train_data, modalities, bad)
         bound = sorted({m for s in sources for m in s.modalities})
         for modality in bound:
-            if parts.towers[modality].is_frozen:
+            if modality in weights:
                 views = _views(settings, loader, modality, sources)
                 features[modality], failed = _features(
-                    modality, parts, sources, loader, views, bad, device, settings
-                )
+                    modality, parts, sources, loader, views, bad, device, settings,
+                    weights[modality], processes,
+                )  # fmt: skip
                 sources = [s for s in (s.without(failed) for s in sources) if s.rows]
     _check_trained(parts, bound)
     binder = Binder(parts.towers, make_losses(settings, bound)).to(device)
@@ -101,11 +104,11 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
             ids = tuple(ids_of(s.rows, settings.positives) for s in sources)
     validation = None
     if settings.val_data and processes.is_first:
-        validation = _validation(settings, binder, parts, loader, bound, device)
+        validation = _validation(settings, binder, parts, loader, bound, device, weights)
     rows = sum(len(s.rows) for s in sources) or settings.train_num_samples
     described = {"data": list(settings.train_data), "rows": rows,
                  "bound": [m for m in bound if m != "image"]}  # fmt: skip
-    key = _key(settings, parts, sources)
+    key = _key(settings, sources, weights)
     return Setup(
         parts, binder, loader, plan, stream, features, ids, validation, bad, key, described
     )
@@ -130,13 +133,17 @@ def _views(settings: Settings, loader: Loader, modality: str, sources: list[Sour
     return settings.views if is_random else 1
 
 
-def _features(modality, parts, sources, loader, views, bad, device, settings):
-    """`make_features`, kept in the folder of runs."""
+def _features(
+    modality, parts, sources, loader, views, bad, device, settings, weights, processes=None
+):
+    """`make_features`, kept in the folder of runs, where all processes but the first read them."""
     path = Path(settings.logs, "features.sqlite") if settings.cache_features else None
-    return make_features(
-        modality, parts.towers[modality], sources, loader, views, bad, path, device,
-        settings.workers,
-    )  # fmt: skip
+    is_shared = processes and path and weights
+    with processes.first_goes_first() if is_shared else nullcontext():
+        return make_features(
+            modality, parts.towers[modality], sources, loader, views, bad, path, weights, device,
+            settings.workers,
+        )  # fmt: skip
 
 
 def _check_trained(parts: Parts, bound: list[str]) -> None:
@@ -148,21 +155,21 @@ def _check_trained(parts: Parts, bound: list[str]) -> None:
         )
 
 
-def _validation(settings, binder, parts, loader, bound, device) -> Validation:
+def _validation(settings, binder, parts, loader, bound, device, weights) -> Validation:
     bad = Bad(settings.strict)
     sources = _sources(settings, settings.val_data, bound, bad)
     features = {}
     for modality in sorted({m for s in sources for m in s.modalities}):
-        if parts.towers[modality].is_frozen:
+        if modality in weights:
             features[modality], _ = _features(
-                modality, parts, sources, loader, 0, bad, device, settings
+                modality, parts, sources, loader, 0, bad, device, settings, weights[modality]
             )
     templates = settings.template or getattr(parts.base, "templates", None) or TEMPLATES
     return Validation(binder, sources, loader, features, templates, bad, device)
 
 
-def _key(settings: Settings, parts: Parts, sources: list[Source]) -> str:
-    """Of what decides the result: settings, rows, frozen trunks."""
+def _key(settings: Settings, sources: list[Source], weights: dict[str, str]) -> str:
+    """Of what decides the result: settings, rows, fingerprints of frozen trunks."""
     deciding = {
         f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in BESIDES
     }
@@ -170,9 +177,7 @@ def _key(settings: Settings, parts: Parts, sources: list[Source]) -> str:
     for source in sources:
         for row in source.rows:
             digest.update(repr((row.inputs, row.labels, row.group, row.options)).encode())
-    for modality, tower in sorted(parts.towers.items()):
-        if tower.is_frozen:
-            digest.update(f"{modality} {fingerprint(tower)}".encode())
+    digest.update(repr(weights).encode())
     return f"bindplug train {digest.hexdigest()}"
 
 

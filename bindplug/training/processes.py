@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor
 
 from ..errors import BindplugError, first_line
+
+# For which processes wait for each other: the first one makes features and figures meanwhile.
+PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,16 @@ class Processes:
         torch.distributed.broadcast(said, 0)
         return bool(said.item())
 
+    @contextmanager
+    def first_goes_first(self) -> Iterator[None]:
+        """A block that the first process ends before the others begin it, so that they find what
+        it keeps on disk."""
+        if not self.is_first:
+            self.wait()
+        yield
+        if self.is_first:
+            self.wait()
+
     def wait(self) -> None:
         if self.count > 1:
             torch.distributed.barrier()
@@ -86,7 +102,7 @@ def start_processes(device: str) -> tuple[Processes, str]:
         torch.cuda.set_device(local)
     if not torch.distributed.is_initialized():
         try:
-            torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+            torch.distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
         except Exception as err:  # torch raises many kinds
             raise BindplugError(f"the {count} processes cannot meet: {first_line(err)}") from err
     return Processes(rank, count), device

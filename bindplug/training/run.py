@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from ..device import pick_device
 from ..errors import BindplugError, FileExists
 from ..storage.atomic import make_folder, write_file, write_json, writing
 from ..storage.locks import locked
+from ..storage.state_dict import read_state
 from .batches import Batch, Reader, plan_batches
 from .export import export
 from .gradients import backward
@@ -97,6 +97,7 @@ class Training:
         )  # fmt: skip
         if resume:
             self.loop.resume()
+            self.setup.bad.recall(self.loop.notes.get("left out", ()))
         self.validate_every = max(1, round(settings.val_frequency * self.epoch_steps))
         tensorboard = settings.report_to == "tensorboard"
         self.logs = Logs(self.folder, self.loop.step, tensorboard) if processes.is_first else None
@@ -115,9 +116,13 @@ class Training:
     def run(self, command: str) -> dict:
         """Take the steps that are left, export, and report."""
         began, batches = time.monotonic(), self._batches()
-        before = len(self.setup.bad.messages)
-        if summary := self.setup.bad.summary("of the training data"):
-            log.warning("%s", summary)
+        left_out = {"of the training data": self.setup.bad}
+        if self.setup.validation:
+            left_out["of the validation data"] = self.setup.validation.bad
+        before = {what: len(bad.messages) for what, bad in left_out.items()}
+        for what, bad in left_out.items():
+            if summary := bad.summary(what):
+                log.warning("%s", summary)
         if not self.loop.notes.get("stopped"):
             self.loop.steps(lambda step, _: self._backward(step, next(batches)), self._after,
                             self.settings.name)  # fmt: skip
@@ -125,7 +130,7 @@ class Training:
         self.loop.finish()
         best = self.folder / BEST
         if self.settings.early_stop and best.exists():
-            self._load_best(best)
+            self.loop.load_state(read_state(best), best)
         report = {
             "folder": str(self.folder), "steps": self.loop.step,
             "seed": self.settings.seed, "loss": self.loop.notes.get("loss"),
@@ -134,8 +139,12 @@ class Training:
         }  # fmt: skip
         if self.processes.is_first:
             self.logs.close()
-            if (late := len(self.setup.bad.messages) - before) > 0:
-                log.warning("%d more inputs could not be used while training", late)
+            if self.setup.validation:
+                report["validation left out"] = len(self.setup.validation.bad.messages)
+            for what, bad in left_out.items():
+                if late := bad.messages[before[what] :]:
+                    log.warning("%d more %s could not be used; the first: %s", len(late), what,
+                                late[0])  # fmt: skip
             space = export(self.folder / MODEL, self.settings, self.setup, report, command)
             report |= {"model": str(self.folder / MODEL), "space": space}
             write_json(self.folder / REPORT, report)
@@ -195,6 +204,7 @@ class Training:
             part.keep_in_bounds()
         notes, settings = self.loop.notes, self.settings
         notes["loss"] = loss
+        notes["left out"] = self.setup.bad.messages
         if self.setup.stream:
             notes["positions"] = self._positions()
         if self.processes.is_first:
@@ -244,13 +254,6 @@ class Training:
     def _save_best(self) -> None:
         from safetensors.torch import save_file
 
-        state = {n: p.detach().cpu().contiguous() for n, p in self.loop.trained.items()}
+        state = {n: x.detach().cpu().contiguous().clone() for n, x in self.loop.state().items()}
         with writing(self.folder / BEST) as file:
             save_file(state, file.name)
-
-    @torch.no_grad()
-    def _load_best(self, path: Path) -> None:
-        from safetensors.torch import load_file
-
-        for name, value in load_file(path).items():
-            self.loop.trained[name].copy_(value)

@@ -146,6 +146,9 @@ class Settings:
         for name in ("head_dropout", "beta1", "beta2", "ema", "lr_cooldown_end"):
             if not getattr(self, name) <= 1:
                 raise BindplugError(f"{flag_of(name)} {getattr(self, name)}; give at most 1")
+        for template in self.template:
+            if "{}" not in template:
+                raise BindplugError(f"--template {template!r} has no {{}} for the name")
         if not self.train_data:
             raise BindplugError("no data to train on; give --train-data")
 

@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from itertools import islice
 
-import torch
-
 from ..embedding.prefetch import prefetch
 from ..errors import BindplugError
-from .batches import Batch
-from .data.loader import Loader, stack
+from .batches import TRIES, Batch, Item, give_up, join
+from .data.loader import Loader
 from .data.rows import Row
 from .data.shards import Samples, expand_shards, read_shards, row_of
 from .data.tables import Bad
@@ -56,42 +54,34 @@ class Stream:
         """Batches from where `position` rows were taken, endlessly."""
         rows = islice(enumerate(self.samples.rows()), position, None)
 
-        def read(item: tuple[int, Row]):
+        def read(item: tuple[int, Row]) -> tuple[int, Item | BindplugError]:
             at, row = item
             try:
-                return (
-                    at,
-                    row,
-                    {m: loader.view(row, m, row.inputs[m][0], at) for m in self.modalities},
-                )
+                return at, self._read(loader, row, at)
             except BindplugError as err:
-                return at, row, err
+                return at, err
 
         waiting, failures = [], 0
-        for at, row, found in prefetch(read, rows, self.settings.workers, 4 * self.size):
-            if isinstance(found, BindplugError):
-                self.bad.add(found)
+        for at, item in prefetch(read, rows, self.settings.workers, 4 * self.size):
+            if isinstance(item, BindplugError):
+                self.bad.add(item)
                 failures += 1
-                if failures > 100:
-                    raise BindplugError(f"100 rows in a row cannot be read; the last: {found}")
+                if failures == TRIES:
+                    raise give_up(item)
                 continue
             failures = 0
-            waiting.append((row, found))
+            waiting.append(item)
             if len(waiting) == self.size:
-                yield self._joined(waiting, at + 1)
+                yield join(waiting, at + 1)
                 waiting = []
 
-    def _joined(self, waiting: list, position: int) -> Batch:
-        names = [row.name for row, _ in waiting]
-        inputs = {m: stack([x[m] for _, x in waiting], m, names) for m in self.modalities}
-        ids = None
-        if self.settings.positives != "pair":
-            keys = [
-                row.labels if self.settings.positives == "label" else row.group
-                for row, _ in waiting
-            ]
-            ids = torch.tensor([_number(k or name) for k, name in zip(keys, names, strict=True)])
-        return Batch(inputs, ids, names, position)
+    def _read(self, loader: Loader, row: Row, at: int) -> Item:
+        inputs = {m: row.inputs[m][0] for m in self.modalities}
+        tensors = {m: loader.view(row, m, value, at) for m, value in inputs.items()}
+        if self.settings.positives == "pair":
+            return Item(row.name, inputs, tensors, None)
+        key = row.labels if self.settings.positives == "label" else row.group
+        return Item(row.name, inputs, tensors, _number(key or row.name))
 
 
 def _number(key) -> int:

@@ -47,17 +47,8 @@ def transform_imu(
     s."""
     check_choice("unit of acceleration", acceleration, ACCELERATION)
     check_choice("unit of rotation", rotation, ROTATION)
-    data, time, rate, name = _load(source, rate, config.channels)
-    if not np.isfinite(data).all():
-        raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
-    if time is None:
-        if not (isinstance(rate, (int, float, np.number)) and 0 < rate < np.inf):
-            raise BindplugError(f"{name}: rate {rate!r}; give the positive number of Hz as rate")
-        time = np.arange(data.shape[1]) / float(rate)
-    elif not np.isfinite(time).all() or (np.diff(time) <= 0).any():
-        raise BindplugError(f"{name}: its first column is no time in seconds that always grows")
-    step = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
-    seconds, need = time[-1] - time[0] + step, config.steps / RATE
+    data, time, seconds, name = load_imu(source, rate, config.channels)
+    need = config.steps / RATE
     if seconds < need - 1e-6:
         raise BindplugError(f"{name}: {seconds:.2f} s long; at least {need:g} s are needed")
     scale = [ACCELERATION[acceleration]] * 3 + [ROTATION[rotation]] * 3
@@ -68,6 +59,29 @@ def transform_imu(
     out = [[np.interp(time[0] + s + grid, time, row) for row in data] for s in starts]
     x = torch.from_numpy(np.array(out, dtype=np.float32))
     return x, [(s, s + need) for s in starts]
+
+
+def load_imu(
+    source, rate: float | None = None, channels: int = 6
+) -> tuple[np.ndarray, np.ndarray, float, str]:
+    """A recording's (6, T) channels and (T,) seconds, both float64; its length in seconds; and what
+    messages call it.
+
+    Args:
+        source, rate: as in `transform_imu`.
+
+    Raises BindplugError: unreadable, not 6 channels, no rate, NaN, or times that do not grow."""
+    data, time, rate, name = _load(source, rate, channels)
+    if not np.isfinite(data).all():
+        raise BindplugError(f"{name}: holds NaN or infinite values; fill them first")
+    if time is None:
+        if not (isinstance(rate, (int, float, np.number)) and 0 < rate < np.inf):
+            raise BindplugError(f"{name}: rate {rate!r}; give the positive number of Hz as rate")
+        time = np.arange(data.shape[1]) / float(rate)
+    elif not np.isfinite(time).all() or (np.diff(time) <= 0).any():
+        raise BindplugError(f"{name}: its first column is no time in seconds that always grows")
+    step = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    return data, time, time[-1] - time[0] + step, name
 
 
 def _load(source, rate, channels: int):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from ..errors import BindplugError
 from ..storage.source import open_source, source_name
-from .audio import NO_SOUND, Seekable
 from .media import open_media
+from .sound_file import NO_SOUND, Seekable
 
 
 class Length(NamedTuple):

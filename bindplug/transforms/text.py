@@ -1,16 +1,21 @@
 """CLIP's byte-pair encoding (Radford et al. 2021), read from the merges that open_clip ships."""
 
+from __future__ import annotations
+
 import gzip
 import html
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..errors import BindplugError, MissingDependency, check_choice
 from ..imagebind.config import TextConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
@@ -86,15 +91,21 @@ class Tokenizer:
         words = regex.findall(PATTERN, text, regex.IGNORECASE)
         return [i for word in words for i in self._pieces(word)]
 
-    def __call__(self, texts: list[str]) -> Tensor:
+    def arrays(self, texts: list[str]) -> np.ndarray:
         """(B, context_length) int64: start, text, end, then zeros."""
-        out = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        out = np.zeros((len(texts), self.context_length), np.int64)
         for row, text in zip(out, texts, strict=True):
             ids = [self.start, *self.encode(text), self.end][: self.context_length]
             if self.truncation == "current":
                 ids[-1] = self.end
-            row[: len(ids)] = torch.tensor(ids)
+            row[: len(ids)] = ids
         return out
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """`arrays` as a tensor."""
+        import torch
+
+        return torch.from_numpy(self.arrays(texts))
 
 
 @lru_cache(maxsize=8)
@@ -108,8 +119,16 @@ def transform_text(texts: list[str], config: TextConfig, truncation: str = "curr
     return _tokenizer(config.vocab_size, config.context_length, truncation)(texts)
 
 
-def transform_one_text(text: str, config: TextConfig, truncation: str = "current") -> Tensor:
+def text_array(text: str, config: TextConfig, truncation: str = "current") -> np.ndarray:
     """A string to (context_length,) int64 token ids; BindplugError where it is no string."""
     if not isinstance(text, str):
         raise BindplugError(f"text is a string, got {type(text).__name__}")
-    return transform_text([text], config, truncation)[0]
+    check_choice("truncation", truncation, ("current", "old"))
+    return _tokenizer(config.vocab_size, config.context_length, truncation).arrays([text])[0]
+
+
+def transform_one_text(text: str, config: TextConfig, truncation: str = "current") -> Tensor:
+    """`text_array` as a tensor."""
+    import torch
+
+    return torch.from_numpy(text_array(text, config, truncation))

@@ -1,17 +1,21 @@
 """Images: read, also in one channel, and to normalised tensors, bit for bit as the reference's PIL
 pipeline."""
 
+from __future__ import annotations
+
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from ..errors import BindplugError, check_choice
 from ..imagebind.config import VisionConfig
 from ..storage.source import decoding, open_source, source_name, to_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -49,7 +53,7 @@ def load_image(source, upright: bool = False) -> Image.Image:
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
-    elif isinstance(source, (np.ndarray, Tensor)):
+    elif isinstance(source, np.ndarray) or is_tensor(source):
         array = _rgb_array(source)
         image = Image.fromarray(array) if array.size else Image.new("RGB", (0, 0))
     else:
@@ -118,9 +122,14 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def is_tensor(source) -> bool:
+    """Whether it is one of torch's, which is not imported to say so."""
+    return hasattr(source, "detach") and hasattr(source, "is_floating_point")
+
+
 def _rgb_array(source: np.ndarray | Tensor) -> np.ndarray:
     """(H, W, 3) uint8 of an array, or of a tensor (3, H, W) uint8 or float in [0, 1]."""
-    if isinstance(source, Tensor):
+    if is_tensor(source):
         source = source.detach()
         if source.is_floating_point() and source.numel() and 0 <= source.min() <= source.max() <= 1:
             source = (source * 255).round().byte()
@@ -160,14 +169,30 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def normalise(image: Tensor) -> Tensor:
-    """(..., 3, H, W) float32 RGB in [0, 1] to CLIP's mean 0 and deviation 1."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+def image_array(source, config: VisionConfig, upright: bool = False) -> np.ndarray:
+    """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
+    check_choice("upright", upright, (True, False))
+    return normalise(unit_range(resize_and_crop(load_image(source, upright), config.image_size)))
+
+
+def unit_range(image: Image.Image | np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB to (3, H, W) float32 in [0, 1]."""
+    return np.asarray(image).transpose(2, 0, 1).astype(np.float32) / 255
+
+
+def normalise(image):
+    """(..., 3, H, W) float32 RGB in [0, 1], array or CPU tensor, to CLIP's mean 0 and deviation
+    1."""
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (MEAN, STD))
+    if is_tensor(image):
+        import torch
+
+        mean, std = map(torch.from_numpy, (mean, std))
     return (image - mean) / std
 
 
 def transform_image(source, config: VisionConfig, upright: bool = False) -> Tensor:
-    """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
-    check_choice("upright", upright, (True, False))
-    image = resize_and_crop(load_image(source, upright), config.image_size)
-    return normalise(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255)
+    """`image_array` as a tensor."""
+    import torch
+
+    return torch.from_numpy(image_array(source, config, upright))

@@ -10,7 +10,7 @@ from __future__ import annotations
 EFFECTS = "audio=effects:pretrained=true,dropout=0.1"
 BASE = {
     "init": "small", "tower": (EFFECTS,), "lock": ("audio",), "data": "train",
-    "positives": "label", "temperature": 0.07, "batch_size": 64, "epochs": 32.0, "lr": 2e-3,
+    "positives": "pair", "temperature": 0.07, "batch_size": 64, "epochs": 32.0, "lr": 2e-3,
     "wd": 0.05, "views": 4, "aug": ("audio=basic", "image=basic"),
 }  # fmt: skip
 OWN = "audio=imagebind:width=128,depth=4,heads=4"

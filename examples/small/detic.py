@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from data import RUNS, Pictures, concepts, grounds
-from detic_losses import class_loss, detic_loss, imitation_loss, near_boxes
+from detic_losses import class_loss, detic_loss, imitation_loss, naming_loss, near_boxes
 from features import SIZE as INPUT
 from features import TRUNK
 from heads import fingerprint, image_vectors
@@ -203,7 +203,11 @@ class Losses:
         boxes = list(self.natural["boxes"][chosen].to(self.device))
         targets = self.natural["vectors"][chosen].flatten(0, 1).to(self.device)
         near = near_boxes(self.model, images, boxes, g)
-        return loss + sum(imitation_loss(rows, targets) for rows in near) / 3
+        imitated = [
+            imitation_loss(rows, targets) + naming_loss(rows, targets, self.vectors.T)
+            for rows in near
+        ]
+        return loss + sum(imitated) / 3
 
     def scenes(self, drawn: tuple, g: torch.Generator) -> Tensor:
         scenes, reminder = drawn

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from image_text import TEMPERATURE
 from torch import Tensor
 from torchvision.ops import box_iou, roi_align
 
@@ -20,6 +21,7 @@ DELTA = (1 - 0.8) / (1 + 0.8)
 SAMPLES, FOREGROUND = 32, 12  # boxes an image in stage 0
 IMITATION = 3.0  # weight of the distance from images' embeddings
 MATCH = (0.6, 0.7, 0.8)  # IoU that makes a box foreground, by stage
+LOOSE = 0.5  # IoU from which the object's class is no negative
 
 
 def _cells(height: int, width: int, stride: int) -> Tensor:
@@ -102,6 +104,12 @@ def _match(boxes: Tensor, gt: Tensor, threshold: float) -> tuple[Tensor, Tensor]
     return which, best >= threshold
 
 
+def _loose(boxes: Tensor, scene, classes: int) -> Tensor:
+    """(n, C) bool: classes of the objects that a box meets by LOOSE."""
+    near = (box_iou(boxes, scene.boxes) >= LOOSE).to(boxes)
+    return near @ F.one_hot(scene.labels, classes).to(boxes) > 0
+
+
 def _sample(foreground: Tensor, g: torch.Generator) -> Tensor:
     order = torch.randperm(len(foreground), generator=g).to(foreground.device)
     fg = order[foreground[order]][:FOREGROUND]
@@ -169,6 +177,20 @@ def imitation_loss(rows: Tensor, targets: Tensor) -> Tensor:
     )
 
 
+def naming_loss(rows: Tensor, targets: Tensor, names: Tensor) -> Tensor:
+    """Binary cross-entropy of the classes of (n, D) box embeddings and the probabilities that
+    images' embeddings give: what the image side is sure of is to be found in photographs too,
+    whose things have no outline as pasted ones have.
+
+    Args:
+        targets: (n, D) unit image embeddings of the boxes' crops.
+        names: (D, N) unit columns.
+    """
+    wanted = (targets @ names / TEMPERATURE).softmax(1)
+    each = F.binary_cross_entropy_with_logits(rows @ names, wanted, reduction="sum")
+    return each / len(rows)
+
+
 def _jitter(boxes: Tensor, spread: float, g: torch.Generator) -> Tensor:
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     return boxes + spread * size * torch.randn(boxes.shape, generator=g).to(boxes).clamp(-2, 2)
@@ -209,8 +231,15 @@ def detic_loss(
         fg = label >= 0
         one_hot = torch.zeros_like(logits)
         one_hot[fg, label[fg]] = 1
-        each = F.binary_cross_entropy_with_logits(logits, one_hot, reduction="sum")
-        loss = loss + each / len(flat) + F.cross_entropy(logits[fg], label[fg])
+        each = F.binary_cross_entropy_with_logits(logits, one_hot, reduction="none")
+        loose = torch.cat([
+            _loose(b, s, len(classifier.T)) for b, s in zip(boxes, scenes, strict=True)
+        ])  # fmt: skip
+        loss = (
+            loss
+            + each[(one_hot > 0) | ~loose].sum() / len(flat)
+            + F.cross_entropy(logits[fg], label[fg])
+        )
         goal = torch.cat([s.boxes[t] for s, t in zip(scenes, targets, strict=True)])
         wanted = encode_deltas(flat[fg], goal[fg], stage)
         loss = loss + (deltas[fg] - wanted).abs().sum() / len(flat)

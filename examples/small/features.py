@@ -13,7 +13,7 @@ from data import RUNS, Pictures, concepts, grounds, on_white
 from torch import Tensor, nn
 from trunks import image_trunk
 
-from bindplug.models.small.image import scale
+from bindplug.models.small.pixels import scale
 from bindplug.training import cached, encode_views, step_generator
 
 TRUNK, SIZE = "tf_efficientnet_lite0", 224

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from trunks import word_vectors
 
-from bindplug.models.small.image import scale
-from bindplug.models.small.text import TextTrunk, with_hidden, word_key, words_of
+from bindplug.models.small.pixels import scale
+from bindplug.models.small.text import TextTrunk, with_hidden
+from bindplug.models.small.words import word_key, words_of
 from bindplug.training import Standardise
 
 LENGTH = 20  # words that are read in training

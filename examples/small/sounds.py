@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from data import RUNS, sounds
 from torch import Tensor
 
-from bindplug.models.small.audio import (
+from bindplug.models.small.log_mel import (
     BANDS,
     FRAMES,
     RATE,
@@ -16,8 +16,9 @@ from bindplug.models.small.audio import (
     mel_power,
 )  # fmt: skip
 from bindplug.training import Groups, cached
-from bindplug.transforms.audio import PEAK, load_audio
-from bindplug.transforms.resampling import resample
+from bindplug.transforms.audio import at_peak
+from bindplug.transforms.resampling import resample_array
+from bindplug.transforms.sound_file import read_sound
 
 SPEEDS = (1.0, 0.75, 0.82, 0.9, 1.1, 1.2, 1.33)
 SHORT = 50  # frames: a shorter sound may be repeated
@@ -30,12 +31,11 @@ def powers() -> list[list[Tensor]]:
     def make() -> dict[str, Tensor]:
         out = {}
         for i, row in enumerate(rows):
-            wave, rate = load_audio(row["path"])
-            wave = wave.mean(0, keepdim=True)
-            wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
+            wave, rate = read_sound(row["path"])
+            wave = at_peak(wave.mean(0, keepdims=True))
             for j, speed in enumerate(SPEEDS):
-                power = mel_power(resample(wave, round(rate * speed), RATE)[0])
-                out[f"{i}.{j}"] = power.clamp(max=6e4).half()
+                power = mel_power(resample_array(wave, round(rate * speed), RATE)[0])
+                out[f"{i}.{j}"] = torch.from_numpy(power).clamp(max=6e4).half()
         return out
 
     found = cached(RUNS / "powers.safetensors", f"{SPEEDS} {len(rows)}", make)
@@ -66,7 +66,7 @@ class Clips:
         )
         self.takes = Groups(list(takes.values()))
         self.labels = torch.nonzero(self.recordings.sizes)[:, 0]
-        self.centres = band_edges()[1:-1].float()
+        self.centres = torch.from_numpy(band_edges()[1:-1]).float()
 
     def _cut(self, sound: int, r: list[float]) -> Tensor:
         """(100, 96) power of a random 2.3 s at a random speed."""
@@ -113,7 +113,7 @@ class Clips:
         power = power - noise * torch.rand(power.shape, generator=g).clamp(min=1e-6).log()
         fall = ((self.centres - uniform(3000, 11000)) / 1000).clamp(0, 30)
         power = torch.where(chance(0.35), power * 10**-fall, power)
-        return self._mask(compress(power), g)
+        return self._mask(torch.from_numpy(compress(power.numpy())), g)
 
     @staticmethod
     def _mask(x: Tensor, g: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bindplug.models.small.audio import EffectsTrunk
 from bindplug.models.small.image import ImageTrunk
-from bindplug.models.small.text import words_of
+from bindplug.models.small.words import words_of
 
 IMAGE = {
     "tf_efficientnet_lite0": (

@@ -15,5 +15,6 @@ PLUGIN = Plugin(
     space="small-clip",
     modalities=("image", "video", "text"),
     load=load,
+    licence="Apache-2.0, with parts under MIT: bindplug/models/small/CARD.md",
     description="text and image towers of the small Detic's classifier, 160-d",
 )

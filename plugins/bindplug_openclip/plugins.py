@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bindplug.embedding.modalities import MODALITIES, prepare
+from bindplug.embedding.modalities import MODALITIES, numpy_prepare, prepare
 from bindplug.errors import BindplugError, first_line
 from bindplug.imagebind.config import TextConfig, VisionConfig
-from bindplug.plugins import Network, Plugin
+from bindplug.plugins import Network, NumpyTransform, Plugin
 from bindplug.storage.cache_dir import hub_access
 
 
@@ -46,13 +46,17 @@ class OpenCLIPNetwork(Network):
         return MODALITIES[modality].options
 
     def transform(self, modality: str, item, **options):
+        return prepare(modality, item, self._sizes(modality), options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return numpy_prepare(modality, self._sizes(modality))
+
+    def _sizes(self, modality: str) -> VisionConfig | TextConfig:
         if modality == "image":
             size = self.model.visual.image_size
-            config = VisionConfig(image_size=size if isinstance(size, int) else size[0])
-        else:
-            text = getattr(self.model, "text", self.model)
-            config = TextConfig(context_length=text.context_length, vocab_size=text.vocab_size)
-        return prepare(modality, item, config, options)
+            return VisionConfig(image_size=size if isinstance(size, int) else size[0])
+        text = getattr(self.model, "text", self.model)
+        return TextConfig(context_length=text.context_length, vocab_size=text.vocab_size)
 
     def encode(self, modality: str, clips: Tensor) -> Tensor:
         """Images (B, 3, H, W) or token ids (B, L) int64 to (B, D) unit vectors."""
@@ -103,7 +107,9 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
 
 def _plugin(space: str, model: str, weights: str, description: str, hub: str) -> Plugin:
     opened = partial(load, space=space, model=model, weights=weights)
-    return Plugin(opened, description, hub=(hub,), space=space, modalities=("image", "text"))
+    return Plugin(
+        opened, description, licence="MIT", hub=(hub,), space=space, modalities=("image", "text")
+    )
 
 
 B32 = _plugin(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bindplug.cli.output import STEM, unique_stems
+from bindplug.cli.output import unique_stems
+from bindplug.storage.names import STEM
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ import bindplug
 from bindplug import BindplugError, Detections
 from bindplug.detection.video import annotate as room
 from bindplug.detection.video.tracks import Tracker
-from bindplug.transforms.audio import load_audio, resample
+from bindplug.transforms.audio import load_audio
 from bindplug.transforms.media import sound_windows
+from bindplug.transforms.resampling import resample
 from bindplug.watch import Moment, annotate, watch
 
 RATE = 16_000

@@ -67,6 +67,12 @@ def test_what_is_no_checkpoint(folder, tmp_path):
         read_state(tmp_path / "x.safetensors")
 
 
+def test_a_file_of_an_old_torch(tmp_path):
+    x = torch.arange(3.0)
+    torch.save({"x": x}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_state(tmp_path / "x.pth")["x"], x)
+
+
 def test_a_folder_that_does_not_fit(folder):
     state = read_state(folder / "model.safetensors")
     from safetensors.torch import save_file

@@ -25,9 +25,9 @@ def start_server():
 
     running = []
 
-    def start(models=None, access=None, devices=("cpu",), **limits):
-        access = access or Access()
-        server = Server(models or Models(), devices, Limits(**{**LIMITS, **limits}), access)
+    def start(models=None, access=None, devices=("cpu",), browser=None, **limits):
+        access, limits = access or Access(), Limits(**{**LIMITS, **limits})
+        server = Server(models or Models(), devices, limits, access, browser)
         bound = listen("127.0.0.1", 0)
         config = uvicorn.Config(create_app(server), log_level="warning", lifespan="on")
         server.uvicorn = uvicorn.Server(config)

@@ -8,6 +8,7 @@ import pytest
 from bindplug.errors import BindplugError
 from bindplug.server.app import ENDPOINTS
 from bindplug.server.fields import Field, Form
+from bindplug.server.settings import Limits
 from bindplug.server.uploads import Upload
 
 OWN = {  # fields of the server alone, by path
@@ -80,7 +81,7 @@ def test_values():
         ("seed", "9223372036854775807"), ("threshold", "1e-3"), ("overlay", "on"),
         ("vocabulary", "cat"), ("vocabulary", Upload(b"dog\ncow\n", "w.txt")),
         ("option", {"clips": "all", "upright": True}), ("option", "channel=mix"),
-    ])  # fmt: skip
+    ], Limits())  # fmt: skip
     assert form.prompts == [("text", "a dog"), ("audio", sound), ("text", "a cat")]
     assert form["mix"] == [0.7, 0.3, -1] and form["seed"] == 2**63 - 1
     assert form["threshold"] == 1e-3 and form["overlay"] is True and form["bridge"] is None
@@ -113,13 +114,13 @@ def test_values():
 )
 def test_bad_values(pair, words):
     with pytest.raises(BindplugError) as caught:
-        Form(TABLE, [pair])
+        Form(TABLE, [pair], Limits())
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_what_may_be_given_once():
     with pytest.raises(BindplugError, match="seed: may be given once"):
-        Form(TABLE, [("seed", 1), ("seed", 2)])
+        Form(TABLE, [("seed", 1), ("seed", 2)], Limits())
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,8 @@ def test_what_may_be_given_once():
         ("a\r\nSet-Cookie: x.wav", "aSet-Cookie: x.wav", ""),
         ("..", "file", ""),
         ("", "file", ""),
-        ("x" * 5000 + ".wav", "x" * 96 + ".wav", ""),
+        ("x" * 5000 + ".wav", "x" * 196 + ".wav", ""),
+        ("犬" * 100 + ".wav", "犬" * 65 + ".wav", ""),  # 3 bytes each, of which none is halved
     ],
 )
 def test_names_of_uploads_are_no_paths(given, name, folder):

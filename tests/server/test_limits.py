@@ -183,7 +183,7 @@ def test_bodies_that_are_refused(content, kind, status, words, small):
 
 def test_too_many_files(small):
     files = [("audio", (f"{i}.wav", sound(0.1))) for i in range(5)]
-    refused(small.post("/v1/embed", files=files), 400, "Too many files")
+    refused(small.post("/v1/embed", files=files), 400, "too many files; send 4 or fewer")
 
 
 def test_what_is_not_there(small):

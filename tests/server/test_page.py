@@ -25,8 +25,8 @@ def status(page, words, seconds=30):
     expect(page.locator("#status")).to_contain_text(words, timeout=seconds * 1000)
 
 
-def search(page, media):
-    page.set_input_files("#sound-file", media / "dog.wav")
+def search(page, media, sound=None):
+    page.set_input_files("#sound-file", sound or media / "dog.wav")
     page.set_input_files("#image-file", media / "garden.png")
     status(page, "above the threshold")
 
@@ -164,9 +164,31 @@ def test_downloads(open_page, media):
     found = json.loads(Path(saved.value.path()).read_text())
     assert saved.value.suggested_filename == "garden.json"
     assert [o["label"] for o in found["images"][0]["objects"]] == ["dog"]
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_the_png_has_the_size_of_the_image(open_page, media, tmp_path, times):
+    """Also of one that is smaller or larger than the page's canvas; masks lie where they are."""
+    with Image.open(media / "garden.png") as garden:
+        image = garden.resize((garden.width * times, garden.height * times), Image.NEAREST)
+        image.save(tmp_path / "garden.png")
+    page = open_page()
+    search(page, tmp_path, sound=media / "dog.wav")
+    shown = pixels_of(page).shape
+    for box in ("Boxes", "Names"):
+        page.get_by_label(box, exact=True).uncheck()
     with page.expect_download() as saved:
         page.locator("#find-png").click()
-    assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
+    assert saved.value.suggested_filename == "garden-found.png"
+    with page.expect_download() as saved_json:
+        page.locator("#find-json").click()
+    found = json.loads(Path(saved_json.value.path()).read_text())["images"][0]
+    with Image.open(saved.value.path()) as png:
+        assert png.format == "PNG" and png.size == image.size != shown[1::-1]
+        tinted = (np.asarray(png.convert("RGB")) != np.asarray(image.convert("RGB"))).any(axis=2)
+    counts = found["objects"][0]["mask"]["counts"]
+    inside = np.repeat(np.arange(len(counts)) % 2, counts).reshape(image.size).T.astype(bool)
+    assert inside.any() and (tinted == inside).mean() > 0.999
 
 
 def test_errors_are_shown_and_go_away(open_page, media):

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -178,6 +179,38 @@ def test_generate(run, client, files, tmp_path):
     run("generate", "--like", "web.png", "-o", "again")
     again = Image.open(tmp_path / "again" / "web.png")
     assert np.array_equal(np.asarray(again), np.asarray(found))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "names"),
+    [
+        (["audio=dog.wav", "text=A tree, by the sea!"], ["dog_0000", "a-tree--by-the-sea_0000"]),
+        (["audio=dog.wav", "text=A tree", "mix=0.5,0.5"], ["dog+a-tree_0000"]),
+        (["audio=dog.wav", "audio=dog.wav", "text=Dog"], ["dog_0000", "dog_2_0000", "dog_3_0000"]),
+        (["morph=cat.wav", "morph=dog.wav", "frames=2"], ["cat-dog"]),
+    ],
+)
+def test_names_of_generated_images(prompts, names, run, client, files, tmp_path):
+    pairs = [tuple(prompt.split("=")) for prompt in prompts]
+    flags = [word for name, value in pairs if name != "morph" for word in (f"--{name}", value)]
+    morph = [value for name, value in pairs if name == "morph"]
+    flags += ["--morph", *morph] if morph else ["--candidates", "1"]
+    run("generate", *flags, "--steps", "1", "-o", "out")
+    ending = ".gif" if morph else ".png"
+    wanted = {p.name for p in (tmp_path / "out").iterdir() if p.suffix == ending}
+    assert wanted == {name + ending for name in names}
+    parts = [
+        part
+        for name, value in pairs
+        for part in (
+            files(f"{name}={value}") if value.endswith(".wav") else [(name, (None, value))]
+        )
+    ]
+    parts += [("steps", (None, "1")), ("candidates", (None, "1"))]
+    got = answer(client.post("/v1/generate", files=parts))
+    links = [got["gif"]] if morph else [image["png"] for image in got["images"]]
+    assert [unquote(link.rpartition("/")[2]) for link in links] == [n + ending for n in names]
+    assert morph or [image["image"] for image in got["images"]] == [n + ending for n in names]
 
 
 def test_morph(client, files):

@@ -176,4 +176,14 @@ def test_metrics_are_prometheus_text():
     assert 'bindplug_request_seconds_bucket{path="/v1/embed",le="+Inf"} 2' in lines
     assert 'bindplug_request_seconds_sum{path="/v1/embed"} 200.02' in lines
     assert 'bindplug_batch_size_bucket{le="4"} 1' in lines and "bindplug_queue 3" in lines
-    assert metrics.mean_seconds() == pytest.approx(100.01)
+
+
+def test_mean_seconds_are_of_a_paths_own_answers():
+    metrics = Metrics()
+    assert metrics.mean_seconds("/v1/generate") == 1
+    for seconds in (8.0, 10.0):
+        metrics.request("/v1/generate", 200, seconds)
+    metrics.request("/v1/generate", 429, 0.001)  # answered at once, and none of the work
+    metrics.request("/v1/embed", 200, 0.02)
+    assert metrics.mean_seconds("/v1/generate") == pytest.approx(9)
+    assert metrics.mean_seconds("/v1/embed") == pytest.approx(0.02)

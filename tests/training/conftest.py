@@ -1,4 +1,8 @@
 import csv
+import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,5 +79,26 @@ def train_interrupted(monkeypatch):
                 train(settings, "cpu", resume=True)
         stop.clear()
         return train(settings, "cpu", resume=True)[0]
+
+    return run
+
+
+@pytest.fixture
+def run_twice():
+    """Run a Python command as two processes of one run, as torchrun starts them."""
+
+    def run(*arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+               "MASTER_PORT": str(port)}  # fmt: skip
+        started = [
+            subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE,
+                             env={**env, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(2)
+        ]  # fmt: skip
+        said = [process.communicate(timeout=120)[1] for process in started]
+        assert [process.returncode for process in started] == [0, 0], said
 
     return run

@@ -4,6 +4,8 @@ import torch
 from PIL import Image
 
 from bindplug import BindplugError
+from bindplug.models.towers.build import make_trunk
+from bindplug.models.towers.spec import parse_tower
 from bindplug.training.data.augment import (
     Augmentation,
     Geometry,
@@ -11,7 +13,9 @@ from bindplug.training.data.augment import (
     augment_source,
     parse_augmentations,
 )
+from bindplug.training.data.loader import Loader
 from bindplug.training.data.randaugment import RANGES, _apply, color_jitter, randaugment
+from bindplug.training.data.rows import Row
 
 
 def rng(seed=0):
@@ -84,6 +88,46 @@ def test_a_window_of_a_sound():
         assert cut.shape == (1, 32_000) and rate == 16_000
         starts.add(round(float(cut[0, 0]) * 48_000))
     assert len(starts) > 15 and max(starts) <= 16_000
+
+
+def ramp(seconds, rate=100):
+    """(6, T) motion whose channels are its time in seconds, times 1 to 6."""
+    return np.arange(seconds * rate) / rate * np.arange(1, 7)[:, None]
+
+
+def write_motion(path, with_time):
+    data, offset = ramp(9), 3.0 if with_time else 0.0
+    rows = [[offset + data[0, i], *data[:, i]] if with_time else data[:, i] for i in range(900)]
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("with_time", [True, False])
+def test_a_window_of_motion(tmp_path, with_time):
+    """5 of 9 s of a CSV, elsewhere in each view; the whole trunk's input starts there."""
+    path = write_motion(tmp_path / "m.csv", with_time)
+    trunk = make_trunk(parse_tower("imu=imagebind:width=8,depth=1,heads=1"), None)
+    options = {} if with_time else {"imu": {"rate": 100}}
+    row, starts = Row({"imu": (path,)}, "x"), []
+    for steps in ("basic", "none"):
+        loader = Loader({"imu": trunk}, parse_augmentations((f"imu={steps}",), ["imu"]), options)
+        clips = [loader.view(row, "imu", path, i) for i in range(20)]
+        assert all(clip.shape == (6, 2000) for clip in clips)
+        starts.append({round(float(clip[0, 0]), 2) for clip in clips})
+        ends = [float(clip[5, -1] / 6 - clip[0, 0]) for clip in clips]
+        assert np.allclose(ends, 5, atol=0.011)  # 1 / 100 s is the recording's own step
+    assert len(starts[0]) > 15 and min(starts[0]) >= 0 and max(starts[0]) <= 4
+    assert starts[1] == {2.0}  # the middle
+
+
+def test_motion_that_is_too_short_is_named(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join([",".join(["0"] * 6)] * 100))
+    trunk = make_trunk(parse_tower("imu=imagebind:width=8,depth=1,heads=1"), None)
+    of = parse_augmentations((), ["imu"])
+    loader = Loader({"imu": trunk}, of, {"imu": {"rate": 100}})
+    with pytest.raises(BindplugError, match=r"m\.csv: 1\.00 s long; at least 5 s"):
+        loader.view(Row({"imu": (str(path),)}, "x"), "imu", str(path), 0)
 
 
 @pytest.mark.parametrize("name", RANGES)

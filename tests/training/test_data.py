@@ -176,6 +176,37 @@ def test_bad_lines_are_counted_or_refused(world, tmp_path):
         read_rows(str(tmp_path / "t.csv"), "csv", BOTH, Bad(True))
 
 
+def test_a_line_with_a_comma_too_many_is_bad(world, tmp_path):
+    """Its cells are not what they seem: a text cut at the comma would be trained on."""
+    table, image = tmp_path / "t.csv", f"{world}/image/red/red0.png"
+    table.write_text(f"image,text\n{image},red\n{image},a dog, barking\n")
+    bad = Bad()
+    [row] = read_rows(str(table), "csv", BOTH, bad)
+    assert row.inputs["text"] == ("red",)
+    assert "line 3 has more values than the header has columns" in bad.messages[0]
+    with pytest.raises(BindplugError, match=r"double quotes \(--strict\)"):
+        read_rows(str(table), "csv", BOTH, Bad(True))
+
+
+def test_files_in_folders_of_their_modality(world, tmp_path):
+    for name in ("image/a.png", "audio/a.wav"):
+        (tmp_path / name).parent.mkdir()
+        ending = name[-3:]
+        source = "image/red/red0.png" if ending == "png" else "audio/red/red0.wav"
+        (tmp_path / name).write_bytes((world / source).read_bytes())
+    (tmp_path / "meta").mkdir()
+    for table in (tmp_path / "t.csv", tmp_path / "meta" / "t.csv"):
+        table.write_text("image,audio\na.png,a.wav\n")
+        [row] = read_rows(str(table), "csv", BOTH, Bad(True))
+        assert row.inputs["audio"][0].endswith("audio/a.wav")
+
+
+def test_a_table_without_rows_names_its_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("picture,sound\n")
+    with pytest.raises(BindplugError, match=r"has no column image.*it has picture, sound"):
+        read_rows(str(tmp_path / "t.csv"), "csv", BOTH, Bad())
+
+
 def test_no_tower_for_the_data(world):
     with pytest.raises(BindplugError, match=r"it has audio, image, there are"):
         read_sources((str(world / "train.csv"),), "auto", ["image", "text"], Bad())

@@ -1,9 +1,5 @@
 """GradCache, several processes, and one big batch give the same gradients."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -98,18 +94,9 @@ def test_features_that_need_no_gradient(world):
 
 
 @pytest.mark.parametrize("chunks", [1, 2])
-def test_two_processes_equal_one(tmp_path, chunks):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here, out = Path(__file__).parent, tmp_path / "grads.pt"
-    env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, str(here / "two_processes.py"), str(out), str(chunks)]
-    started = [
-        subprocess.Popen(command, env={**env, "RANK": str(r), "LOCAL_RANK": str(r)}, cwd=here)
-        for r in range(2)
-    ]
-    assert [p.wait(120) for p in started] == [0, 0]
+def test_two_processes_equal_one(tmp_path, chunks, run_twice):
+    out = tmp_path / "grads.pt"
+    run_twice(str(Path(__file__).with_name("two_processes.py")), str(out), str(chunks))
     found = torch.load(out, weights_only=True)
     assert_same((found.pop("loss"), found), plain(make_binder(), batch_of(ROWS)))
 

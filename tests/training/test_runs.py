@@ -1,10 +1,6 @@
 """Runs of other kinds: adapters, several processes, videos, plain text, and bad data."""
 
 import csv
-import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -60,24 +56,25 @@ def test_a_whole_tower_is_fine_tuned(settings, imagebind_folder):
         assert same is not moves
 
 
-def test_two_processes_train_as_one(settings, tmp_path):
+def test_a_locked_tower_is_frozen_also_by_the_name_train(settings, imagebind_folder):
+    of = settings(tower=("audio=train", "depth=train"), lock=("audio",), steps=2)
+    with pytest.raises(BindplugError, match="nothing to train"):
+        train(of, "cpu")
+    [made] = train(settings(steps=1, name="made"), "cpu")  # its audio tower has a head
+    [report] = train(settings(init=f"local:{made['model']}", tower=("audio=train",),
+                              lock=("audio",), steps=2), "cpu")  # fmt: skip
+    old, new = weights(made), weights(report)
+    layers = [name for name in old if name.startswith(("audio.trunk.", "audio.head.layers."))]
+    for name in layers:
+        assert torch.equal(old[name], new[name]) is name.startswith("audio.trunk."), name
+
+
+def test_two_processes_train_as_one(settings, tmp_path, run_twice):
     kind = {"steps": 5, "batch_size": 6, "learn_temp": True, "lr": 3e-3,
             "tower": ("audio=imagebind:width=32,depth=2,heads=2,drop_path=0",)}  # fmt: skip
     of = settings(name="two", **kind)
     (tmp_path / "run.toml").write_text(to_toml(of))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "bindplug", "train", "--config", str(tmp_path / "run.toml"),
-               "--device", "cpu"]  # fmt: skip
-    started = [
-        subprocess.Popen(command, env={**env, "RANK": str(r), "LOCAL_RANK": str(r)},
-                         stderr=subprocess.PIPE)
-        for r in range(2)
-    ]  # fmt: skip
-    said = [p.communicate(timeout=120)[1] for p in started]
-    assert [p.returncode for p in started] == [0, 0], said
+    run_twice("-m", "bindplug", "train", "--config", str(tmp_path / "run.toml"), "--device", "cpu")
     [one] = train(settings(name="one", **kind), "cpu")
     one_head = weights(one)["audio.head.layers.0.weight"]
     two = load_file(tmp_path / "logs" / "two" / "model" / "model.safetensors")
@@ -156,6 +153,11 @@ def test_unreadable_files_are_left_out_with_a_count(world, common, tmp_path):
     (["--lock", "touch"], "there is no tower of touch"),
     (["--lock", "image=2"], "frozen as a whole"),
     (["--lock", "audio=9"], "9 blocks shall stay unlocked"),
+    (["--tower", "audio=lora:r=2", "--lock", "audio=1"], "leave out the lock or the adapter"),
+    (["--tower", "audio=lora:r=2", "--lock", "audio"], "leave out the lock or the adapter"),
+    (["--tower", "audio=imagebind:width=32,depth=2,heads=2,lora=2", "--lock", "audio=1"],
+     "leave out the lock or the adapter"),
+    (["--template", "a photo"], "--template 'a photo' has no {} for the name"),
     (["--aug", "audio=flip"], "no augmentation 'flip' of audio"),
     (["--option", "audio.clips"], "write MODALITY.NAME=VALUE"),
     (["--option", "audio.nothing=1"], "nothing"),

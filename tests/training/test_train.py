@@ -133,6 +133,56 @@ def test_early_stopping_keeps_the_best(settings, world):
         train(settings(val_data=of.val_data, early_stop_on="F1", name="b"), "cpu")
 
 
+def test_the_best_weights_come_with_their_batch_norms(settings, world, monkeypatch):
+    """The best step's export is that of a run that ended there, counted statistics included."""
+    from bindplug.training.figures import Validation
+
+    falling = iter([0.9, 0.5, 0.1])
+    monkeypatch.setattr(Validation, "figures", lambda self: {
+        "f": {"value": next(falling), "low": 0.0, "high": 1.0}
+    })  # fmt: skip
+    of = {"tower": ("audio=timm:resnet10t",), "lr_scheduler": "const", "warmup": 0}
+    ended = train(settings(steps=2, name="ended", **of), "cpu")[0]
+    best = train(settings(steps=6, val_data=(str(world / "val.csv"),), early_stop=2,
+                          name="best", **of), "cpu")[0]  # fmt: skip
+    assert best["figures"]["f"]["value"] == 0.9 and best["steps"] == 6
+    assert any("running_mean" in name for name in weights(ended))
+    assert_equal_bits(weights(ended), weights(best))
+
+
+def test_without_averaging_no_second_copy_is_kept(settings):
+    [report] = train(settings(steps=2), "cpu")
+    saved = torch.load(f"{report['folder']}/checkpoint.pt", weights_only=True)
+    assert saved["averaged"] == {}
+    [report] = train(settings(steps=2, ema=0.5, name="ema"), "cpu")
+    saved = torch.load(f"{report['folder']}/checkpoint.pt", weights_only=True)
+    assert len(saved["averaged"]) > 1
+
+
+def test_names_of_classes_are_embedded_once(settings, world, monkeypatch):
+    """Where the text tower is frozen; a trained one embeds them for each validation."""
+    from bindplug.training.figures import Validation
+
+    made, asked = Validation._class_vector, []
+    monkeypatch.setattr(
+        Validation, "_class_vector", lambda self, name: (asked.append(name), made(self, name))[1]
+    )
+    for tower, times in (("audio", 1), ("text", 2)):
+        asked.clear()
+        towers = ("audio=imagebind:width=32,depth=1,heads=2", f"{tower}=train")[: 1 + (times > 1)]
+        train(settings(val_data=(str(world / "val.csv"),), steps=4, tower=towers, name=tower,
+                       train_data=(str(_with_text(world)),)), "cpu")  # fmt: skip
+        assert sorted(asked) == sorted(["blue", "green", "grey", "red"] * times)
+
+
+def _with_text(world):
+    lines = (world / "train.csv").read_text().splitlines()
+    table = world / "with_text.csv"
+    rows = [f"{line},a {line.rsplit(',', 1)[1]} one" for line in lines[1:]]
+    table.write_text("\n".join([f"{lines[0]},text", *rows]) + "\n")
+    return table
+
+
 def test_a_checkpoint_is_not_replaced_unasked(settings):
     train(settings(steps=1), "cpu")
     with pytest.raises(BindplugError, match="--resume latest"):

@@ -9,7 +9,6 @@ from bindplug import BindplugError
 from bindplug.imagebind import AudioConfig, ImageBind, ImageBindConfig, TextConfig, VisionConfig
 from bindplug.training import (
     Run,
-    encode_short_text,
     encode_with_fewer_tokens,
     fit,
     info_nce,
@@ -17,7 +16,6 @@ from bindplug.training import (
     whitening_filters,
 )
 from bindplug.training.muon import orthogonalise
-from bindplug.transforms.text import transform_text
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +44,6 @@ def test_info_nce():
     ) / 2
     b = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     assert torch.isclose(info_nce(torch.tensor([[2.0, 0.0], [0.6, 0.8]]), b, 3.0), expected)
-
-
-@torch.inference_mode()
-def test_short_text_equals_the_padded_one(model):
-    ids = transform_text(["a dog", "a picture of a very long train"], model.config.text)
-    whole = model.features("text", ids)
-    assert torch.allclose(encode_short_text(model, ids), whole, atol=1e-5)
 
 
 @torch.inference_mode()

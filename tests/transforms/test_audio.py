@@ -13,9 +13,9 @@ from bindplug.transforms.audio import (
     fbank,
     load_audio,
     mel_banks,
-    resample,
     transform_audio,
 )
+from bindplug.transforms.resampling import resample
 
 NAMES = [
     "chirp_44k1_stereo_7s",
@@ -82,8 +82,8 @@ def test_length_is_rounded_in_float32_for_very_long_files():
 
 def test_fbank(folder):
     unit = np.load(folder / "fbank_unit.npz")
-    assert np.array_equal(mel_banks(128)[:, :256].numpy(), unit["mel_banks"])
-    out = fbank(torch.from_numpy(unit["waveform"]), 128).numpy()
+    assert np.array_equal(mel_banks(128)[:, :256], unit["mel_banks"])
+    out = fbank(unit["waveform"], 128)
     assert np.abs(out - unit["fbank"]).max() < 5e-4
     assert np.abs(out - unit["fbank"]).mean() < 1e-5
 
@@ -109,7 +109,7 @@ def test_against_torchaudio():
         frame_length=25,
         frame_shift=10,
     )
-    assert (fbank(wave[0], 128) - theirs).abs().max() < 1e-3
+    assert (torch.from_numpy(fbank(wave[0].numpy(), 128)) - theirs).abs().max() < 1e-3
 
 
 def test_arrays(folder):

@@ -16,5 +16,6 @@ PLUGIN = Plugin(
     space="small",
     modalities=("image", "video", "text", "audio"),
     load=load,
+    licence="Apache-2.0, with parts under CC BY 4.0 and MIT: CARD.md, ATTRIBUTION.txt",
     description="images, videos, sounds and text in one 256-d space; offline",
 )

@@ -1,30 +1,20 @@
-"""Sounds to log-mel blocks, and the two audio trunks side by side that read them.
+"""The two audio trunks side by side that read log-mel blocks (`log_mel`).
 
-The transform and the pretrained trunk (aiSFX) are those of Ma and Lerch, Representation Learning
+The pretrained trunk (aiSFX) is that of Ma and Lerch, Representation Learning
 for the Automatic Indexing of Sound Effects Libraries, ISMIR 2022.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import BindplugError, check_choice
 from ...imagebind import AudioConfig, ImageBind, ImageBindConfig
-from ...storage.source import source_name
-from ...transforms.audio import PEAK, read_channel
+from .log_mel import BANDS, FRAMES, sound_blocks
 
-RATE = 44_100  # Hz
-FFT, HOP, BANDS = 2048, 1024, 96
-FRAMES, STEP = 100, 50  # of a block: 2.3 s, one each 1.16 s
-NORM = 9.457798957824707  # largest logarithm of the spectrograms that the trunk was trained on
-SHORTEST = 0.025  # seconds
-QUIET = 0.1  # of the sound's peak: quieter blocks are left out
 WIDTHS = (1, 64, 128, 256, 512)  # of the pretrained trunk's blocks
 OWN = AudioConfig(
     width=128, depth=4, heads=4, drop_path=0.1, mel_bins=BANDS, frames=FRAMES, patch_size=16,
@@ -36,87 +26,9 @@ OWN_MEAN, OWN_STD = 0.2, 0.2  # of log-mel blocks, about
 def transform_audio(
     source, clips: int | str = "all", normalize: str = "peak", channel: str = "mix"
 ) -> tuple[Tensor, list[tuple[float, float]]]:
-    """One sound to (n, 100, 96) float32 log-mel blocks, and the (start, end) seconds of each.
-
-    Args:
-        source: as in `bindplug.transforms.audio.load_audio`.
-        clips: "all": a block each 1.16 s, without those whose loudest sample is 20 dB or more below
-            the sound's; or a number of blocks, evenly spread, fewer where there is no room for so
-            many different ones.
-        normalize: "peak": scaled so that the loudest sample is 0.9 of full scale; or "none".
-        channel: "mix" (mean), "first", or "loudest" by its mean square.
-
-    Raises:
-        BindplugError: as in `load_audio`; shorter than 25 ms; an unknown option.
-    """
-    check_choice("normalize", normalize, ("none", "peak"))
-    name = source_name(source, "audio array")
-    wave = read_channel(source, channel, name, RATE)[0]
-    if len(wave) < SHORTEST * RATE:
-        raise BindplugError(f"{name}: is shorter than 25 ms; give a longer sound")
-    if normalize == "peak":
-        wave = wave * (PEAK / wave.abs().max().clamp(min=1e-5))
-    blocks, starts = cut_blocks(log_mel(wave), clips)
-    if clips == "all":
-        loud = [float(wave[s * HOP : (s + FRAMES) * HOP].abs().max()) for s in starts]
-        kept = [i for i, peak in enumerate(loud) if peak >= QUIET * max(loud)]
-        blocks, starts = blocks[kept], [starts[i] for i in kept]
-    seconds = len(wave) / RATE
-    bounds = [(s * HOP / RATE, min((s + FRAMES) * HOP / RATE, seconds)) for s in starts]
-    return blocks, bounds
-
-
-def cut_blocks(mel: Tensor, clips: int | str = "all") -> tuple[Tensor, list[int]]:
-    """(T, 96) to (n, 100, 96) blocks, zeros after the end, and the first frame of each.
-
-    Raises BindplugError: `clips` is neither "all" nor a positive number."""
-    spare = max(len(mel) - FRAMES, 0)
-    if clips == "all":
-        starts = [STEP * i for i in range(math.ceil(spare / STEP) + 1)]
-    elif isinstance(clips, int) and not isinstance(clips, bool) and clips > 0:
-        starts = sorted({round(spare * i / max(clips - 1, 1)) for i in range(clips)})
-    else:
-        raise BindplugError(f"clips {clips!r}; give all or a number from 1")
-    mel = F.pad(mel, (0, 0, 0, starts[-1] + FRAMES - len(mel)))
-    return torch.stack([mel[s : s + FRAMES] for s in starts]), starts
-
-
-def band_edges() -> Tensor:
-    """(98,) float64 Hz, equally spaced on the HTK mel scale: band i has its lower end, centre and
-    upper end at i, i + 1 and i + 2."""
-    top = 2595 * math.log10(1 + RATE / 2 / 700)
-    return 700 * (10 ** (torch.linspace(0, top, BANDS + 2, dtype=torch.float64) / 2595) - 1)
-
-
-@lru_cache(maxsize=1)
-def mel_banks() -> Tensor:
-    """(1025, 96) triangles on the HTK mel scale from 0 to 22,050 Hz, each summing to 1."""
-    edges = band_edges()
-    hertz = torch.linspace(0, RATE / 2, FFT // 2 + 1, dtype=torch.float64)[:, None]
-    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    up, down = (hertz - left) / (centre - left), (right - hertz) / (right - centre)
-    banks = torch.minimum(up, down).clamp(min=0)
-    return (banks / banks.sum(0)).float()
-
-
-def mel_power(wave: Tensor) -> Tensor:
-    """(n,) at 44.1 kHz to (T, 96): the power spectrum of Hann windows each 1024 samples, zeros
-    around the sound, in mel bands."""
-    wave = F.pad(wave, (FFT // 2, FFT // 2 + max(0, FFT - len(wave))))
-    spectrum = torch.stft(
-        wave, FFT, HOP, window=torch.hann_window(FFT), center=False, return_complex=True
-    )
-    return spectrum.abs().square().T @ mel_banks()
-
-
-def compress(power: Tensor) -> Tensor:
-    """Mel power to the numbers that the trunk takes: log10(1 + 10,000 x) / 9.4578."""
-    return torch.log10(1 + 10_000 * power) / NORM
-
-
-def log_mel(wave: Tensor) -> Tensor:
-    """(n,) at 44.1 kHz to (T, 96) float32, 0 for silence and about 1 for the loudest."""
-    return compress(mel_power(wave))
+    """`sound_blocks` as a tensor, and the blocks' seconds."""
+    blocks, bounds = sound_blocks(source, clips, normalize, channel)
+    return torch.from_numpy(blocks), bounds
 
 
 class ConvBlock(nn.Module):
@@ -145,6 +57,8 @@ class EffectsTrunk(nn.Module):
         super().__init__()
         for i, (width, out) in enumerate(pairwise(WIDTHS), 1):
             setattr(self, f"conv_block{i}", ConvBlock(width, out))
+        # As the blocks that it reads: else each convolution reorders its input and its output.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, None].contiguous(memory_format=torch.channels_last)

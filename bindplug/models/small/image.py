@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...transforms.video import read_clips
-from ...transforms.vision import load_image, resize_and_crop
-
-MARGIN = 256 / 224  # side of the resized image over that of the crop
-
-
-def scale(image: Tensor) -> Tensor:
-    """RGB in [0, 1] to [-1, 1]."""
-    return image * 2 - 1
+from .pixels import image_pixels, scale
 
 
 def transform_image(source, size: int, upright: bool = False) -> Tensor:
-    """One image to (3, size, size) float32 RGB in [-1, 1]: short side to size * 256 / 224 pixels
-    (bicubic), then the central square.
-
-    Args:
-        source, upright: as in `bindplug.transforms.vision.load_image`.
-    """
-    image = resize_and_crop(load_image(source, upright), round(size * MARGIN))
-    edge = (image.width - size) // 2
-    array = np.asarray(image)[edge : edge + size, edge : edge + size]
-    return scale(torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255)
+    """`image_pixels` as a tensor."""
+    return torch.from_numpy(image_pixels(source, size, upright))
 
 
 def transform_video(

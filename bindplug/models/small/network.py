@@ -6,18 +6,20 @@ import inspect
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...embedding.embedder import Embedder
-from ...errors import BindplugError, first_line
-from ...plugins import Network
+from ...errors import BindplugError
+from ...plugins import Network, NumpyTransform
 from ...storage.hashing import file_fingerprint
-from ...storage.state_dict import check_state
+from ...storage.state_dict import cast_weights, check_state, read_below
 from .audio import AudioTrunk, transform_audio
 from .image import ImageTrunk, transform_image, transform_video
-from .text import TextTrunk, WordTable
+from .text import TextTrunk
+from .words import WordTable
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SHIPPED = Path(__file__).parent / WEIGHTS  # some of whose tensors other folders share
@@ -81,14 +83,25 @@ class SmallNetwork(Network):
             return clips, tuple(bounds)
         if modality == "text":
             if self._words is None:
-                table = self._read("words.")
-                self._words = WordTable(table["keys"], table["rows"])
-            return self._words(item)[None], ()
+                self._words = WordTable(**self._word_arrays())
+            return torch.from_numpy(self._words(item))[None], ()
         size = self.config["image"]["size"]
         if modality == "video":
             clips, bounds = transform_video(item, size, **options)
             return clips, tuple(bounds)
         return transform_image(item, size, **options)[None], ()
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        if modality == "text":
+            return NumpyTransform("small/text", arrays=self._word_arrays())
+        if modality == "audio":
+            return NumpyTransform("small/audio")
+        if modality == "image":
+            return NumpyTransform("small/image", {"size": self.config["image"]["size"]})
+        return None
+
+    def _word_arrays(self) -> dict[str, np.ndarray]:
+        return {name: table.numpy() for name, table in self._read("words.").items()}
 
     def encode(self, modality: str, clips: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -107,7 +120,7 @@ class SmallNetwork(Network):
     def cast(self, dtype: torch.dtype) -> SmallNetwork:
         self._dtype = dtype
         for tower in self._towers.values():
-            _cast(tower, dtype)
+            cast_weights(tower, dtype)
         return self
 
     def compile(self) -> SmallNetwork:
@@ -118,21 +131,10 @@ class SmallNetwork(Network):
 
     def _read(self, prefix: str) -> dict[str, Tensor]:
         """The tensors below a prefix, from this folder's file and from what it shares."""
-        from safetensors import SafetensorError, safe_open
-
-        shared, out = tuple(self.config.get("shared", ())), {}
-        for path, wanted in ((self.folder / WEIGHTS, ("",)), (SHIPPED, shared)):
-            if not wanted:
-                continue
-            try:
-                with safe_open(path, "pt") as file:
-                    for key in file.keys():  # noqa: SIM118
-                        if key.startswith(prefix) and key.startswith(wanted):
-                            out[key.removeprefix(prefix)] = file.get_tensor(key)
-            except (OSError, SafetensorError) as err:
-                raise BindplugError(
-                    f"{path}: cannot be read as weights ({first_line(err)})"
-                ) from err
+        out, shared = read_below(self.folder / WEIGHTS, prefix), self.config.get("shared", ())
+        if any(name.startswith(prefix) or prefix.startswith(name) for name in shared):
+            found = read_below(SHIPPED, prefix)
+            out |= {k: x for k, x in found.items() if f"{prefix}{k}".startswith(tuple(shared))}
         return out
 
     def _tower(self, name: str) -> Tower:
@@ -145,19 +147,11 @@ class SmallNetwork(Network):
             check_state(self.folder / WEIGHTS, state, expected)
             tower.load_state_dict(state)
             if self._dtype is not None:
-                _cast(tower, self._dtype)
+                cast_weights(tower, self._dtype)
             if self._compile:
                 tower.trunk.compile()
             self._towers[name] = tower.eval().to(self._device)
         return self._towers[name]
-
-
-def _cast(tower: Tower, dtype: torch.dtype) -> None:
-    """Weights in `dtype`, but for batch norms, which stay in float32."""
-    for module in tower.modules():
-        if not isinstance(module, nn.BatchNorm2d):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
 
 
 def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder:

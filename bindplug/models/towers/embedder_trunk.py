@@ -38,7 +38,8 @@ class EmbedderTrunk(Trunk):
         self.width = width_of(embedder)
 
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
-        return self.embedder.network.transform(modality, item, **options)
+        clips, times = self.embedder.network.transform(modality, item, **options)
+        return torch.as_tensor(clips), times
 
     def options(self, modality: str) -> tuple[str, ...]:
         return self.embedder.options(modality)
@@ -46,7 +47,7 @@ class EmbedderTrunk(Trunk):
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             out = self.embedder.network.encode(self.modalities[0], x)
-        return torch.nn.functional.normalize(out.clone().float(), dim=-1)
+        return torch.nn.functional.normalize(torch.as_tensor(out).clone().float(), dim=-1)
 
 
 def width_of(embedder) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...errors import BindplugError, first_line
 from ...storage.atomic import write_json, writing
-from ...storage.state_dict import check_state
+from ...storage.state_dict import check_state, read_below
 from .build import make_tower, resolved
 from .lora import adapter_state, merge_adapter
 from .probe import probe
@@ -156,17 +156,7 @@ def load_state(
 def read_weights(folder: Path, modality: str) -> dict[str, Tensor]:
     """The saved tensors of one tower, without its name.
     Raises BindplugError: they cannot be read."""
-    from safetensors import SafetensorError, safe_open
-
-    prefix = f"{modality}."
-    try:
-        with safe_open(folder / WEIGHTS, "pt") as file:
-            keys = [k for k in file.keys() if k.startswith(prefix)]  # noqa: SIM118
-            return {k.removeprefix(prefix): file.get_tensor(k) for k in keys}
-    except (OSError, SafetensorError) as err:
-        raise BindplugError(
-            f"{folder / WEIGHTS}: cannot be read as weights ({first_line(err)})"
-        ) from err
+    return read_below(folder / WEIGHTS, f"{modality}.")
 
 
 @torch.no_grad()
@@ -176,4 +166,5 @@ def _probe_vector(tower: Tower, modality: str) -> Tensor:
     device = next(iter(tower.state_dict().values()), clips).device
     if hasattr(tower.trunk, "embedder"):
         device = tower.trunk.embedder.device
+        tower.to(device)  # its head beside the trunk
     return tower(clips[:1].to(device))[0].cpu()

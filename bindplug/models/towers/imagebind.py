@@ -7,10 +7,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ...embedding.modalities import MODALITIES, prepare
+from ...embedding.modalities import MODALITIES, numpy_prepare, prepare
 from ...errors import BindplugError, check_choice
 from ...imagebind import ImageBind, ImageBindConfig, imagebind_huge
 from ...imagebind.checkpoint import load_imagebind, read_config
+from ...plugins import NumpyTransform
 from ...storage.download import pull
 from .tower import Trunk
 
@@ -79,6 +80,9 @@ class ImageBindTrunk(Trunk):
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
         config = getattr(self.net.config, self.trunk_name)
         return prepare(modality, item, config, options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return numpy_prepare(modality, getattr(self.net.config, self.trunk_name))
 
     def options(self, modality: str) -> tuple[str, ...]:
         return MODALITIES[modality].options

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ...embedding.embedder import Embedder
-from ...plugins import Network
+from ...plugins import Network, NumpyTransform
 from ...storage.hashing import file_fingerprint
+from ...storage.state_dict import cast_weights
 from .folder import CONFIG, SAME, SAME_IN_HALF, WEIGHTS, load_tower, read_description
-from .tower import NORMS, Tower, attribute
+from .tower import Tower, attribute
 
 
 class TowersNetwork(Network):
@@ -43,6 +44,9 @@ class TowersNetwork(Network):
 
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
         return self._tower(modality).trunk.transform(modality, item, **options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return attribute(self._tower(modality).trunk, "numpy_transform")(modality)
 
     def encode(self, modality: str, clips: Tensor) -> Tensor:
         if clips.is_floating_point():
@@ -78,10 +82,7 @@ class TowersNetwork(Network):
             with torch.inference_mode(False):  # so that the tower can be trained on
                 same = SAME if self._dtype is torch.float32 else SAME_IN_HALF
                 tower = load_tower(self.folder, name, self._base, same).to(self._device)
-            for module in tower.trunk.modules():
-                if not isinstance(module, NORMS):
-                    for parameter in module.parameters(recurse=False):
-                        parameter.data = parameter.data.to(self._dtype)
+            cast_weights(tower.trunk, self._dtype)
             if self._compile:
                 tower.trunk.compile()
             self._towers[name] = tower

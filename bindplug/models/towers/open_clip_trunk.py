@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ...embedding.modalities import MODALITIES, prepare
+from ...embedding.modalities import MODALITIES, numpy_prepare, prepare
 from ...errors import BindplugError, check_choice, first_line
 from ...imagebind import TextConfig, VisionConfig
+from ...plugins import NumpyTransform
 from ...storage.cache_dir import hub_access
 from .tower import Trunk
 
@@ -54,6 +55,9 @@ class OpenCLIPTrunk(Trunk):
 
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
         return prepare(modality, item, self.image if modality == "image" else self.text, options)
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        return numpy_prepare(modality, self.image if modality == "image" else self.text)
 
     def options(self, modality: str) -> tuple[str, ...]:
         return MODALITIES[modality].options

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import BindplugError, check_choice
+from ...plugins import NumpyTransform
 
 HEADS = ("linear", "mlp", "none")
 NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -42,6 +43,10 @@ class Trunk(nn.Module):
     def options(self, modality: str) -> tuple[str, ...]:
         """Names of the options that `transform` takes."""
         return ()
+
+    def numpy_transform(self, modality: str) -> NumpyTransform | None:
+        """As in `Network`."""
+        return None
 
     def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
         """The name and arguments that build this trunk again without fetching weights, which a
@@ -119,10 +124,10 @@ class Tower(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: Head, is_frozen: bool = False):
         super().__init__()
-        self.trunk, self.head, self.is_frozen = trunk, head, is_frozen
+        self.trunk, self.head, self.is_frozen = trunk, head, False
         self.precision = torch.float32
         if is_frozen:
-            trunk.requires_grad_(False)
+            self.freeze()
 
     def train(self, mode: bool = True) -> Tower:
         """Training mode, but for a frozen trunk and for batch norms that came trained."""
@@ -141,10 +146,10 @@ class Tower(nn.Module):
         low = self.precision is not torch.float32
         with frozen, torch.autocast(x.device.type, self.precision, enabled=low):
             out = self.trunk(x).float()
-        if out.shape != (len(x), self.trunk.width):
+        if out.shape != (x.shape[0], self.trunk.width):
             raise BindplugError(
                 f"the trunk {type(self.trunk).__name__} gives {tuple(out.shape)} features of "
-                f"{len(x)} clips; its width says {self.trunk.width}"
+                f"{x.shape[0]} clips; its width says {self.trunk.width}"
             )
         return out
 
@@ -155,6 +160,11 @@ class Tower(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) clips to (B, D) float32 unit vectors."""
         return self.project(self.features(x))
+
+    def freeze(self) -> None:
+        """Freeze the trunk; the head stays in training."""
+        self.is_frozen = True
+        self.trunk.requires_grad_(False)
 
     def free_blocks(self, count: int) -> None:
         """Freeze the trunk but for its last `count` blocks and what no block holds after them.

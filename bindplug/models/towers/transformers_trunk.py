@@ -72,7 +72,7 @@ class TransformersTrunk(Trunk):
             )
             return x["input_ids"] + KEPT * x["attention_mask"], ()
         rate = self.processor.sampling_rate
-        wave = read_channel(item, self.channel, "audio", rate)[0]
+        wave = torch.from_numpy(read_channel(item, self.channel, "audio", rate))[0]
         size = round(self.clip_seconds * rate)
         parts = [w for w in wave.split(size) if len(w) == size or len(wave) < size]
         clips = [

@@ -1,16 +1,18 @@
 """POST /v1/classify: names for inputs, by labels or by examples."""
 
+import asyncio
 from collections.abc import Sequence
 
-from ...embedding.classifier import LinearProbe, ZeroShot, classified, parse_labels
+from ...embedding.classifier import LinearProbe, classified, parse_labels
 from ...embedding.inputs import modality_by_ending
 from ...embedding.modalities import MODALITIES
 from ...embedding.vectors import concatenate
 from ...errors import BindplugError, check_choice
 from ..fields import OPTION, RATE, Field, Form, prompt_fields, top_k
-from ..question import form_options
+from ..question import form_options, limited
 
-LABELS = 2000
+LABELS = 2000  # names of all classes
+TEMPLATES = 100
 FIELDS = [
     *prompt_fields(MODALITIES),
     Field("files", "file", "What to name; its ending says its modality, or `modality` does.",
@@ -39,19 +41,23 @@ async def classify(server, form: Form) -> dict:
     options = form_options(form, {m for m, _ in prompts + shots})
     engine = server.engine()
     if form.given("labels"):
-        names, templates = _labels(form["labels"]), form["template"]
-        classifier = await engine.worker.run(ZeroShot, engine.embedder, names, templates or None)
+        templates = limited(form["template"], TEMPLATES, "template")
+        classifier = await engine.classifier(_labels(form["labels"]), templates)
     else:
         classes = [file.folder for file in form["examples"]]
         if not all(classes):
             raise BindplugError("examples: call each file CLASS/NAME, as dog/1.wav")
         seen = concatenate(await engine.embed(shots, options, form["rate"]))
-        classifier = await engine.worker.run(LinearProbe, seen, classes)
+        classifier = await engine.run(LinearProbe, seen, classes)
     parts = await engine.embed(prompts, options, form["rate"])
-    found = [row for part in parts for row in classified(classifier, part)]
-    for row in found if form["top_k"] else ():
-        row["probabilities"] = dict(list(row["probabilities"].items())[: form["top_k"]])
-    return {"schema": 1, "model": engine.models.model, "files": found}
+
+    def work() -> dict:
+        found = [row for part in parts for row in classified(classifier, part)]
+        for row in found if form["top_k"] else ():
+            row["probabilities"] = dict(list(row["probabilities"].items())[: form["top_k"]])
+        return {"schema": 1, "model": engine.models.model, "files": found}
+
+    return await asyncio.to_thread(work)
 
 
 def _modality(form: Form, name: str) -> str:
@@ -59,7 +65,6 @@ def _modality(form: Form, name: str) -> str:
 
 
 def _labels(given: Sequence[str]) -> dict[str, list[str]]:
-    names = parse_labels(given[0].split(",") if len(given) == 1 else given)
-    if len(names) > LABELS:
-        raise BindplugError(f"{len(names)} labels; give {LABELS} or fewer")
-    return names
+    labels = parse_labels(given[0].split(",") if len(given) == 1 else given)
+    limited([name for names in labels.values() for name in names], LABELS, "labels")
+    return labels

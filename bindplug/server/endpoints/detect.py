@@ -1,11 +1,12 @@
 """POST /v1/detect: objects in images, and in videos."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 from ...detection.detector import Finder
-from ...detection.query import COMPETITIONS
-from ...detection.results import coco_entries, document_head
+from ...detection.query import COMPETITIONS, Query
+from ...detection.results import Detections, coco_entries, document_head
 from ...embedding.modalities import MODALITIES
 from ...errors import BindplugError
 from ...storage.json_text import to_json
@@ -61,26 +62,29 @@ async def detect(server, form: Form) -> dict:
         raise BindplugError("give a prompt: audio, text, ..., and the images to search as `images`")
     engine = server.engine(images[0].sha256)
     prompt, asked = await question(engine, form, prompts)
-    features = [await engine.encode(image) for image in images]
+    features = await engine.encode(images)
 
-    def work():
+    def find():
         finder = Finder(engine.detector, prompt, **asked)
         return finder.query, [finder(each) for each in features]
 
-    query, results = await engine.worker.run(work)
-    made_from = describe(engine, form, prompts, asked)
-    head = document_head({**query.metadata, "detector": engine.detector.name,
-                          "made_from": made_from})  # fmt: skip
-    entries, coco = [], []
-    for number, (image, found) in enumerate(zip(images, results, strict=True), 1):
-        found = replace(found, image=image.name, sha256=image.sha256)
-        entry = found.to_dict()
-        coco += coco_entries(entry, number)
-        if form["overlay"]:
-            data = await engine.worker.run(lambda f=found: png(f.overlay()))
-            entry["overlay"] = server.link(data, "image/png", "overlay.png", form["inline"])
-        entries.append(entry)
-    heard = [{"prompt": label, "words": {w: float(p) for w, p in words}}
-             for label, words in zip(query.labels, query.heard, strict=False)]  # fmt: skip
-    more = {"coco": coco} if form["coco"] else {}
-    return {**json.loads(to_json(head)), "images": entries, "heard": heard, **more}
+    def tell(query: Query, results: list[Detections]) -> dict:
+        made_from = describe(engine, form, prompts, asked)
+        head = document_head({**query.metadata, "detector": engine.detector.name,
+                              "made_from": made_from})  # fmt: skip
+        entries, coco = [], []
+        for number, (image, found) in enumerate(zip(images, results, strict=True), 1):
+            found = replace(found, image=image.name, sha256=image.sha256)
+            entry = found.to_dict()
+            coco += coco_entries(entry, number)
+            if form["overlay"]:
+                data = png(found.overlay())
+                entry["overlay"] = server.link(data, "image/png", "overlay.png", form["inline"])
+            entries.append(entry)
+        heard = [{"prompt": label, "words": {w: float(p) for w, p in words}}
+                 for label, words in zip(query.labels, query.heard, strict=False)]  # fmt: skip
+        more = {"coco": coco} if form["coco"] else {}
+        return {**json.loads(to_json(head)), "images": entries, "heard": heard, **more}
+
+    # Run lengths and overlays need no model, and neither thread of the server is to wait for them.
+    return await asyncio.to_thread(tell, *await engine.run(find))

@@ -1,5 +1,6 @@
 """POST /v1/embed: unit vectors."""
 
+import asyncio
 import io
 
 import numpy as np
@@ -26,10 +27,14 @@ async def embed(server, form: Form):
     need_prompts(form)
     engine = server.engine()
     parts = await engine.embed(form.prompts, form_options(form), form["rate"])
-    out = mixed(parts, form["mix"]) if form["mix"] else concatenate(parts)
-    if form["format"] == "npy":
-        file = io.BytesIO()
-        np.save(file, out.vectors, allow_pickle=False)
-        return Response(file.getvalue(), media_type="application/octet-stream")
-    rows = [[round(float(v), 6) for v in row] for row in out.vectors]
-    return {"space": out.space, "labels": list(out.labels), "vectors": rows}
+
+    def work():
+        out = mixed(parts, form["mix"]) if form["mix"] else concatenate(parts)
+        if form["format"] == "npy":
+            file = io.BytesIO()
+            np.save(file, out.vectors, allow_pickle=False)
+            return Response(file.getvalue(), media_type="application/octet-stream")
+        rows = [[round(float(v), 6) for v in row] for row in out.vectors]
+        return {"space": out.space, "labels": list(out.labels), "vectors": rows}
+
+    return await asyncio.to_thread(work)

@@ -23,4 +23,4 @@ async def explain(server, form: Form) -> list[dict]:
             out.append({"prompt": part.labels[0], "words": {w: float(p) for w, p in heard}})
         return out
 
-    return await engine.worker.run(work)
+    return await engine.run(work)

@@ -1,13 +1,15 @@
 """POST /v1/generate: images of what prompts mean, and morphs between two sounds."""
 
-import tempfile
+import asyncio
 from pathlib import Path
 
 from ...embedding.modalities import MODALITIES
 from ...errors import BindplugError
 from ...generation.animation import write_gif, write_mp4
 from ...generation.audio_prompt import WINDOWS
+from ...generation.names import image_names, morph_name
 from ...generation.recipe import Recipe, encode_image, make_recipes
+from ...generation.session import GenerationSession
 from ...generation.settings import MAX_SEED, MAX_STEPS
 from ..checks import check_input
 from ..engine import Engine
@@ -15,6 +17,7 @@ from ..fields import INLINE, MIX, OPTION, Field, Form, prompt_fields
 from ..long_work import Teller
 from ..question import form_options, need_prompts
 from ..results import png
+from ..scratch import scratch_folder, write_uploads
 from ..settings import Limits
 from ..uploads import Upload
 
@@ -57,27 +60,21 @@ SETTINGS = ("together", "window", "candidates", "seed", "steps", "guidance_scale
 async def generate(server, form: Form):
     """Each image with its recipe, as the PNG holds it; as server-sent events where the form wants a
     stream."""
-    engine = server.engine()
-    engine.need_session()
+    session = server.engines[0].need_session()
     if form["morph"]:
         if form.prompts or len(form["morph"]) != 2:
             raise BindplugError("morph: give two sounds, and no other prompt")
     else:
         need_prompts(form)
-    _check_cost(engine, form)
-    files = {}  # of each Upload its name in the request's own folder
-    for modality, upload in _uploads(form):
-        if check_input(modality, upload, server.limits) is not upload:
-            raise BindplugError(f"{upload.name}: send a file here, not an array")
-        if upload not in files:
-            files[upload] = f"{len(files)}/{upload.name}"
+    _check_cost(session, server.limits, form)
+    uploads = list(_uploads(form))
+    await asyncio.to_thread(_check_files, uploads, server.limits)
+    engine = server.engine()
 
     def work(tell: Teller) -> dict:
-        with tempfile.TemporaryDirectory(prefix="bindplug-serve-") as folder:
-            try:
-                return _generate(server, engine, form, _written(folder, files), tell)
-            except BindplugError as err:  # without the server's paths
-                raise type(err)(_relative(str(err), folder)) from err
+        with scratch_folder() as folder:
+            paths = write_uploads(folder, [upload for _, upload in uploads])
+            return _generate(server, engine, form, paths, folder, tell)
 
     return server.long(engine, work, form["stream"])
 
@@ -91,35 +88,26 @@ def _uploads(form: Form):
             yield modality, form[name]
 
 
-def _check_cost(engine: Engine, form: Form) -> None:
-    limits: Limits = engine.limits
-    own = getattr(engine.session.generator, "candidates", 1)
+def _check_files(uploads: list[tuple[str, Upload]], limits: Limits) -> None:
+    for modality, upload in uploads:
+        if check_input(modality, upload, limits) is not upload:
+            raise BindplugError(f"{upload.name}: send a file here, not an array")
+
+
+def _check_cost(session: GenerationSession, limits: Limits, form: Form) -> None:
+    own = getattr(session.generator, "candidates", 1)
     recipes = 1 if form["mix"] or form["together"] else max(1, len(form.prompts))
     images = recipes * form["num_images"] * (form["candidates"] or own)
+    if form["morph"] and form["frames"] > limits.images:
+        raise BindplugError(f"{form['frames']} frames; ask for {limits.images} or fewer")
     if not form["morph"] and images > limits.images:
         raise BindplugError(
             f"{images} images with all candidates; ask for {limits.images} or fewer (num_images, "
             "candidates)"
         )
-    if (form["height"] or 1) * (form["width"] or 1) > limits.pixels:
+    size = session.generator.size
+    if (form["height"] or size) * (form["width"] or size) > limits.pixels:
         raise BindplugError("height x width are too many pixels")
-
-
-def _written(folder: str, files: dict[Upload, str]) -> dict[Upload, str]:
-    """The paths of uploads, written to a folder."""
-    paths = {}
-    for upload, name in files.items():
-        path = Path(folder, name)
-        path.parent.mkdir()
-        path.write_bytes(upload.getbuffer())
-        paths[upload] = str(path)
-    return paths
-
-
-def _relative(message: str, folder: str) -> str:
-    for number in range(100):
-        message = message.replace(f"{folder}/{number}/", "")
-    return message.replace(folder, "")
 
 
 def _recipes(form: Form, paths: dict[Upload, str]) -> list[Recipe]:
@@ -134,12 +122,12 @@ def _recipes(form: Form, paths: dict[Upload, str]) -> list[Recipe]:
     )  # fmt: skip
 
 
-def _generate(server, engine: Engine, form: Form, paths: dict, tell: Teller) -> dict:
+def _generate(server, engine: Engine, form: Form, paths: dict, folder: Path, tell: Teller) -> dict:
     recipes, count = _recipes(form, paths), form["num_images"]
     head = {"schema": 1, "model": engine.models.model, "generator": engine.models.generator,
             "weights": engine.models.generator_weights}  # fmt: skip
     if form["morph"]:
-        return {**head, **_morph(server, engine, form, recipes[0], tell)}
+        return {**head, **_morph(server, engine, form, recipes[0], folder, tell)}
     images, candidates = [], []  # candidates: of the image that is being made
 
     def progress(step: int, steps: int) -> None:
@@ -152,13 +140,13 @@ def _generate(server, engine: Engine, form: Form, paths: dict, tell: Teller) -> 
             kept = number == cosines.index(max(cosines))
             candidates.append({"png": link, "cosine": round(cosine, 4), "kept": kept})
 
-    for recipe in recipes:
+    for recipe, names in zip(recipes, image_names(recipes, count), strict=True):
         made = engine.session.generate(
             recipe, count, progress, seen if form["show_candidates"] else None
         )
-        for i, (image, used) in enumerate(made):
+        for (image, used), stem in zip(made, names, strict=True):
             data, metadata = encode_image(image, used.renamed(lambda name: Path(name).name))
-            name = f"{_stem(recipe)}_{i:04d}.png"
+            name = f"{stem}.png"
             link = server.link(data, "image/png", name, form["inline"])
             entry = {"image": name, "seed": used.seed, "png": link, "recipe": metadata}
             images.append({**entry, "candidates": [*candidates]} if candidates else entry)
@@ -167,7 +155,7 @@ def _generate(server, engine: Engine, form: Form, paths: dict, tell: Teller) -> 
     return {**head, "images": images}
 
 
-def _morph(server, engine: Engine, form: Form, recipe: Recipe, tell: Teller) -> dict:
+def _morph(server, engine: Engine, form: Form, recipe: Recipe, folder: Path, tell: Teller) -> dict:
     frames, done = form["frames"], 0
 
     def progress(step: int, steps: int) -> None:
@@ -177,19 +165,11 @@ def _morph(server, engine: Engine, form: Form, recipe: Recipe, tell: Teller) -> 
         done += step == steps
 
     images = engine.session.morph(recipe, frames, progress)
-    out = {}
-    with tempfile.TemporaryDirectory(prefix="bindplug-serve-") as folder:
-        gif, mp4 = Path(folder, "morph.gif"), Path(folder, "morph.mp4")
-        write_gif(gif, images)
-        write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))
-        for path, kind in ((gif, "image/gif"), (mp4, "video/mp4")):
-            link = server.link(path.read_bytes(), kind, path.name, form["inline"])
-            out[path.suffix[1:]] = link
-    return {"frames": frames, **out}
-
-
-def _stem(recipe: Recipe) -> str:
-    """What the images are called after."""
-    modality, value = recipe.prompts[0]
-    name = Path(value).stem if modality != "text" else value
-    return "".join(c if c.isalnum() else "-" for c in name)[:40].strip("-") or "image"
+    gif, mp4 = (folder / f"{morph_name(recipe)}{ending}" for ending in (".gif", ".mp4"))
+    write_gif(gif, images)
+    write_mp4(mp4, images, tuple(value for _, value in recipe.prompts))
+    out = {"frames": frames}
+    for path, kind in ((gif, "image/gif"), (mp4, "video/mp4")):
+        link = server.link(path.read_bytes(), kind, path.name, form["inline"])
+        out[path.suffix[1:]] = link
+    return out

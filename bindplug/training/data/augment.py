@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...errors import BindplugError
-from ...transforms.audio import load_audio
+from ...transforms.imu import RATE, load_imu
+from ...transforms.sound_file import read_sound
 from ...transforms.vision import load_gray, load_image
 from .randaugment import color_jitter, randaugment
 
@@ -120,7 +121,7 @@ class Geometry:
 
 def augment_source(
     source, modality: str, of: Augmentation, geometry: Geometry, rng: np.random.Generator,
-    seconds: float | None = None,
+    seconds: float | None = None, rate: float | None = None,
 ):  # fmt: skip
     """A source, changed before its transform.
 
@@ -129,6 +130,7 @@ def augment_source(
         geometry: of the crop and the flip.
         rng: of what is the modality's own.
         seconds: of a window.
+        rate: Hz of motion that does not say its own.
 
     Raises BindplugError: it cannot be read."""
     if not of:
@@ -145,12 +147,30 @@ def augment_source(
         if (magnitude := of.number("randaugment")) is not None:
             still = randaugment(still, magnitude, rng)
         return still
-    if modality == "audio" and of.number("window") is not None and seconds:
-        wave, rate = load_audio(source)
-        size = round(seconds * rate)
-        start = int(rng.random() * max(wave.shape[1] - size + 1, 1))
-        return wave[:, start : start + size].numpy(), rate
+    if of.number("window") is not None and seconds:
+        if modality == "audio":
+            return _sound_window(source, seconds, rng)
+        if modality == "imu":
+            return _motion_window(source, rate, seconds, rng)
     return source
+
+
+def _sound_window(source, seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """A random part of a sound, of all of a shorter one."""
+    wave, rate = read_sound(source)
+    size = round(seconds * rate)
+    start = int(rng.random() * max(wave.shape[1] - size + 1, 1))
+    return wave[:, start : start + size], rate
+
+
+def _motion_window(source, rate: float | None, seconds: float, rng: np.random.Generator):
+    """A random part of motion at the transform's own rate; a shorter one as it is."""
+    data, time, length, _ = load_imu(source, rate)
+    room = length - seconds
+    if room <= 0:
+        return source
+    grid = time[0] + rng.random() * room + np.arange(round(seconds * RATE)) / RATE
+    return np.array([np.interp(grid, time, row) for row in data]), RATE
 
 
 def _crop(still, geometry: Geometry, least: float):

@@ -60,7 +60,8 @@ class Loader:
         trunk, of = self.trunks[modality], self.augmentations.get(modality, Augmentation())
         seconds = attribute(trunk, "clip_seconds")
         source = open_input(modality, value, share, seconds)
-        source = augment_source(source, modality, of, Geometry(*numbers), rng, seconds)
+        rate = self._options(row, modality).get("rate") if modality == "imu" else None
+        source = augment_source(source, modality, of, Geometry(*numbers), rng, seconds, rate)
         clips = self._transform(row, modality, source, value)
         clip = clips[int(rng.random() * len(clips))]
         return augment_clip(clip, of, rng, attribute(trunk, "frequency_axis"))
@@ -71,9 +72,12 @@ class Loader:
         seconds = attribute(self.trunks[modality], "clip_seconds")
         return self._transform(row, modality, open_input(modality, value, 0.5, seconds), value)
 
+    def _options(self, row: Row, modality: str) -> dict:
+        return {**self.options.get(modality, {}), **row.options.get(modality, {})}
+
     def _transform(self, row: Row, modality: str, source, value) -> Tensor:
         trunk = self.trunks[modality]
-        options = {**self.options.get(modality, {}), **row.options.get(modality, {})}
+        options = self._options(row, modality)
         known = attribute(trunk, "options")(modality)
         try:
             for name in options:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...embedding.inputs import expand
 from ...embedding.modalities import MODALITIES
+from ...embedding.tables import LABEL_COLUMNS, Record, find_beside, read_csv, split_labels
 from ...errors import BindplugError
 from ...storage.text_file import read_text
 from .rows import Moment, Row
-
-LABELS = ("label", "labels", "category", "class")
-GROUPS = ("group",)
-SEPARATOR = ";"  # between the labels of a row
 
 
 class Bad:
@@ -27,16 +21,23 @@ class Bad:
         is_strict: raise the first.
 
     Attributes:
-        messages: of what was left out.
+        messages: of what was left out, each once, however often it was met.
     """
 
     def __init__(self, is_strict: bool = False):
-        self.is_strict, self.messages = is_strict, []
+        self.is_strict, self.messages, self._known = is_strict, [], set()
 
     def add(self, message: str | BindplugError) -> None:
         if self.is_strict:
             raise BindplugError(f"{message} (--strict)")
-        self.messages.append(str(message))
+        self.recall([str(message)])
+
+    def recall(self, messages: Iterable[str]) -> None:
+        """Count what an earlier part of the run left out."""
+        for message in messages:
+            if message not in self._known:
+                self._known.add(message)
+                self.messages.append(message)
 
     def summary(self, what: str) -> str:
         """One line, "" where nothing was left out."""
@@ -59,21 +60,23 @@ def table_rows(
     Raises BindplugError: no such file or no table, or no column of two modalities."""
     wanted, names = {*modalities, "video"}, names or {}
     known = {*wanted, *MODALITIES}
-    rows, columns = [], set()
-    for number, cells in _records(path):
-        cells = {**cells, **{m: cells.get(column) for m, column in names.items() if column}}
-        columns |= set(cells)
+    rows, (columns, records) = [], _records(path)
+    columns |= {modality for modality, column in names.items() if column in columns}
+    for record in records:
+        own = {m: record.cells.get(column) for m, column in names.items() if column}
+        cells = {**record.cells, **own}
         given = {m: _several(v) for m, v in cells.items() if m in known and v not in (None, "")}
-        if not given:
-            bad.add(f"{path}: line {number} has no input")
+        problem = record.problem or ("" if given else "has no input")
+        if problem:
+            bad.add(f"{path}: line {record.line} {problem}")
             continue
         try:
             inputs = {
-                m: [_find(path, v) for v in values] if m in wanted - {"text"} else values
+                m: [find_beside(path, v, m) for v in values] if m in wanted - {"text"} else values
                 for m, values in given.items()
             }
         except BindplugError as err:
-            bad.add(f"{err} (line {number})")
+            bad.add(f"{err} (line {record.line})")
             continue
         rows.append(Row(_inputs(dict(inputs)), _name(inputs), labels_of(cells), group_of(cells)))
     if not columns & known:
@@ -84,25 +87,19 @@ def table_rows(
     return rows
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict]]:
-    """The line and the cells of each record."""
-    text = read_text(path)
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    yield number, dict(json.loads(line))
-                except (ValueError, TypeError) as err:
-                    raise BindplugError(f"{path}: line {number} is no JSON object") from err
-        return
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        for cells in reader:
-            cells.pop(None, None)
-            yield reader.line_num, {k.strip(): v for k, v in cells.items()}
-    except csv.Error as err:
-        raise BindplugError(f"{path}: cannot be read as a CSV file: {err}") from err
+def _records(path: Path) -> tuple[set[str], list[Record]]:
+    """The columns, or keys, and the rows of a table."""
+    if path.suffix.lower() not in (".jsonl", ".ndjson"):
+        columns, records = read_csv(path)
+        return set(columns), records
+    records = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            try:
+                records.append(Record(number, dict(json.loads(line))))
+            except (ValueError, TypeError) as err:
+                raise BindplugError(f"{path}: line {number} is no JSON object") from err
+    return {key for record in records for key in record.cells}, records
 
 
 def _several(value) -> list[str]:
@@ -123,21 +120,11 @@ def _name(inputs: dict[str, list[str]]) -> str:
 
 
 def labels_of(cells: dict) -> tuple[str, ...]:
-    found = next((cells[k] for k in LABELS if cells.get(k)), "")
-    parts = found if isinstance(found, list) else str(found).split(SEPARATOR)
-    return tuple(str(p).strip() for p in parts if str(p).strip())
+    return split_labels(next((cells[k] for k in LABEL_COLUMNS if cells.get(k)), ""))
 
 
 def group_of(cells: dict) -> str:
-    return next((str(cells[k]) for k in GROUPS if cells.get(k)), "")
-
-
-def _find(table: Path, name: str) -> str:
-    """A file as it is named, or beside the table."""
-    for root in (table.parent, table.parent.parent, Path()):
-        if os.path.isfile(root / name):
-            return str(root / name)
-    raise BindplugError(f"{table}: names {name}, which is not there")
+    return str(cells.get("group") or "")
 
 
 def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:

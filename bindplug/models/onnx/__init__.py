@@ -1,0 +1,1 @@
+"""Encoders as ONNX: written by torch's exporter, run by onnxruntime without torch."""
