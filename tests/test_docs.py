@@ -1,12 +1,13 @@
 """Every block of README.md and docs/ runs, each page in a folder of its own.
 
 A page's Python shares one namespace, its commands one shell; blocks that start with "# name.py" are
-the files that they show, and a TOML with entry points installs them. What a page takes for granted
-is in `given` and in documents/workspace.py. Released weights are stand_ins/released.py.
+the files that they show, and a TOML with entry points installs them. What the page takes for
+granted is in `given` and in documents/workspace.py. Released weights are stand_ins/released.py.
 """
 
 import json
 import re
+import shutil
 import sys
 import tomllib
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ RUN = {"python", "bash"}
 SHOWN = {"toml", "json", "csv", "text"}  # read by their parsers, where they have one
 NOT_RUN = {  # the only blocks that are not run, by the reason that their pages give
     "README.md": [".ci/run runs these two lines in a new environment"],
+    "docs/serve.md": ["needs a Docker daemon and the network"],
 }
 WRITTEN = {  # by the blocks of a page, among other files
     "README.md": ["out/garden.json", "out/clip.json"],
@@ -78,11 +80,11 @@ def folder(tmp_path, monkeypatch, make_video):
 def shell(folder, extras):
     shell = Shell(folder, extras)
     yield shell
-    shell.stop()
+    shell.close()
 
 
 def given() -> dict:
-    """What a reader of a page has already: a detectron2 Detic, a pipeline, image and recording."""
+    """What a reader of a page has already: a Detic in detectron2, a pipeline, an image."""
     import torch
 
     model = live_detic.Model("buffer").eval()
@@ -116,6 +118,8 @@ def test_the_blocks_of(page, folder, shell):
             continue
         try:
             if block.language == "bash":
+                if "curl " in block.code and not shutil.which("curl"):
+                    pytest.skip(f"{block} needs curl")
                 shell.run(block.code)
             elif block.language == "python" and (file := FILE.match(block.code)):
                 (folder / file[1]).write_text(block.code)
