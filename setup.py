@@ -28,6 +28,7 @@ setup(
     },
     packages=[*core, "bindplug.media", *plugins],
     package_data={
+        "": ["py.typed"],
         "bindplug.bridge": ["vocabularies/*.txt"],
         "bindplug.models": ["catalogue.json"],
         "bindplug.models.small": ["*.safetensors", "*.json", "*.md", "*.txt"],
@@ -68,6 +69,8 @@ setup(
             "pytest",
             "pycocotools",
             "ruff",
+            "mypy",
+            "setuptools>=70.1",
             "httpx",
             "playwright",
             "supervision",

@@ -30,7 +30,8 @@ class Cache:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        self._lock, self._db = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
         self._run("SELECT 1")
 
     def _connection(self) -> sqlite3.Connection:
@@ -94,10 +95,12 @@ class Cache:
     def get(self, key: str) -> tuple[np.ndarray | None, tuple]:
         """((n, D) float32, times), or (None, ()) where there is nothing."""
         row = self._run("SELECT width, vectors, times FROM embeddings WHERE key = ?", (key,))
+        if row is None:
+            return None, ()
         try:
             vectors = np.frombuffer(row[1], "<f4").reshape(-1, row[0])
             return vectors, tuple(tuple(t) for t in json.loads(row[2]))
-        except (TypeError, ValueError):  # no row, or a damaged one
+        except (TypeError, ValueError):  # a damaged one
             return None, ()
 
     def put(self, key: str, vectors: np.ndarray, times: tuple) -> None:

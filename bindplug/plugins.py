@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from .bridge import Bridge
     from .detection.query import Query
     from .detection.results import Detections
     from .embedding.embedder import Row
@@ -190,7 +191,17 @@ class Detector(Protocol):
         """(n, H, W) bool of the objects in (n, 4) xyxy boxes, pixels; None without masks."""
         ...
 
-    def detect(self, image, embedding: Embedding, **options) -> Detections:
+    def detect(
+        self,
+        image,
+        embedding: Embedding,
+        threshold: float | None = None,
+        top_k: int = 100,
+        bridge: Bridge | str | None = None,
+        competition: str | None = None,
+        negative: Embedding | None = None,
+        vocabulary: Sequence[str] | None = None,
+    ) -> Detections:
         """Encode an image and find what an embedding means in it."""
         ...
 

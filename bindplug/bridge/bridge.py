@@ -72,7 +72,7 @@ class Bridge:
         """Rows, word probabilities and vocabulary rows in one call; errors as in `__call__`."""
         rows = None if self.kind == "words" else self(embedding)
         probabilities = self.word_probabilities(embedding) if self.words else None
-        return Crossing(rows, self.words, probabilities, self.to_words)
+        return Crossing(rows, tuple(self.words), probabilities, self.to_words)
 
     def word_probabilities(self, embedding: Embedding) -> np.ndarray:
         """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
@@ -104,6 +104,7 @@ class Bridge:
 
     def _cosines(self, vectors: np.ndarray) -> np.ndarray:
         """(N, W) cosines to the words, in the source space."""
+        assert self.from_words is not None  # where there are words
         return unit(vectors) @ self.from_words.T
 
     def __str__(self) -> str:
@@ -155,7 +156,7 @@ class LinearBridge(Bridge):
         self, source, target, words, from_words, to_words, ridge: float = RIDGE, centre=None
     ):
         super().__init__(source, target, words, from_words, to_words)
-        x, y = (v.astype(np.float64) for v in (self.from_words, self.to_words))
+        x, y = (unit(v).astype(np.float64) for v in (from_words, to_words))
         mean, self.to_mean = x.mean(axis=0), y.mean(axis=0)
         self.centre = mean if centre is None else centre
         x, y = x - mean, y - self.to_mean
@@ -166,6 +167,7 @@ class LinearBridge(Bridge):
         return (vectors - self.centre) @ self.matrix + self.to_mean
 
     def _cosines(self, vectors: np.ndarray) -> np.ndarray:
+        assert self.to_words is not None  # of `__init__`
         return unit(self._map(vectors)) @ self.to_words.T
 
 

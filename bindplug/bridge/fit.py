@@ -181,7 +181,8 @@ def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], n
         return target.words, unit(target.word_rows)
     embedder = target.embedder or _embedder(target.space, _source(embedding, target))
     bridge = _kept("identity", embedder, embedder, default_vocabulary(), target.templates)
-    return bridge.words, bridge.to_words
+    assert bridge.to_words is not None  # of the words above
+    return tuple(bridge.words), bridge.to_words
 
 
 def _check_identity(kind: str, source: str, target: str) -> None:

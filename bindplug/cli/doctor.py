@@ -1,7 +1,14 @@
 import platform
+import re
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import (
+    PackageNotFoundError,
+    metadata,
+    packages_distributions,
+    requires,
+    version,
+)
 from importlib.util import find_spec
 
 import click
@@ -13,10 +20,7 @@ NEEDED = (
     "torch", "torchvision", "numpy", "pillow", "soundfile", "safetensors", "click", "tqdm",
     "timm", "open_clip_torch", "diffusers", "transformers", "accelerate", "huggingface_hub",
 )  # fmt: skip
-OPTIONAL = (
-    "onnxruntime", "faiss-cpu", "lancedb", "mteb", "ray", "pylance", "torchaudio", "pycocotools",
-    "detectron2",
-)  # fmt: skip
+OPTIONAL = ("pylance", "torchaudio", "pycocotools", "detectron2")  # beside those of the extras
 
 
 @click.command()
@@ -47,6 +51,9 @@ def doctor():
         note = "bindplug does not use it, but transformers imports it"
         fix = "pip uninstall torchaudio, or match it"
         click.echo(f"  torchaudio is broken ({note}): {first_line(err)} -> {fix}")
+    for extra, problems in extras().items():
+        fix = f"{'; '.join(problems)} -> pip install 'bindplug[{extra}]'"
+        click.echo(f"extra      {extra:<12} {fix if problems else 'ok'}")
     from ..models.registry import rows
 
     for row in rows():
@@ -54,3 +61,47 @@ def doctor():
         healthy &= row["error"] is None
     click.echo("all well" if healthy else "something is wrong; see above")
     sys.exit(0 if healthy else 1)
+
+
+def extras() -> dict[str, list[str]]:
+    """For each extra of the installed bindplug what is missing, of a wrong version, or broken."""
+    from packaging.requirements import Requirement
+
+    try:
+        own_metadata, lines = metadata("bindplug"), requires("bindplug") or []
+    except PackageNotFoundError:  # a source tree that is not installed
+        return {}
+    modules: dict[str, list[str]] = {}
+    for module, packages in packages_distributions().items():
+        for package in packages:
+            modules.setdefault(_plain(package), []).append(module)
+    optional = [r for r in map(Requirement, lines) if r.marker]
+    found = {}
+    for extra in own_metadata.get_all("Provides-Extra") or []:
+        own = [r for r in optional if r.marker.evaluate({"extra": extra})]
+        problems = (_problem(r, modules.get(_plain(r.name), [])) for r in own)
+        found[extra] = [problem for problem in problems if problem]
+    return found
+
+
+def _plain(name: str) -> str:
+    """A package's name as it is compared."""
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def _problem(requirement, modules: list[str]) -> str:
+    """Why a package cannot be used, or ""."""
+    name = requirement.name
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return f"{name} is missing"
+    if not requirement.specifier.contains(found, prereleases=True):
+        return f"{name} {found} is not {requirement.specifier}"
+    try:
+        for module in sorted(modules):
+            if module.isidentifier() and module[0] != "_":
+                import_module(module)
+    except Exception as err:  # whatever a broken package raises
+        return f"{name} does not import: {first_line(err)}"
+    return ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,10 +11,13 @@ from ..bridge import TEMPLATES, Bridge, Target
 from ..embedding.prefetch import prefetch
 from ..embedding.vectors import Embedding
 from ..errors import BindplugError
-from ..plugins import Detector
+from ..plugins import Detector, Embedder, Masker
 from ..transforms.vision import image_name, load_image
 from .query import Query, build_query
 from .results import Detections
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Features:
     """One encoded image, for any number of queries."""
 
     encoded: object  # the detector's own image features
-    image: object  # RGB, PIL
+    image: "Image"  # RGB
     name: str  # where the image came from
     masked: list = field(default_factory=list)  # a masker and its features, once they were needed
 
@@ -43,8 +46,8 @@ class PromptedDetector(Detector):
     reads_text: bool = False
     score_threshold: float
     templates: Sequence[str] = TEMPLATES
-    embedder: object = None
-    masker: object = None
+    embedder: Embedder | None = None
+    masker: Masker | None = None
     words: tuple[str, ...] = ()
     word_rows: np.ndarray | None = None
     fingerprint: str = ""

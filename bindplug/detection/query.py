@@ -1,6 +1,6 @@
 """Queries: the rows that a detector scores regions with, and how logits become scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,14 +117,17 @@ def build_query(
         for part in parts
     ]
     crossings = [b.cross(part) for b, part in zip(bridges, parts, strict=True)]
-    rows = np.concatenate([c.rows.vectors for c in crossings])
+    embedded = [c.rows.vectors for c in crossings if c.rows is not None]
+    if len(embedded) < len(crossings):
+        raise BindplugError("the words bridge leads to models that read text; choose another")
+    rows = np.concatenate(embedded)
     weights, first = None, crossings[0]
     if competition == "words":
         extra = vocabulary is None and not isinstance(bridge, Bridge)
         name_rows, weights = _vocabulary(crossings, background(embedding, target) if extra else ())
         weights = np.maximum(weights, _same_meaning(rows, name_rows))
         rows = np.concatenate([rows, name_rows])
-    heard = ()
+    heard: Iterable[tuple[tuple[str, float], ...]] = ()
     if first.word_probabilities is not None:
         heard = map(tuple, top_words(first.words, first.word_probabilities, EXPLAINED))
     return Query(
@@ -150,7 +153,8 @@ def _vocabulary(crossings: list[Crossing], background) -> tuple[np.ndarray, np.n
             words, also where prompts are only put into those that sound. Otherwise whatever is in
             an image would have to be one of these.
     """
-    if any(c.word_probabilities is None for c in crossings):
+    shares = [c.word_probabilities for c in crossings if c.word_probabilities is not None]
+    if len(shares) < len(crossings):
         raise BindplugError("this bridge has no words to compete with; choose another competition")
     sources = [(c.words, c.word_rows) for c in crossings] + ([background] if background else [])
     row_of: dict[str, np.ndarray] = {}
@@ -158,9 +162,9 @@ def _vocabulary(crossings: list[Crossing], background) -> tuple[np.ndarray, np.n
         row_of.update((w, r) for w, r in zip(words, rows, strict=True) if w not in row_of)
     place = {word: i for i, word in enumerate(row_of)}
     parts = []
-    for c in crossings:
-        part = np.zeros((len(c.rows), len(place)), dtype=np.float32)
-        part[:, [place[w] for w in c.words]] = c.word_probabilities
+    for c, share in zip(crossings, shares, strict=True):
+        part = np.zeros((len(share), len(place)), dtype=np.float32)
+        part[:, [place[w] for w in c.words]] = share
         parts.append(part / part.max(axis=1, keepdims=True))
     return np.stack(list(row_of.values())), np.concatenate(parts)
 

@@ -155,8 +155,8 @@ def best_regions(
     order = order[best[order] > score_threshold][:max_detections]
     boxes = boxes[order]
     solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    found = (x[solid].numpy() for x in (boxes, best[order], ids[order]))
-    return Detections(*found, None, size[1], size[0])
+    found, scores, ids = (x[solid].numpy() for x in (boxes, best[order], ids[order]))
+    return Detections(found, scores, ids, None, size[1], size[0])
 
 
 def box_record(box: np.ndarray) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Row:
 
     index: int  # its place
     label: str  # its name
-    clips: object = None  # (n, ...) tensor
+    clips: Any = None  # (n, ...) tensor
     times: tuple = ()  # (start, end) seconds of each clip; () for stills and texts
     vectors: np.ndarray | None = None  # (1, D), or (clips, D) where clips are not averaged
     key: str | None = None  # in the cache
@@ -114,19 +115,26 @@ class Embedder:
                 "mix embeddings with bindplug.compose"
             )
         modality, value = given.popitem()
-        vectors, labels, times = [], [], []
+        vectors: list[np.ndarray] = []
+        labels: list[str] = []
+        times: list[tuple] = []
         for row in self.stream(modality, as_items(modality, value), average, **options):
             if row.error:
                 raise row.error
+            assert row.vectors is not None  # as it has no error
             count = len(row.vectors)
             vectors.append(row.vectors)
             labels += [row.label] * count
-            times += [row.times] if average else ([(t,) for t in row.times] or [()] * count)
+            if average:
+                times.append(row.times)
+            else:
+                times += [(t,) for t in row.times] or [()] * count
         if not vectors:
             raise BindplugError(f"no {modality} to embed")
         return Embedding(
-            np.concatenate(vectors), self.space, modality, labels, times, embedder=self
-        )
+            np.concatenate(vectors), self.space, modality, tuple(labels), tuple(times),
+            embedder=self,
+        )  # fmt: skip
 
     def stream(
         self, modality: str, items: Iterable, average: bool = True, **options
@@ -177,8 +185,9 @@ class Embedder:
         settings = f"{self.fingerprint} {modality} {average} {sorted(options.items())}"
         row = Row(index, label(modality, item, index))
         try:
-            row.key = cache and cache.key(modality, item, settings)
-            if row.key:
+            if cache is not None:
+                row.key = cache.key(modality, item, settings)
+            if cache is not None and row.key:
                 row.vectors, row.times = cache.get(row.key)
             if row.vectors is None:
                 row.clips, row.times = self.network.transform(modality, item, **options)
@@ -213,7 +222,7 @@ class Embedder:
                 elif row.times:  # a video's crops share their clip's time
                     vectors = vectors.reshape(len(row.times), -1, vectors.shape[1]).mean(axis=1)
                 row.vectors, row.clips = unit(vectors), None
-                if row.key:
+                if self.cache is not None and row.key:
                     self.cache.put(row.key, row.vectors, row.times)
         return batch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -81,10 +82,11 @@ class Embedding:
     def __getitem__(self, rows) -> Embedding:
         """Rows at an index, index array, boolean mask or slice, always as (n, D)."""
         if isinstance(rows, int):  # without counting all rows for one
-            index = [range(len(self))[rows]]
+            index = np.array([range(len(self))[rows]])
         else:
             index = np.atleast_1d(np.arange(len(self))[rows])
-        each = {n: tuple(getattr(self, n)[i] for i in index) for n in ("labels", "times", "parts")}
+        names = ("labels", "times", "parts")
+        each: dict[str, Any] = {n: tuple(getattr(self, n)[i] for i in index) for n in names}
         return replace(self, vectors=self.vectors[index], **each)
 
 
@@ -136,7 +138,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if largest and not 1e-6 < largest < 1e6:  # float32 and `unit` hold any ratio, not any size
         weights, largest = weights / largest, 1.0
     parts = list(zip(embeddings, weights.tolist(), strict=True))
-    total = sum(np.float32(w) * e.vectors for e, w in parts)
+    total = np.asarray(sum(np.float32(w) * e.vectors for e, w in parts))
     if not largest or (np.linalg.norm(total, axis=1) < 1e-6 * largest).any():
         raise BindplugError("the parts cancel out; choose other weights")
     is_sum = all(w > 0 for _, w in parts)
@@ -151,7 +153,7 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
         embeddings[0].space,
         modality,
         tuple(" + ".join(row) for row in zip(*labels, strict=True)),
-        parts=[tuple((e[i % len(e)], w) for e, w in parts) for i in range(count) if is_sum],
+        parts=tuple(tuple((e[i % len(e)], w) for e, w in parts) for i in range(count) if is_sum),
         embedder=_embedder(embeddings),
     )
 

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError, check_choice
@@ -116,13 +117,13 @@ class Recipe(ImageSettings):
             local = value.startswith(LOCAL)
             return LOCAL + rename(value.removeprefix(LOCAL)) if local else value
 
-        return replace(
-            self,
-            prompts=tuple((m, v if m == "text" else rename(v)) for m, v in self.prompts),
-            sha256={rename(path): digest for path, digest in self.sha256.items()},
+        renamed: dict[str, Any] = {
+            "prompts": tuple((m, v if m == "text" else rename(v)) for m, v in self.prompts),
+            "sha256": {rename(path): digest for path, digest in self.sha256.items()},
             **{name: rename(getattr(self, name)) for name in FILES if getattr(self, name)},
             **{name: model(getattr(self, name)) for name in MODELS},
-        )
+        }
+        return replace(self, **renamed)
 
 
 def make_recipes(
@@ -140,7 +141,7 @@ def make_recipes(
     own = dict(options or {})
     normalize = own.pop("normalize", "none" if keep_loudness else "peak")
     as_one = mix or together_as_one or settings.get("together")
-    parts = [prompts] if as_one else [[prompt] for prompt in prompts]
+    parts: list[Any] = [prompts] if as_one else [[prompt] for prompt in prompts]
     return [Recipe(part, mix, normalize=normalize, options=own, **settings) for part in parts]
 
 
@@ -175,14 +176,14 @@ def read_recipe(png: str | Path) -> Recipe:
     Its files must have the contents that the image was made from. They are looked for from the
     PNG's folder and the current one, the folders above these, and last by their names alone.
     Raises BindplugError: no PNG with a recipe, or a file that is gone or has changed."""
-    from PIL import Image
+    from PIL import PngImagePlugin
 
     from ..storage.source import check_file
 
-    check_file(png, png, "picture")
+    check_file(png, str(png), "picture")
     none = f"{png}: holds no recipe; give a PNG that generate wrote"
     try:
-        with Image.open(png) as image:
+        with PngImagePlugin.PngImageFile(png) as image:
             metadata = dict(json.loads(image.text[KEY]))
     except Exception as err:  # Pillow raises many kinds for damaged files
         raise BindplugError(none) from err

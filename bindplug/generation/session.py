@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..defaults import EMBEDDER, GENERATOR
 from ..embedding.modalities import embed_one, options_of
@@ -47,7 +48,8 @@ class GenerationSession:
     ):
         from ..models.load import load_embedder, load_generator
 
-        self.used = {"model": "", "generator": "", "weights": "", "bank": bank, "offload": offload}
+        self.used: dict[str, Any] = {"model": "", "generator": "", "weights": "", "bank": bank}
+        self.used["offload"] = offload
         if isinstance(embedder, str):
             self.used["model"] = embedder
             embedder = load_embedder(embedder, device, **embedder_settings or {})
@@ -134,7 +136,7 @@ class GenerationSession:
         prompts, parts = recipe.prompts, []
         if recipe.together:
             sounds = [value for modality, value in prompts if modality == "audio"]
-            prompts = [(modality, value) for modality, value in prompts if modality != "audio"]
+            prompts = tuple(prompt for prompt in prompts if prompt[0] != "audio")
             label = " and ".join(Path(sound).stem for sound in sounds)
             sound = self._embed_prompt(recipe, "audio", mix_audio(sounds))
             parts = [replace(sound, labels=(label,))]
@@ -150,7 +152,7 @@ class GenerationSession:
     def _settings(self, recipe: Recipe, progress: Progress) -> GenerationSettings:
         from ..transforms.vision import load_image
 
-        image = recipe.init_image and load_image(recipe.init_image, upright=True)
+        image = load_image(recipe.init_image, upright=True) if recipe.init_image else None
         settings = replace(recipe.settings(), init_image=image, progress=progress)
         resolve = getattr(self.generator, "resolve", None)  # others record what was asked
         return resolve(settings) if resolve else settings

@@ -74,6 +74,8 @@ def _released_state(path: Path, config: ImageBindConfig, modalities: list[str] |
             log.warning("%s; reading the whole file instead", err)
             return state
         files = parts.ready(path, modalities)
+        if files is None:  # another process made room meanwhile
+            return state
     return {k: v for f in files for k, v in read_state(f).items()}
 
 

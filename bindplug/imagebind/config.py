@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class ImageBindConfig:
     imu: IMUConfig | None = IMUConfig()
 
     @property
-    def modalities(self) -> dict[str, object]:
+    def modalities(self) -> dict[str, Any]:
         """The modalities of this network and their sizes, in the order of the state dict."""
         found = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
         return {name: sizes for name, sizes in found.items() if sizes is not None}
@@ -95,7 +96,7 @@ class ImageBindConfig:
     def from_dict(cls, data: dict) -> ImageBindConfig:
         """The inverse of `to_dict`; a modality that is absent has no trunk.
         Raises ValueError: a name that the configuration does not have."""
-        sizes = {f.name: type(f.default) for f in fields(cls)[1:]}
+        sizes: dict[str, Any] = {f.name: type(f.default) for f in fields(cls)[1:]}
         try:
             given = {m: sizes[m](**data[m]) for m in data if m != "embed_dim"}
         except (KeyError, TypeError) as err:

@@ -6,6 +6,7 @@ Parameter names and shapes are those of the released state dict.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -18,7 +19,7 @@ from .transformer import Transformer
 
 # Initial logit scales, 1 / temperature: fixed (the paper's Table 9); text: learnt, from CLIP's.
 LOGIT_SCALES = {"text": 1 / 0.07, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
-STEMS = {
+STEMS: dict[str, Callable[..., nn.Module]] = {
     "vision": stems.vision_stem,
     "text": stems.TextStem,
     "audio": stems.audio_stem,
@@ -152,8 +153,9 @@ class ImageBind(nn.Module):
 
     def logit_scale(self, modality: str) -> float:
         """The factor that the unit vectors of a modality are multiplied by; 1 for vision."""
-        parts = self.modality_postprocessors[modality]
-        return parts[1].factor().item() if len(parts) > 1 else 1.0
+        parts = self.modality_postprocessors[modality].children()
+        factors = [part.factor().item() for part in parts if isinstance(part, LogitScale)]
+        return factors[0] if factors else 1.0
 
     def cast(self, dtype: torch.dtype) -> ImageBind:
         """Weights of stems, trunks and heads in `dtype`, in place; scales stay in float32."""

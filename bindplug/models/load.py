@@ -4,6 +4,7 @@ import logging
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
 from ..device import pick_device
@@ -40,7 +41,7 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
         return _open_path(fetch_hub(name.removeprefix("hf:")), device, settings)
     if _looks_like_path(name):
         raise BindplugError(f"no embedder {name!r}; if it is a path, write local:{name}")
-    return plugin("bindplug.embedders", name).load(name, device, **settings)
+    return cast(Embedder, plugin("bindplug.embedders", name).load(name, device, **settings))
 
 
 def _open_path(path: Path, device: str, settings: dict) -> Embedder:
@@ -84,7 +85,7 @@ def _embedder_of(space: str, device: str) -> Embedder:
     )
 
 
-embedder_of.cache_clear = _embedder_of.cache_clear
+embedder_of.cache_clear = _embedder_of.cache_clear  # type: ignore[attr-defined]  # as of lru_cache
 
 
 def load_detector(

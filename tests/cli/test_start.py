@@ -46,6 +46,24 @@ def test_doctor(run):
     assert result.exit_code in (0, 1)
 
 
+def test_doctor_on_extras(run, monkeypatch):
+    from email.message import Message
+
+    about = Message()
+    for extra in ("works", "absent", "old"):
+        about["Provides-Extra"] = extra
+    lines = ["click", 'Click>=8; extra == "works"', 'no-such.thing>=2; extra == "absent"',
+             'click<1; extra == "old"',
+             'numpy; python_version < "3" and extra == "old"']  # fmt: skip
+    monkeypatch.setattr("bindplug.cli.doctor.metadata", lambda name: about)
+    monkeypatch.setattr("bindplug.cli.doctor.requires", lambda name: lines)
+    lines = [line.split() for line in run("doctor").stdout.splitlines() if line[:5] == "extra"]
+    works, absent, old = (" ".join(line[1:]) for line in lines)
+    assert works == "works ok"
+    assert absent == "absent no-such.thing is missing -> pip install 'bindplug[absent]'"
+    assert old.startswith("old click 8") and "is not <1 ->" in old and "numpy" not in old
+
+
 def test_plugin_that_does_not_load(run, monkeypatch):
     from importlib.metadata import EntryPoint
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*\Z", re.DOTALL)
+NOT_RUN = re.compile(r"<!-- not run: ((?:(?!-->).)+) -->\s*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def blocks(page: Path) -> list[Block]:
     text, found = page.read_text("utf-8"), []
     for match in FENCE.finditer(text):
         before = text[: match.start()]
-        reason = NOT_RUN.search(before)
-        line = before.count("\n") + 1
-        why = " ".join(reason[1].split()) if reason else ""
-        found.append(Block(page, line, *match.groups(), why))
+        comment = NOT_RUN.search(before)
+        reason = " ".join(comment[1].split()) if comment else ""
+        found.append(Block(page, before.count("\n") + 1, *match.groups(), reason))
     return found

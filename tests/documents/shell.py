@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -38,14 +39,13 @@ class Shell:
     """Runs scripts in a folder.
 
     Args:
-        folder: the working folder; the scripts' own programs are put beside it.
+        folder: the working folder.
         extras: names that pip may be asked for in brackets.
     """
 
     def __init__(self, folder: Path, extras: set[str]):
         self.folder, self.extras = folder, extras
-        self.bin = folder.with_name(folder.name + "-bin")
-        self.bin.mkdir()
+        self.bin = Path(tempfile.mkdtemp(prefix="docs-"))  # short: a socket's path is limited
         self.port = self.bin / "port"
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.bin / "s"))
@@ -57,12 +57,11 @@ class Shell:
             (self.bin / name).write_text(code)
             (self.bin / name).chmod(0o755)
         self.server = None
-        self.exported: dict[str, str] = {}
 
     def run(self, script: str) -> str:
-        """What the script prints. Fails the test where it ends with an error."""
+        """What the script prints. AssertionError where it ends with an error."""
         state = self.bin / "env"
-        keep = f"export -p | grep '^declare -x BINDPLUG_' > {state} || true"
+        keep = f"export -p | grep '^declare -x BINDPLUG_' > {state} || true"  # for the next script
         script = f"set -euo pipefail\n{script}\n{keep}\n"
         env = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"}
         before = state.read_text() if state.exists() else ""
@@ -75,7 +74,7 @@ class Shell:
             out.seek(0)
             printed = out.read().decode("utf-8", "replace")
         if process.returncode:
-            pytest.fail(f"exit code {process.returncode}\n{script}\n{printed}", pytrace=False)
+            raise AssertionError(f"exit code {process.returncode}\n{printed}")
         return printed
 
     def _answer_until_ended(self, process) -> None:
@@ -151,6 +150,11 @@ class Shell:
         self.server = servers[0], thread
         self.port.write_text(line.split()[0].rpartition(":")[2])
         return 0, "", ""
+
+    def close(self) -> None:
+        self.stop()
+        self.listener.close()
+        shutil.rmtree(self.bin)
 
     def stop(self) -> None:
         """End the server, if one is running."""
