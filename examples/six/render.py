@@ -23,7 +23,7 @@ class View:
     Attributes:
         image: (H, W, 3) uint8.
         depth: (H, W) metres along the optical axis.
-        heat: (H, W) kelvin, as a thermal camera gives it: that of a black body as bright.
+        heat: (H, W) kelvin, the temperature of each face.
     """
 
     image: np.ndarray
@@ -32,7 +32,8 @@ class View:
 
 
 def render(parts: list[Part], rng: np.random.Generator) -> View:
-    """A thing from a random side, under a random sun (at night in a third of the views)."""
+    """A thing from a random side, in a random sun, which in a third of the views has only just come
+    out and has warmed nothing yet."""
     eye, rays, forward = _camera(rng)
     at = _first_hit(parts, eye, rays)
     ground = np.where(rays[:, 1] < -1e-6, -eye[1] / np.minimum(rays[:, 1], -1e-6), np.inf)

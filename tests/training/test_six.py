@@ -78,8 +78,8 @@ def test_frames_show_the_state(six, name):
 
 
 def test_depth_is_that_of_the_ground_and_heat_that_of_the_balance(six):
-    """Seen from the side: depth falls towards the feet as a plane's; at night only a thing's own
-    heat and its loss to the sky are left."""
+    """1 / depth of the ground is linear in the image, as a plane's; the flame is as hot as it is
+    made."""
     render, objects = six("render"), six("objects")
     for seed in range(6):
         view = render.render(objects.candle(np.random.default_rng(0)), np.random.default_rng(seed))
