@@ -26,7 +26,21 @@ RUN = {"python", "bash"}
 SHOWN = {"toml", "json", "csv", "text"}  # read by their parsers, where they have one
 NOT_RUN = {  # the only blocks that are not run, by the reason that their pages give
     "README.md": [".ci/run runs these two lines in a new environment"],
+    "docs/mteb.md": ["downloads the data of tasks"] * 2,
+    "docs/onnx.md": ["npm needs the network"],
+    "docs/ray.md": ["a job takes ten seconds to start; tests/ray runs these"] * 3
+    + ["DuckDB is not among the tests' packages"] * 2
+    + ["needs a cluster"],
     "docs/serve.md": ["needs a Docker daemon and the network"],
+}
+NEEDED = {  # packages of extras, by the pages that use them
+    "docs/mteb.md": ["mteb"],
+    "docs/onnx.md": ["onnx", "onnxscript", "onnxruntime"],
+    "docs/ray.md": ["ray.data", "pandas", "pyarrow"],
+    "docs/search.md": ["faiss", "lancedb", "pandas", "datasets"],
+    "docs/serve.md": ["fastapi", "python_multipart"],
+    "docs/training.md": ["peft", "webdataset"],
+    "README.md": ["fastapi", "python_multipart"],
 }
 WRITTEN = {  # by the blocks of a page, among other files
     "README.md": ["out/garden.json", "out/clip.json"],
@@ -112,6 +126,8 @@ def given() -> dict:
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_the_blocks_of(page, folder, shell):
+    for package in NEEDED.get(name_of(page), ()):
+        pytest.importorskip(package, reason="an extra is not installed", exc_type=ImportError)
     names = given()
     for block in blocks(page):
         if block.not_run:
