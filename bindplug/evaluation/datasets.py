@@ -25,9 +25,10 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
     """Files and labels of a folder of folders or a CSV.
 
     Args:
-        data: a folder with one folder for each class; a CSV with a column `filename` (or `file`,
-            `path`) and a column `category` (or `label`; several separated by ";"), and perhaps
-            `fold`; or a folder that holds such a CSV itself or in `meta/`, as ESC-50 does.
+        data: a folder with one folder for each class; a CSV with a column of the modality's name
+            (or `filename`, `file`, `path`) and a column `category` (or `label`; several separated
+            by ";"), and perhaps `fold`; or a folder that holds such a CSV itself or in `meta/`, as
+            ESC-50 does.
         modality: a name in `bindplug.embedding.modalities.MODALITIES`; which files count, and the
             folder beside the CSV that is searched for them.
 
@@ -42,7 +43,7 @@ def read_classified(data: str | Path, modality: str) -> list[Item]:
         data = tables[0]
     return [
         Item(find_beside(data, file, modality), split_labels(names), row.get("fold", ""))
-        for file, names, row in _read_table(data, FILE_COLUMNS, LABEL_COLUMNS)
+        for file, names, row in _read_table(data, (modality, *FILE_COLUMNS), LABEL_COLUMNS)
     ]
 
 

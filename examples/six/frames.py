@@ -97,10 +97,10 @@ def _swing(pen, colour, place, turn, phase):
         pen.at(x, 0).line([(0.3 * np.sign(x), -1.5), (0, 1.5)], 0.1, "#8a5a2b")
         pen.line([(-0.3 * np.sign(x), -1.5), (0, 1.5)], 0.1, "#8a5a2b")
     pen.at(0, 0).line([(-1.25, 1.5), (1.25, 1.5)], 0.12, "#8a5a2b")
-    pen.at(0, 1.5, turn[2])
-    for x in (-0.28, 0.28):
-        pen.line([(x, 0), (x, -2.2)], 0.04, "#444444")
-    pen.area([(-0.4, -2.15), (0.4, -2.15), (0.4, -2.3), (-0.4, -2.3)], colour)
+    x, y = 2.2 * np.sin(turn[2]), 1.5 - 2.2 * np.cos(turn[2])
+    for side in (-0.3, 0.3):
+        pen.line([(side, 1.5), (x + side, y)], 0.04, "#444444")
+    pen.at(x, y).area([(-0.42, 0.07), (0.42, 0.07), (0.42, -0.08), (-0.42, -0.08)], colour)
 
 
 def _car(pen, colour, place, turn, phase):
@@ -144,17 +144,5 @@ def _helicopter(pen, colour, place, turn, phase):
     pen.line([(-0.7, -0.75), (1.1, -0.75)], 0.09)
 
 
-def _ball(pen, colour, place, turn, phase):
-    pen.ground(-1.2, "#b08a5a")
-    pen.at(0, max(place[1], -0.05) - 0.55, phase)
-    pen.disc(0, 0, 0.65, "#e07a28")
-    a = np.linspace(-0.9, 0.9, 20)
-    pen.line([(-0.65, 0), (0.65, 0)], 0.04)
-    pen.line([(0, -0.65), (0, 0.65)], 0.04)
-    for side in (-1, 1):
-        bow = np.stack([side * (0.75 - 0.45 * np.cos(a)), 0.62 * np.sin(a)], 1)
-        pen.line(bow, 0.04)
-
-
 DRAWN = {"boat": _boat, "rocket": _rocket, "swing": _swing, "car": _car, "bicycle": _bicycle,
-         "helicopter": _helicopter, "ball": _ball}  # fmt: skip
+         "helicopter": _helicopter}  # fmt: skip

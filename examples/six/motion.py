@@ -1,8 +1,8 @@
 """Things that move, and what a sensor of motion fixed to each would say.
 
-A motion is simulated at 1 kHz: where the thing is, how it is turned, how it shakes. The sensor's
-acceleration is what it feels, R^T (a - g) with R from its axes (x forward, y up) to the world's,
-and its rotation is that of R, both in its own axes.
+A motion is simulated at 1 kHz: where the thing is, how it is turned, how it shakes. The sensor
+feels the acceleration R^T (a - g), with R from its axes (x forward, y up) to the world's, and the
+rotation of R, both in its own axes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 RATE, EVERY, SECONDS = 1000, 10, 7  # Hz; samples that the sensor takes the mean of; of a recording
 GRAVITY = 9.81
+FALL = np.array([0, -GRAVITY, 0])
 STEPS = RATE * SECONDS
 TIME = np.arange(STEPS) / RATE
 
@@ -49,7 +50,7 @@ def rocket(rng):
     thrust = rng.uniform(13, 16) * np.exp(rng.uniform(0.02, 0.12) * TIME)
     pitch = np.pi / 2 - rng.uniform(0.01, 0.08) * TIME * rng.choice([-1, 1])
     axis = np.stack([np.cos(pitch), np.sin(pitch), 0 * pitch], 1)
-    acceleration = thrust[:, None] * axis - [0, GRAVITY, 0]
+    acceleration = thrust[:, None] * axis + FALL
     place = np.cumsum(np.cumsum(acceleration, 0), 0) / RATE**2
     roll = rng.uniform(-0.3, 0.3) * TIME
     turn = np.stack([roll, 0 * pitch, pitch], 1)
@@ -105,22 +106,8 @@ def helicopter(rng):
     return Motion(drift, turn, shake, rotor)
 
 
-def ball(rng):
-    """Falls, is squeezed on the ground like a spring with friction, rises, and spins all along."""
-    height, speed, heights = rng.uniform(0.8, 2.5), 0.0, np.empty(STEPS)
-    stiff, friction = 4e4 * rng.uniform(0.5, 1), rng.uniform(3, 8)
-    for i in range(STEPS):
-        pushed = -stiff * height - friction * speed if height < 0 else 0.0
-        speed += (max(pushed, 0.0) - GRAVITY) / RATE
-        height += speed / RATE
-        heights[i] = height
-    place = np.stack([rng.uniform(-0.2, 0.2) * TIME, heights, 0 * TIME], 1)
-    spin = rng.uniform(-4, 4) * TIME
-    return Motion(place, np.stack([0 * spin, 0 * spin, spin], 1), _noise(rng, 0.05, 50), spin)
-
-
 THINGS = {"boat": boat, "rocket": rocket, "swing": swing, "car": car, "bicycle": bicycle,
-          "helicopter": helicopter, "ball": ball}  # fmt: skip
+          "helicopter": helicopter}  # fmt: skip
 
 
 def sensed(motion: Motion, rng: np.random.Generator) -> np.ndarray:
@@ -128,7 +115,7 @@ def sensed(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     roll, yaw, pitch = motion.turn.T
     axes = _about(1, yaw) @ _about(2, pitch) @ _about(0, roll)  # (T, 3, 3)
     acceleration = np.gradient(np.gradient(motion.place, 1 / RATE, axis=0), 1 / RATE, axis=0)
-    felt = np.einsum("tji,tj->ti", axes, acceleration + np.array([0, GRAVITY, 0])) + motion.shake
+    felt = np.einsum("tji,tj->ti", axes, acceleration - FALL) + motion.shake
     change = np.einsum("tji,tjk->tik", axes, np.gradient(axes, 1 / RATE, axis=0))
     rotation = np.stack([change[:, 2, 1], change[:, 0, 2], change[:, 1, 0]], 1)
     both = np.concatenate([felt, rotation], 1).reshape(-1, EVERY, 6).mean(1)

@@ -230,6 +230,16 @@ def test_logit_scale_is_what_imagebind_multiplies_by(imagebind, imagebind_folder
     assert imagebind.logit_scale("image") == 1
 
 
+def test_reading_and_encoding_are_the_halves_of_a_stream(either, sounds):
+    rows = [either.read("audio", item, clips="all") for item in sounds]
+    assert all(row.vectors is None and len(row.clips) == len(row.times) for row in rows)
+    vectors = np.concatenate([row.vectors for row in either.encode("audio", rows)])
+    assert np.allclose(vectors, either.embed(audio=sounds, clips="all").vectors, atol=1e-6)
+    assert "cannot be" in str(either.read("audio", io.BytesIO(b"RIFF")).error)
+    with pytest.raises(BindplugError, match="has no option 'clip'"):
+        either.read("audio", sounds[0], clip=1)
+
+
 class Counted(Embedder):
     """Counts the clips that meet the network."""
 

@@ -121,6 +121,15 @@ def test_rows_that_are_not_whole(tmp_path):
         read_pairs(table, ("audio", "text"))
 
 
+def test_of_a_table_of_pairs_the_column_of_the_modality_counts(tmp_path):
+    write(tmp_path / "x.wav")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "p.csv").write_text("image,audio,label\na.png,x.wav,dog\n")
+    for modality, name in (("image", "a.png"), ("audio", "x.wav")):
+        [item] = read_classified(tmp_path / "p.csv", modality)
+        assert item.path.endswith(name) and item.labels == ("dog",)
+
+
 def test_no_pair_survives(tmp_path):
     small = bindplug.load_embedder("small", "cpu")
     write(tmp_path / "x.wav")

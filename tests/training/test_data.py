@@ -39,6 +39,17 @@ def test_jsonl_with_alternatives(world, tmp_path):
     assert source.rows == (first,) and source.modalities == ("image", "text")
 
 
+def test_jsonl_with_zeros_and_line_separators(world, tmp_path):
+    """0 is a label and a group like others; U+2028 in a string ends no line."""
+    image, table = str(world / "image" / "red" / "red0.png"), tmp_path / "t.jsonl"
+    lines = [{"image": image, "text": "a\u2028b", "label": i, "group": i} for i in range(2)]
+    text = "\r\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    table.write_text(text, "utf-8")
+    rows = read_rows(str(table), "jsonl", BOTH, Bad(True))
+    assert [(row.labels, row.group) for row in rows] == [(("0",), "0"), (("1",), "1")]
+    assert rows[0].inputs["text"] == ("a\u2028b",)
+
+
 def test_names_of_columns(world, tmp_path):
     table = tmp_path / "t.csv"
     table.write_text(f"filepath,title\n{world}/image/red/red0.png,red\n")

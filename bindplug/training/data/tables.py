@@ -93,7 +93,7 @@ def _records(path: Path) -> tuple[set[str], list[Record]]:
         columns, records = read_csv(path)
         return set(columns), records
     records = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             try:
                 records.append(Record(number, dict(json.loads(line))))
@@ -120,11 +120,13 @@ def _name(inputs: dict[str, list[str]]) -> str:
 
 
 def labels_of(cells: dict) -> tuple[str, ...]:
-    return split_labels(next((cells[k] for k in LABEL_COLUMNS if cells.get(k)), ""))
+    given = (cells[k] for k in LABEL_COLUMNS if cells.get(k) not in (None, ""))
+    return split_labels(next(given, ""))
 
 
 def group_of(cells: dict) -> str:
-    return str(cells.get("group") or "")
+    group = cells.get("group")
+    return "" if group is None else str(group)
 
 
 def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:
