@@ -28,7 +28,9 @@ NOT_RUN = {  # the only blocks that are not run, by the reason that their pages 
     "README.md": [".ci/run runs these two lines in a new environment"],
     "docs/mteb.md": ["downloads the data of tasks"] * 2,
     "docs/onnx.md": ["npm needs the network"],
-    "docs/ray.md": ["DuckDB is not among the tests' packages"] * 2 + ["needs a cluster"],
+    "docs/ray.md": ["a job takes ten seconds to start; tests/ray runs these"] * 3
+    + ["DuckDB is not among the tests' packages"] * 2
+    + ["needs a cluster"],
     "docs/serve.md": ["needs a Docker daemon and the network"],
 }
 NEEDED = {  # packages of extras, by the pages that use them

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-SECONDS = 60  # for one block
+SECONDS = 120  # for one block
 CALLER = """#!{python} -ES
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as s:
