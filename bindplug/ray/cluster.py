@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import BindplugError, MissingDependency, first_line
 from ..storage.atomic import reason
@@ -82,7 +83,7 @@ def _connect(address: str) -> None:
     try:
         _knock(address)
         ray.init(
-            address, runtime_env={"env_vars": kept}, log_to_driver=False,
+            address, runtime_env={"env_vars": kept, **_same_package()}, log_to_driver=False,
             logging_level=logging.ERROR,
         )  # fmt: skip
     except Exception as err:  # ConnectionError, RuntimeError, gRPC's own
@@ -119,12 +120,29 @@ def _start(actors: int | None, device: str) -> None:
             "local", num_cpus=cpus + SPARE, num_gpus=0 if device in ("cpu", "mps") else None,
             include_dashboard=False, object_store_memory=STORE, log_to_driver=False,
             logging_level=logging.ERROR, _temp_dir="/tmp/ray" if long else None,
+            runtime_env=_same_package(),
         )  # fmt: skip
     except Exception as err:
         raise BindplugError(f"Ray does not start on this machine: {first_line(err)}") from err
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _same_package() -> dict:
+    """Part of a runtime environment: processes import the bindplug that this one does. Ray puts the
+    current folder first, where a clone of the repository may lie beside the installed package."""
+    place = str(Path(__file__).resolve().parents[2])
+
+    def import_it() -> None:  # is sent by value: a module's function would be looked for first
+        import sys
+
+        sys.path.insert(0, place)
+        import bindplug  # noqa: F401
+
+        sys.path.remove(place)
+
+    return {"worker_process_setup_hook": import_it}
 
 
 def _cpus() -> int:

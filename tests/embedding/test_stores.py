@@ -216,7 +216,9 @@ def test_two_processes_at_one_folder(small, folder, tmp_path):
     """Both make the stores of one new index; each finds the same, and one of each is left."""
     query = small.embed(text="green")
     command = [sys.executable, "-c", SEARCHER, str(folder), *KEPT]
-    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # In tmp_path, so that it imports the bindplug that is tested, not one in the current folder.
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = subprocess.Popen(command, cwd=tmp_path, text=True, **pipes)
     assert other.stdout.readline() == "ready\n"
     other.stdin.write("\n")
     other.stdin.flush()

@@ -55,7 +55,7 @@ def test_names_are_those_of_the_command_line(path):
 def test_every_option_of_detect_and_generate_has_its_field():
     local = {"model", "split", "offline", "detector", "weights", "masks", "dtype", "device",
              "json_file", "label_studio", "yolo", "output", "overwrite", "resume", "keep_going",
-             "batch_size", "generator", "offload", "bank", "like"}  # fmt: skip
+             "batch_size", "generator", "offload", "bank", "like", "engine", "actors"}  # fmt: skip
     for path in ("/v1/detect", "/v1/generate"):
         fields = {field.name for field in ENDPOINTS[path][1]}
         assert set(params_of(path)) - local <= fields, path

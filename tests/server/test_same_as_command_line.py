@@ -48,7 +48,8 @@ def answer(response):
         (["--text", "dog", "--vocabulary", "lvis"], [], {"text": "dog", "vocabulary": "lvis"}),
         (["--vocabulary", "lvis"], [], {"vocabulary": "lvis"}),
         (["--audio", "dog.wav", "--option", "clips=2"], ["audio=dog.wav"], {"option": "clips=2"}),
-        (["--image", "farm.png", "--threshold", "0.01"], ["image=farm.png"], {"threshold": "0.01"}),
+        (["--image", "garden.png", "--threshold", "0.01"], ["image=garden.png"],
+         {"threshold": "0.01"}),
     ],
 )  # fmt: skip
 def test_detect(flags, parts, fields, run, client, files):
