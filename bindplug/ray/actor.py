@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable
 
 from ..errors import BindplugError
+from ..storage.arrow import printable
 
 
 def enter(folder: str) -> None:
@@ -30,4 +31,4 @@ def check_models(expected: Iterable[str], found: Iterable[str]) -> None:
 
 def error_text(err: object | None) -> str | None:
     """An error for the column `error`."""
-    return None if err is None else str(err).encode("utf-8", "backslashreplace").decode()
+    return None if err is None else printable(str(err))

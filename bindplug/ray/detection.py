@@ -9,7 +9,7 @@ from ..defaults import DETECTOR, EMBEDDER
 from ..detection.question import describe_question, negatives_of, read_asked, vocabulary_prompt
 from ..errors import BindplugError
 from .actor import check_models, enter, error_text
-from .inputs import ParquetList, open_inputs, printable, read_items
+from .inputs import ParquetList, open_inputs, read_items, text_column
 from .job import Engine, Report, Work, run_job
 
 ROWS_PER_FILE = 128
@@ -107,7 +107,7 @@ def detect_table(finder, inputs, batch_size: int):
         failed = isinstance(found, BindplugError)
         errors.append(error_text(found) if failed else None)
         entries.append({} if failed else replace(found, sha256=content_hash(path)).to_dict())
-    columns = {"index": inputs["index"], "image": printable(paths)}
+    columns = {"index": inputs["index"], "image": text_column(paths)}
     for name, kind in entry_types().items():
         columns[name] = pa.array([entry.get(name) for entry in entries], kind)
     return pa.table({**columns, "error": pa.array(errors, pa.string())})

@@ -11,7 +11,7 @@ from ..embedding.jobs import stream_items
 from ..embedding.modalities import MODALITIES, options_of
 from ..errors import BindplugError, check_choice
 from .actor import check_models, enter, error_text
-from .inputs import ParquetList, open_inputs, printable, read_items
+from .inputs import ParquetList, open_inputs, read_items, text_column
 from .job import Engine, Report, Work, run_job
 
 ROWS_PER_FILE = 1024
@@ -56,7 +56,7 @@ def embed_table(embedder, inputs, options: dict):
     errors = pa.array([error_text(row.error) for row in rows], pa.string())
     columns = {
         "index": inputs["index"], "modality": inputs["modality"],
-        "label": printable(value for _, value in items), "vector": vectors, "error": errors,
+        "label": text_column(value for _, value in items), "vector": vectors, "error": errors,
     }  # fmt: skip
     return pa.table(columns)
 

@@ -11,7 +11,7 @@ from ..defaults import EMBEDDER, GENERATOR
 from ..errors import BindplugError
 from ..generation.recipe import Recipe, make_recipes
 from .actor import check_models, enter, error_text
-from .inputs import ParquetList, open_inputs, printable, read_items
+from .inputs import ParquetList, open_inputs, read_items, text_column
 from .job import Engine, Report, Work, run_job
 
 ROWS_PER_FILE = 32
@@ -76,7 +76,7 @@ def generate_table(session, recipe: Recipe, num_images: int, inputs):
     seeds, images, texts, errors = zip(*rows, strict=True)
     columns = {
         "index": inputs["index"], "modality": inputs["modality"],
-        "label": printable(value for _, value in items), "seed": pa.array(seeds, pa.int64()),
+        "label": text_column(value for _, value in items), "seed": pa.array(seeds, pa.int64()),
         "image": pa.array(images, pa.binary()), "recipe": pa.array(texts, pa.string()),
         "error": pa.array(errors, pa.string()),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..embedding.inputs import modality_by_ending
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError, check_choice
+from ..storage.arrow import printable
 from ..storage.atomic import reason, writing
 
 ROWS = 8192  # that are held at a time
@@ -95,8 +96,8 @@ def read_items(table) -> list[tuple[str, str]]:
     return list(zip(table["modality"].to_pylist(), values, strict=True))
 
 
-def printable(values: Iterable[str]):
-    """A pyarrow string array; what is no Unicode in a name is written as \\x and its bytes."""
+def text_column(values: Iterable[str]):
+    """A pyarrow string array (`printable`)."""
     import pyarrow as pa
 
-    return pa.array([v.encode("utf-8", "backslashreplace").decode() for v in values], pa.string())
+    return pa.array(map(printable, values), pa.string())

@@ -50,7 +50,12 @@ def batch_reader(
 def _encodable(values: Sequence) -> Sequence:
     if isinstance(values, range):
         return values
-    return [value.encode("utf-8", "backslashreplace").decode() for value in values]
+    return [printable(value) for value in values]
+
+
+def printable(text: str) -> str:
+    """A text as Arrow takes it: what is no Unicode, as in names of files, as \\x and its bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_parquet(

@@ -55,10 +55,15 @@ def transform_imu(
     data = data * np.array(scale)[:, None]
     count, room = clip_count(clips, seconds, 1, need), max(seconds - need, 0.0)
     starts = [room / 2] if count == 1 else [float(start) for start in spread(room, count)]
-    grid = np.arange(config.steps) / RATE
-    out = [[np.interp(time[0] + s + grid, time, row) for row in data] for s in starts]
+    out = [sampled(data, time, start, config.steps) for start in starts]
     x = torch.from_numpy(np.array(out, dtype=np.float32))
     return x, [(s, s + need) for s in starts]
+
+
+def sampled(data: np.ndarray, time: np.ndarray, start: float, steps: int) -> np.ndarray:
+    """(6, steps) float64 at RATE, from `start` seconds on, of what `load_imu` gives."""
+    grid = time[0] + start + np.arange(steps) / RATE
+    return np.array([np.interp(grid, time, row) for row in data])
 
 
 def load_imu(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from trunks import word_vectors
 from bindplug.models.small.pixels import scale
 from bindplug.models.small.text import TextTrunk, with_hidden
 from bindplug.models.small.words import word_key, words_of
+from bindplug.storage.state_dict import state_digest
 from bindplug.training import Standardise
 
 LENGTH = 20  # words that are read in training
@@ -160,8 +160,4 @@ def image_vectors(trunk: nn.Module, heads: Heads, images: Tensor) -> Tensor:
 
 def fingerprint(heads: Heads) -> str:
     """Of all weights: a key of what is computed with them."""
-    digest = hashlib.sha256()
-    for name, tensor in heads.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return state_digest(heads.state_dict())[:16]

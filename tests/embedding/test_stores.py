@@ -21,12 +21,6 @@ STORES = ("numpy", *KEPT)
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
-    monkeypatch.setenv("BINDPLUG_HOME", str(tmp_path / "home"))
-    return bindplug.load_embedder("small", "cpu")
-
-
-@pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()

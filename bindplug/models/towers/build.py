@@ -75,7 +75,8 @@ def make_tower(
     spec: TowerSpec, width: int, open_embedder: Callable, head: str = "linear",
     is_frozen: bool = False,
 ) -> Tower:  # fmt: skip
-    """A trunk and a head into `width` dimensions, on the CPU.
+    """A trunk and a head into `width` dimensions, on the CPU, or where the embedder is that is the
+    trunk.
 
     Args:
         head: where the specification does not say. An embedder's vectors, and the embedding of an
@@ -92,4 +93,6 @@ def make_tower(
         raise BindplugError(f"the trunk {spec.kind!r} does not take {spec.modality}")
     if spec.lora:
         add_adapter(tower.trunk, spec.lora)
+    if spec.kind == "embedder":
+        tower.to(trunk.embedder.device)
     return tower

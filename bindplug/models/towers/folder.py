@@ -108,7 +108,7 @@ def read_description(folder: str | Path) -> Description:
 def load_tower(
     folder: str | Path, modality: str, open_embedder: Callable, same: float = SAME
 ) -> Tower:
-    """One tower of a folder, in evaluation mode, on the CPU.
+    """One tower of a folder, in evaluation mode, where `make_tower` puts it.
 
     Args:
         open_embedder: an embedder's name to the embedder, for towers that refer to one.
@@ -166,5 +166,4 @@ def _probe_vector(tower: Tower, modality: str) -> Tensor:
     device = next(iter(tower.state_dict().values()), clips).device
     if hasattr(tower.trunk, "embedder"):
         device = tower.trunk.embedder.device
-        tower.to(device)  # its head beside the trunk
     return tower(clips[:1].to(device))[0].cpu()

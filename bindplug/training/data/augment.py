@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...errors import BindplugError
-from ...transforms.imu import RATE, load_imu
+from ...transforms.imu import RATE, load_imu, sampled
 from ...transforms.sound_file import read_sound
 from ...transforms.vision import load_gray, load_image
 from .randaugment import color_jitter, randaugment
@@ -169,8 +169,7 @@ def _motion_window(source, rate: float | None, seconds: float, rng: np.random.Ge
     room = length - seconds
     if room <= 0:
         return source
-    grid = time[0] + rng.random() * room + np.arange(round(seconds * RATE)) / RATE
-    return np.array([np.interp(grid, time, row) for row in data]), RATE
+    return sampled(data, time, rng.random() * room, round(seconds * RATE)), RATE
 
 
 def _crop(still, geometry: Geometry, least: float):
