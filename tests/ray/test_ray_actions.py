@@ -131,6 +131,8 @@ def test_generate_gives_the_images_of_the_plain_session(media, pipeline_folder, 
         recipe = read_recipe(tmp_path / "x.png")
         assert json.loads(rows[start]["recipe"])["prompts"] == [list(prompts[start // 2])]
         for row, (image, _) in zip(rows[start:], session.generate(recipe, 2), strict=False):
-            assert Image.open(io.BytesIO(row["image"])).tobytes() == image.tobytes()
+            got = np.asarray(Image.open(io.BytesIO(row["image"])), dtype=int)
+            # a Ray process has threads of its own, whose number decides the last bits of a sum
+            assert np.abs(got - np.asarray(image, dtype=int)).max() <= 1
     with pytest.raises(BindplugError, match="leave out mix"):
         bindplug.ray.generate(prompts, out, mix=(0.5, 0.5))
