@@ -13,6 +13,7 @@ from bindplug.training.data.augment import (
     augment_source,
     parse_augmentations,
 )
+from bindplug.training.data.augment_sound import add_noise, equalize, low_pass
 from bindplug.training.data.loader import Loader
 from bindplug.training.data.randaugment import RANGES, _apply, color_jitter, randaugment
 from bindplug.training.data.rows import Row
@@ -24,7 +25,7 @@ def rng(seed=0):
 
 def test_sets_and_names():
     of = parse_augmentations(("image=strong", "audio=window,frequency-mask:12"), ["image", "audio"])
-    assert dict(of["audio"].steps) == {"window": 0, "frequency_mask": 12}
+    assert dict(of["audio"].steps) == {"window": 1, "frequency_mask": 12}
     assert {n for n, _ in of["image"].steps} == {
         "crop", "flip", "color_jitter", "randaugment", "random_erasing"
     }  # fmt: skip
@@ -34,7 +35,7 @@ def test_sets_and_names():
 
 @pytest.mark.parametrize("text", [
     "audio=crop", "image=frequency_mask", "image=crop:2", "image=crop:x", "video=basic", "image",
-    "text=strong", "image=flip:nan",
+    "text=strong", "image=flip:nan", "audio=speed", "image=noise",
 ])  # fmt: skip
 def test_bad_names(text):
     with pytest.raises(BindplugError, match="augmentation"):
@@ -88,6 +89,61 @@ def test_a_window_of_a_sound():
         assert cut.shape == (1, 32_000) and rate == 16_000
         starts.add(round(float(cut[0, 0]) * 48_000))
     assert len(starts) > 15 and max(starts) <= 16_000
+
+
+def sine(hz, rate=16_000, seconds=4.0):
+    time = np.arange(round(seconds * rate)) / rate
+    return np.sin(2 * np.pi * hz * time).astype(np.float32)[None]
+
+
+def levels(wave, rate):
+    """Frequencies in Hz, and the power of each."""
+    return np.fft.rfftfreq(wave.shape[1], 1 / rate), np.abs(np.fft.rfft(wave[0])) ** 2
+
+
+def test_the_loudest_of_some_windows():
+    wave = np.zeros((1, 80_000), np.float32)
+    wave[:, 30_000:40_000] = 0.5
+    of = parse_augmentations(("audio=window:8",), ["audio"])["audio"]
+    cut = [augment_source((wave, 8_000), "audio", of, None, rng(s), 2.0)[0] for s in range(20)]
+    assert sum(x.any() for x in cut) > 15  # of single draws, a third hear something
+
+
+def test_speed_changes_pitch_and_length():
+    of = parse_augmentations(("audio=window,speed:0.25",), ["audio"])["audio"]
+    heard = []
+    for seed in range(30):
+        cut, rate = augment_source((sine(1000), 16_000), "audio", of, None, rng(seed), 2.0)
+        assert abs(cut.shape[1] / rate - 2.0) < 0.01
+        frequency, power = levels(cut, rate)
+        heard.append(frequency[power.argmax()])
+    assert 795 < min(heard) < 850 and 1180 < max(heard) < 1255
+
+
+def test_an_equalizer_stays_in_its_bounds():
+    click = np.zeros((1, 16_000), np.float32)
+    click[0, 8_000] = 1
+    gains = [10 * np.log10(levels(equalize(click, 16_000, 6, rng(s)), 16_000)[1]) for s in range(9)]
+    assert np.abs(gains).max() < 6.1 and np.ptp(gains) > 8
+    assert np.abs(np.diff(gains)[:, 200:]).max() < 0.1  # and smooth
+
+
+def test_noise_lies_so_much_below():
+    below = []
+    for seed in range(60):
+        noisy = add_noise(sine(440), 15, rng(seed))
+        if (power := np.square(noisy - sine(440)).mean()) > 0:
+            below.append(10 * np.log10(0.5 / power))
+    assert 20 < len(below) < 40 and 14.9 < min(below) < 25 and 45 < max(below) < 55.1
+    assert not add_noise(np.zeros((2, 100), np.float32), 15, rng()).any()
+
+
+def test_low_pass_leaves_what_is_below():
+    both = sine(1000, 32_000) + sine(14_000, 32_000)
+    cut = [low_pass(both, 32_000, 3000, rng(s)) for s in range(30)]
+    changed = [x for x in cut if not np.array_equal(x, both)]
+    assert 4 < len(changed) < 18
+    assert all(np.abs(x - sine(1000, 32_000)).max() < 1e-3 for x in changed)
 
 
 def ramp(seconds, rate=100):

@@ -14,6 +14,7 @@ from ...errors import BindplugError
 from ...transforms.imu import RATE, load_imu, sampled
 from ...transforms.sound_file import read_sound
 from ...transforms.vision import load_gray, load_image
+from .augment_sound import add_noise, equalize, low_pass, window
 from .randaugment import color_jitter, randaugment
 
 STILLS = ("image", "depth", "thermal")
@@ -24,23 +25,30 @@ SETS = {
     },
     "depth": {"basic": "crop,flip", "strong": "crop,flip,random_erasing"},
     "thermal": {"basic": "crop,flip", "strong": "crop,flip,random_erasing"},
-    "audio": {"basic": "window", "strong": "window,frequency_mask,time_mask"},
+    "audio": {
+        "basic": "window",
+        "strong": "window,frequency_mask,time_mask",
+        "recordings": "window:4,speed,equalizer,noise,low_pass,frequency_mask,time_mask",
+    },
     "imu": {"basic": "window"},
 }
 DEFAULTS = {
     "crop": 0.5, "flip": 0.5, "color_jitter": 0.4, "randaugment": 9, "random_erasing": 0.25,
-    "window": 0, "frequency_mask": 12, "time_mask": 48,
+    "window": 1, "frequency_mask": 12, "time_mask": 48,
+    "speed": 0.25, "equalizer": 6, "noise": 15, "low_pass": 3000,
 }  # fmt: skip
 OF_STILLS = ("crop", "flip", "color_jitter", "randaugment", "random_erasing")
 OF_IMAGES = ("color_jitter", "randaugment")
+OF_WINDOWS = ("speed", "equalizer", "noise", "low_pass")  # of sounds
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Steps of one modality by name, each with its number: crop (least share of the area), flip
     (probability), color_jitter (strength), randaugment (magnitude of 0 to 30), random_erasing
-    (probability), window (a random clip of a recording), frequency_mask (most bands), time_mask
-    (most frames)."""
+    (probability), window (a random clip of a recording, the loudest of so many), speed (a quarter
+    faster or slower), equalizer (dB), noise (least dB below the sound), low_pass (lowest Hz),
+    frequency_mask (most bands), time_mask (most frames)."""
 
     steps: tuple[tuple[str, float], ...] = ()
 
@@ -85,6 +93,9 @@ def _parse(modality: str, text: str) -> Augmentation:
         if not value >= 0 or (name in ("crop", "flip", "random_erasing") and value > 1):
             raise BindplugError(f"augmentation {part!r}: out of range")
         steps.append((name, value))
+    names = [name for name, _ in steps]
+    if "window" not in names and (other := next((n for n in names if n in OF_WINDOWS), None)):
+        raise BindplugError(f"augmentation {other!r} is of a window; write window,{text}")
     return Augmentation(tuple(steps))
 
 
@@ -149,18 +160,26 @@ def augment_source(
         return still
     if of.number("window") is not None and seconds:
         if modality == "audio":
-            return _sound_window(source, seconds, rng)
+            return _sound_window(source, of, seconds, rng)
         if modality == "imu":
             return _motion_window(source, rate, seconds, rng)
     return source
 
 
-def _sound_window(source, seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A random part of a sound, of all of a shorter one."""
+def _sound_window(
+    source, of: Augmentation, seconds: float, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """A part of a sound, and what is done to it, at its rate in Hz."""
     wave, rate = read_sound(source)
-    size = round(seconds * rate)
-    start = int(rng.random() * max(wave.shape[1] - size + 1, 1))
-    return wave[:, start : start + size], rate
+    draws = max(int(of.number("window") or 0), 1)
+    wave, rate = window(wave, rate, seconds, draws, of.number("speed") or 0, rng)
+    if most := of.number("equalizer"):
+        wave = equalize(wave, rate, most, rng)
+    if (least := of.number("noise")) is not None:
+        wave = add_noise(wave, least, rng)
+    if least := of.number("low_pass"):
+        wave = low_pass(wave, rate, least, rng)
+    return wave, rate
 
 
 def _motion_window(source, rate: float | None, seconds: float, rng: np.random.Generator):
