@@ -36,11 +36,15 @@ class Words(nn.Module):
     """Means of word vectors in training: spaCy's, turned, plus one of its own for each word that
     training meets; and a weight for each.
 
+    Args:
+        names: of `texts`, those whose words keep a row of their own when they are saved.
+
     Attributes:
         index: words to rows; a row past the first `own` is spaCy's.
+        rare: words met but twice, and in no name; they are saved with spaCy's rows, given here.
     """
 
-    def __init__(self, texts: list[str], width: int):
+    def __init__(self, texts: list[str], names: list[str], width: int):
         super().__init__()
         counts = Counter(w for text in texts for w in words_of(text))
         known = [w for w, n in counts.most_common() if n > 1]
@@ -50,6 +54,10 @@ class Words(nn.Module):
         table = table @ basis[2 : 2 + COMPONENTS].T
         self.own = len(known) + 1
         self.index = {w: self.own + row for w, row in rows.items()}
+        named = {w for text in names for w in words_of(text)}
+        self.rare = {
+            w: self.index[w] for w in known if counts[w] == 2 and w in rows and w not in named
+        }
         given = torch.zeros(self.own, COMPONENTS)
         for i, w in enumerate(known, 1):
             if w in rows:
@@ -106,15 +114,16 @@ class Words(nn.Module):
 
     @torch.no_grad()
     def trunk(self, hidden: int) -> tuple[TextTrunk, dict[str, Tensor]]:
-        """The same with one vector and weight a row, and the keys of all words; rows that no word
-        has are left out, but for row 0."""
-        used = torch.tensor(sorted({0, *self.index.values()}))
+        """The same with one vector and weight a row, and the keys of all words; `rare` words have
+        spaCy's vectors, and rows that no word has are left out, but for row 0."""
+        index = self.index | self.rare
+        used = torch.tensor(sorted({0, *index.values()}))
         own = used * (used < self.own)
         trunk = TextTrunk(len(used), self.turn.out_features, hidden)
         vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given[used])
         trunk.vectors.weight.copy_(vectors)
         trunk.weights.weight.copy_(torch.where(own[:, None] > 0, self.weights(own), -1.0))
-        keys = {word_key(w): row for w, row in self.index.items()}
+        keys = {word_key(w): row for w, row in index.items()}
         order = sorted(keys)
         rows = torch.searchsorted(used, torch.tensor([keys[k] for k in order]))
         return trunk, {"keys": torch.tensor(order).to(torch.uint32), "rows": rows.to(torch.uint16)}

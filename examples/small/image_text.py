@@ -143,13 +143,15 @@ class Training:
         self.own = group([texts_of(n) for n in names])
         self.other = group([texts_of(n, synonyms(n)) for n in names])
         self.vocab_texts = group([texts_of(n) for n in self.vocab.names])
-        self.lemmas, self.meanings = group(lemmas), group([[m] for m in meanings])
+        self.lemmas = group(lemmas)
+        named = list(texts)
+        self.meanings = group([[m] for m in meanings])
         self.pair_lemmas, self.pair_meanings = (
             group([[a] for a, _ in pairs]),
             group([[b] for _, b in pairs]),
         )
         self.classes = Groups([classes(n) for n in names])
-        words = Words(texts, space.words)
+        words = Words(texts, named, space.words)
         self.ids = words.ids(texts)
         self.heads = Heads(space, words, train)
         fits = words.kin(lemmas, names + self.vocab.names, KIN)
