@@ -1,9 +1,10 @@
 """The figures of the model card on the val split.
 
 python evaluate.py [encoders] [photographs] [detection] [generation] --weights FOLDER
+python evaluate.py encoders photographs --model local:runs/sounds/model
 
 The folder is what `package.py --to FOLDER --sounds train` makes: the weights that ship heard the
-recordings of the val split too, and are refused.
+recordings of the val split too, and are refused. A model is one that `bindplug train` made.
 """
 
 from __future__ import annotations
@@ -275,9 +276,13 @@ PARTS = ["encoders", "photographs", "detection", "generation"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=PARTS, help="and sheet")
-    parser.add_argument("--weights", type=Path, required=True)
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--weights", type=Path)
+    given.add_argument("--model", help="an embedder; for encoders and photographs")
     args = parser.parse_args()
-    embedder = open_trained(args.weights)
+    if args.model and not set(args.parts) <= {"encoders", "photographs"}:
+        parser.error("--model: give the parts encoders and photographs")
+    embedder = bindplug.load_embedder(args.model) if args.model else open_trained(args.weights)
     for part in args.parts:
         print(json.dumps({part: globals()[part](embedder, args.weights)}, indent=1), flush=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from trunks import word_vectors
+from trunks import COMPONENTS, principal_vectors
 
 from bindplug.models.small.pixels import scale
 from bindplug.models.small.text import TextTrunk, with_hidden
@@ -17,7 +17,6 @@ from bindplug.storage.state_dict import state_digest
 from bindplug.training import Standardise
 
 LENGTH = 20  # words that are read in training
-COMPONENTS = 128  # principal components of the word vectors; the first two are left out
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,7 @@ class Words(nn.Module):
         super().__init__()
         counts = Counter(w for text in texts for w in words_of(text))
         known = [w for w, n in counts.most_common() if n > 1]
-        rows, table = word_vectors()
-        table = table - table.mean(0)
-        basis = torch.linalg.svd(F.normalize(table, dim=1), full_matrices=False).Vh
-        table = table @ basis[2 : 2 + COMPONENTS].T
+        rows, table = principal_vectors()
         self.own = len(known) + 1
         self.index = {w: self.own + row for w, row in rows.items()}
         named = {w for text in names for w in words_of(text)}
@@ -63,7 +59,7 @@ class Words(nn.Module):
             if w in rows:
                 given[i] = table[rows[w]]
         self.index.update({w: i for i, w in enumerate(known, 1)})
-        self.register_buffer("given", torch.cat([given, table]) / table.std())
+        self.register_buffer("given", torch.cat([given, table]))
         self.vectors, self.weights = nn.Embedding(self.own, width), nn.Embedding(self.own, 1)
         self.turn = nn.Linear(COMPONENTS, width, bias=False)
         nn.init.normal_(self.vectors.weight, std=0.3)

