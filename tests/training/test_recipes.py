@@ -1,0 +1,42 @@
+"""The recipes in TOML that examples hold are ones that `bindplug train` takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bindplug.models.towers.spec import parse_tower
+from bindplug.training.data.augment import parse_augmentations
+from bindplug.training.settings import read_settings
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+RECIPES = sorted(p for p in EXAMPLES.glob("*/*.toml") if p.name != "pyproject.toml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
+def test_settings(path):
+    settings = read_settings({}, str(path))
+    modalities = [parse_tower(text).modality for text in settings.tower]
+    modalities += ["image", "text"] if settings.init else []
+    assert any(parse_augmentations(settings.aug, modalities).values())
+
+
+def test_the_words_trunk(monkeypatch):
+    """Two words of one vector are told apart by what training adds to them alone."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
+    import towers
+
+    found = {"dog": 0, "cat": 1, "kitten": 1}
+    table = torch.eye(3)[:2]
+    fake = type("Packages", (), {"principal_vectors": staticmethod(lambda: (found, table))})
+    monkeypatch.setattr(towers, "packages", lambda: fake)
+    trunk = towers.Words(pretrained=True, width=4, hidden=5)
+    ids = torch.cat([trunk.transform("text", t)[0] for t in ("a dog", "Cat", "kitten", "dog cat")])
+    assert ids.shape == (4, 32) and (ids > 0).sum(1).tolist() == [1, 1, 1, 2]
+    rows = trunk(ids)
+    assert rows.shape == (4, 9)
+    assert torch.equal(rows[1], rows[2]) and not torch.equal(rows[0], rows[1])
+    assert torch.allclose(rows[3, 5:], (rows[0, 5:] + rows[1, 5:]) / 2)
+    again = towers.Words(**trunk.skeleton("words", {"pretrained": True})[1])
+    again.load_state_dict(trunk.state_dict())
+    assert torch.equal(again(again.transform("text", "kitten")[0]), rows[2:3])
