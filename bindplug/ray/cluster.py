@@ -111,22 +111,25 @@ def _start(actors: int | None, device: str) -> None:
             f"RAY_TMPDIR {given}: is too long for Ray's sockets; give a path of {FOLDER} bytes "
             "or less"
         )
-    long = not given and len(os.environ.get("TMPDIR", "")) > FOLDER
+    place = os.environ.get("TMPDIR", "")
+    is_long = not given and len(os.fsencode(place)) > FOLDER
+    runtime = _same_package() | ({"env_vars": {"TMPDIR": place}} if is_long else {})
     cpus = max(_cpus(), actors or 1)
-    before = {name: os.environ.get(name) for name in QUIET}
+    before = {name: os.environ.get(name) for name in (*QUIET, "TMPDIR")}
     os.environ.update(QUIET)
+    if is_long:  # Ray then takes the system's own, and its processes get theirs back
+        del os.environ["TMPDIR"]
     try:
         ray.init(
             "local", num_cpus=cpus + SPARE, num_gpus=0 if device in ("cpu", "mps") else None,
             include_dashboard=False, object_store_memory=STORE, log_to_driver=False,
-            logging_level=logging.ERROR, _temp_dir="/tmp/ray" if long else None,
-            runtime_env=_same_package(),
+            logging_level=logging.ERROR, runtime_env=runtime,
         )  # fmt: skip
     except Exception as err:
         raise BindplugError(f"Ray does not start on this machine: {first_line(err)}") from err
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _same_package() -> dict:

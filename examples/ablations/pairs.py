@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
-TABLES = Path(__file__).resolve().parents[1] / "small" / "tables"
-ROOT = Path(os.environ.get("TINYSET", TABLES.parent / "tinyset"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "small"))
+
+from data import ROOT, image_paths, table
+
 RUNS = Path(os.environ.get("ABLATIONS", Path(__file__).parent / "runs"))
-
-
-def _table(name: str) -> list[dict[str, str]]:
-    with (TABLES / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def pictures(split: str) -> dict[str, list[str]]:
-    """Of each concept its pictures of a split."""
-    out: dict[str, list[str]] = {}
-    for row in _table("pictures.csv"):
-        if row["split"] == split:
-            out.setdefault(row["concept"], []).append(str(ROOT / row["file"]))
-    return out
 
 
 def sounds(split: str) -> list[tuple[str, str]]:
     """(concept, path) of each sound of a split."""
-    rows = _table("sounds.csv")
+    rows = table("sounds.csv")
     return [(r["concept"], str(ROOT / r["file"])) for r in rows if r["split"] == split]
 
 
@@ -43,9 +31,9 @@ def pairs(kind: str) -> Path:
             with the names of their concepts.
     """
     split = "val" if kind == "val" else "train"
-    of, rng = pictures(split), random.Random(0)
+    of, rng = image_paths("pictures.csv", split), random.Random(0)
     if split == "val":
-        of = {**pictures("train"), **of}  # a concept without a picture in val
+        of = {**image_paths("pictures.csv", "train"), **of}  # a concept without a picture in val
     lines = []
     for concept, path in sounds(split) if kind != "named" else ():
         shown = of[concept]

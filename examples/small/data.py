@@ -22,6 +22,7 @@ SOUNDS2 = Path(os.environ.get("SOUNDS2", HERE / "sounds2"))
 GROUNDS = Path(os.environ.get("BACKGROUNDS", HERE / "backgrounds"))
 WHEELS = Path(os.environ.get("WHEELS", HERE / "wheels"))  # the trunks' and word vectors' packages
 RUNS = Path(os.environ.get("SMALL_RUNS", HERE / "runs"))
+NAME = {"pictures.csv": "concept", "vocab.csv": "name"}  # the column of images' names
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -32,6 +33,15 @@ def table(name: str) -> list[dict[str, str]]:
 def concepts() -> list[str]:
     """The 66 concepts, in the order of the images' table."""
     return list(dict.fromkeys(row["concept"] for row in table("pictures.csv")))
+
+
+def image_paths(table_name: str, split: str) -> dict[str, list[str]]:
+    """Of each name the files of its images of a split."""
+    out: dict[str, list[str]] = {}
+    for row in table(table_name):
+        if row["split"] == split:
+            out.setdefault(row[NAME[table_name]], []).append(str(ROOT / row["file"]))
+    return out
 
 
 def premultiplied(path: Path, size: int) -> Tensor:
@@ -83,8 +93,7 @@ class Pictures:
     def __init__(
         self, table_name: str, split: str | None, size: int, names: list[str] | None = None
     ):
-        key = "concept" if table_name == "pictures.csv" else "name"
-        rows = table(table_name)
+        key, rows = NAME[table_name], table(table_name)
         self.names = names or list(dict.fromkeys(r[key] for r in rows))
         everything = cached(
             f"{Path(table_name).stem}_{size}.pt",

@@ -48,9 +48,13 @@ def pil(images: torch.Tensor) -> list[Image.Image]:
 
 def open_trained(weights: Path) -> Embedder:
     """The embedder of a folder. Exits where it heard the val split."""
-    embedder = open_folder(weights / SMALL)
-    if embedder.network.config["audio"]["sounds"] != "train":
-        raise SystemExit(f"{weights}: heard the val split; package with --sounds train")
+    return unheard(open_folder(weights / SMALL), str(weights))
+
+
+def unheard(embedder: Embedder, name: str) -> Embedder:
+    """The embedder. Exits where it is `small` that heard the val split."""
+    if getattr(embedder.network, "config", {}).get("audio", {}).get("sounds", "train") != "train":
+        raise SystemExit(f"{name}: heard the val split; package with --sounds train")
     return embedder
 
 
@@ -282,7 +286,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.model and not set(args.parts) <= {"encoders", "photographs"}:
         parser.error("--model: give the parts encoders and photographs")
-    embedder = bindplug.load_embedder(args.model) if args.model else open_trained(args.weights)
+    if args.model:
+        embedder = unheard(bindplug.load_embedder(args.model), args.model)
+    else:
+        embedder = open_trained(args.weights)
     for part in args.parts:
         print(json.dumps({part: globals()[part](embedder, args.weights)}, indent=1), flush=True)
 

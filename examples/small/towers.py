@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -77,15 +76,15 @@ class Words(Trunk):
     ):  # fmt: skip
         super().__init__()
         self.pretrained, self.width = pretrained, hidden + width
-        given, found = torch.zeros(rows, components), {i: 0 for i in range(keys)}
+        given, rows_of = torch.zeros(rows, components), torch.zeros(keys, 2, dtype=torch.int64)
         if pretrained:
             words, table = packages().principal_vectors()
             given = torch.cat([torch.zeros_like(table[:1]), table])  # row 0: no word
             found = {word_key(word): row + 1 for word, row in words.items()}
-        order = sorted(found)
+            rows_of = torch.tensor(sorted(found.items()))
         self.register_buffer("given", given)
-        self.register_buffer("keys", torch.tensor(order, dtype=torch.int64))
-        self.register_buffer("rows", torch.tensor([found[k] for k in order], dtype=torch.int64))
+        self.register_buffer("rows_of", rows_of)  # a word's key and its row
+        self._table: WordTable | None = None
         self.own, self.weights = nn.Embedding(len(given), width), nn.Embedding(len(given), 1)
         self.turn = nn.Linear(given.shape[1], width, bias=False)
         self.hidden = nn.Linear(width, hidden)
@@ -93,13 +92,14 @@ class Words(Trunk):
         nn.init.zeros_(self.weights.weight)
 
     def transform(self, modality: str, item, **options) -> tuple[Tensor, tuple]:
-        table = WordTable(self.keys.cpu().numpy(), self.rows.cpu().numpy())
-        return torch.from_numpy(np.asarray(table(item)))[None], ()
+        if self._table is None:
+            self._table = WordTable(*self.rows_of.T.cpu().numpy())
+        return torch.from_numpy(self._table(item))[None], ()
 
     def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
-        sizes = {"keys": len(self.keys), "rows": len(self.given), "components": self.given.shape[1]}
-        sizes |= {"width": self.turn.out_features, "hidden": self.hidden.out_features}
-        return name, sizes
+        rows, components = self.given.shape
+        sizes = {"keys": len(self.rows_of), "rows": rows, "components": components}
+        return name, sizes | {"width": self.turn.out_features, "hidden": self.hidden.out_features}
 
     def forward(self, ids: Tensor) -> Tensor:
         share = self.weights(ids).masked_fill(ids[..., None] == UNKNOWN, -1e9).softmax(dim=1)

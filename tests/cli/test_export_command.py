@@ -1,7 +1,6 @@
 """`bindplug export`, and the folder as any command's --model."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 def test_export_and_embed(run, media, tmp_path):
     result = run("export", "small", "--modality", "text", "-o", "out")
     assert result.exit_code == 0, result.output
-    line = r"text     batch x 32 int64 -> 256  1\d\.\d MB  differs by "
-    assert re.match(line, result.stdout), result.stdout
+    assert result.stdout.startswith("text     batch x 32 int64 -> 256  15.1 MB  differs by ")
     assert "licence: Apache-2.0" in result.stderr
     result = run("embed", "--model", "onnx:out", "--text", "rain", "-o", "rain.npy")
     assert result.exit_code == 0, result.output
