@@ -27,7 +27,7 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
     """(N, D) unit vectors of texts; looked up where the same network has encoded the same texts.
 
     An interrupted encoding goes on. An embedder without a `fingerprint`, or a cache that cannot be
-    written, only means that nothing is kept."""
+    written, only means that nothing is kept. Raises BindplugError: a text cannot be read."""
     try:
         folder = embedder.fingerprint and cache_folder("words")
     except BindplugError:
@@ -40,7 +40,10 @@ def text_vectors(embedder, texts: list[str], progress: bool = False) -> np.ndarr
         vectors = _read(path, len(texts))
         if vectors is None:
             items = [("text", text) for text in texts]
-            embed_files(embedder, items, path, overwrite=True, progress=progress)
+            report = embed_files(embedder, items, path, overwrite=True, progress=progress)
+            if report.errors:
+                path.unlink()
+                raise BindplugError(report.errors[0])
             vectors = _read(path, len(texts))
         else:
             remove_parts(path)

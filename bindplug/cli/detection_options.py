@@ -39,9 +39,9 @@ def open_question(failures: Failures, options: dict, model, split, detector, wei
     Args:
         options: transform options of the negative prompts.
     """
-    from ..models.load import open_detector
+    from ..models.load import load_beside, open_detector
 
-    embedder = opt.open_embedder(model, device, split=split)
+    embedder = load_beside(model, device, **opt.embedder_settings(model, split))
     finder = open_detector(detector, weights, masks, device, dtype)
     asked = read_asked(question, lambda given: embed_prompts(embedder, failures, given, options))
     return finder, embedder, asked

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import click
 
 from ..embedding.modalities import MODALITIES, embed_one
 from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
-from .output import check_json, put_json, say
+from .output import check_json, check_outputs, put_json, say
 from .prompts import need_prompts, no_weights_option, prompt_files, prompts_of
 
 
@@ -34,6 +36,7 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
       bindplug search images/ --audio bird.wav --image fruit.jpg --mix 0.5,0.5
       bindplug search images/ --export vectors/
     """
+    from ..embedding.export import FILE as EXPORTED
     from ..embedding.export import check_export, export_index
     from ..embedding.index import index_folder
     from ..embedding.inputs import expand
@@ -49,7 +52,9 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
     if modality == "text":
         raise BindplugError("texts are no files to search; choose image, audio, video, ...")
     options = read_options(transform_options, {m for m, _ in prompts})
-    check_json(json_file, overwrite, prompt_files(prompts) + expand(modality, folder))
+    files = prompt_files(prompts) + expand(modality, folder)
+    check_outputs([json_file, export and Path(export) / EXPORTED], files)
+    check_json(json_file, overwrite, files)
     if export:
         check_export(export, overwrite)
     embedder = opt.open_embedder(model, **loading)

@@ -38,17 +38,17 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
               help="Host names to answer to; by default, on a local address, only local "
               "ones.")  # fmt: skip
 @click.option("--max-megabytes", default=Limits.megabytes, show_default=True,
-              type=click.FloatRange(0.001), help="Of a request.")  # fmt: skip
+              type=click.FloatRange(0.001), callback=opt.finite, help="Of a request.")  # fmt: skip
 @click.option("--max-megapixels", default=Limits.pixels / 1e6, show_default=True,
-              type=click.FloatRange(0.001), help="Of an image.")  # fmt: skip
+              type=click.FloatRange(0.001), callback=opt.finite, help="Of an image.")  # fmt: skip
 @click.option("--max-seconds", default=Limits.seconds, show_default=True,
-              type=click.FloatRange(0.1), help="Of a sound or video.")  # fmt: skip
+              type=click.FloatRange(0.1), callback=opt.finite, help="Of a sound or video.")  # fmt: skip
 @click.option("--queue", default=Limits.requests, show_default=True, type=click.IntRange(1),
               help="Requests at the same time; more are told to come again.")  # fmt: skip
 @click.option("--timeout", default=Limits.timeout, show_default=True, type=click.FloatRange(0.1),
-              help="Seconds for an answer.")  # fmt: skip
+              callback=opt.finite, help="Seconds for an answer.")  # fmt: skip
 @click.option("--keep", default=Limits.keep_seconds, show_default=True, type=click.FloatRange(0),
-              help="Seconds that image features and results are kept.")  # fmt: skip
+              callback=opt.finite, help="Seconds that image features and results are kept.")  # fmt: skip
 @click.option("--browser", metavar="FOLDER",
               help="Also serve /browser/, where an exported folder runs in the browser's "
               "tab.")  # fmt: skip

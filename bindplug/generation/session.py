@@ -22,12 +22,12 @@ class GenerationSession:
     """An embedder and a generator, loaded once for any number of recipes.
 
     Args:
-        embedder: an Embedder, or a name for `load_embedder`.
+        embedder: an Embedder, or a name for `load_beside`.
         generator: a Generator, or a name for `load_generator`.
         weights, device, dtype, offload, bank: for models that are given by name, as in
             `load_generator` and in the generator's own `load`, to which None and False leave the
             choice.
-        embedder_settings: for `load_embedder`, as `split` of a local ImageBind.
+        embedder_settings: for `load_beside`, as `split` of a local ImageBind.
 
     Attributes:
         used: fields of `Recipe` that say which models these are.
@@ -46,13 +46,13 @@ class GenerationSession:
         bank: str | None = None,
         embedder_settings: dict | None = None,
     ):
-        from ..models.load import load_embedder, load_generator
+        from ..models.load import load_beside, load_generator
 
         self.used: dict[str, Any] = {"model": "", "generator": "", "weights": "", "bank": bank}
         self.used["offload"] = offload
         if isinstance(embedder, str):
             self.used["model"] = embedder
-            embedder = load_embedder(embedder, device, **embedder_settings or {})
+            embedder = load_beside(embedder, device, **embedder_settings or {})
         if isinstance(generator, str):
             self.used |= {"generator": generator, "weights": weights}
             settings = {"dtype": dtype, "offload": offload, "bank": bank}

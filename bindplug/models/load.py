@@ -44,6 +44,17 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
     return cast(Embedder, plugin("bindplug.embedders", name).load(name, device, **settings))
 
 
+def absolute_name(name: str) -> str:
+    """An embedder's name that means the same in every folder: a path in it is made absolute."""
+    kind, _, path = name.partition(":")
+    return f"{kind}:{Path(path).resolve()}" if kind in ("local", "onnx") else name
+
+
+def load_beside(name: str, device: str, **settings) -> Embedder:
+    """`load_embedder` for use with other models on a device; onnx: stays on the CPU."""
+    return load_embedder(name, "cpu" if name.startswith("onnx:") else device, **settings)
+
+
 def _open_path(path: Path, device: str, settings: dict) -> Embedder:
     """An embedder from a folder of towers, or from ImageBind's weights."""
     from .imagebind import open_local
@@ -51,7 +62,7 @@ def _open_path(path: Path, device: str, settings: dict) -> Embedder:
 
     if is_towers(path):
         settings.pop("split", None)  # a folder of towers is one file for all
-        return open_towers(path, load_embedder, device, **settings)
+        return open_towers(path, load_beside, device, **settings)
     return open_local(path, device, **settings)
 
 

@@ -52,10 +52,10 @@ class Question:
         from ..detection.detector import Finder
         from ..embedding.modalities import embed_one
         from ..embedding.vectors import concatenate, mixed
-        from ..models.load import load_embedder, open_detector
+        from ..models.load import load_beside, open_detector
 
         split = {} if self.split else {"split": False}
-        embedder, options = load_embedder(self.model, device, **split), self.options or {}
+        embedder, options = load_beside(self.model, device, **split), self.options or {}
         detector = open_detector(self.detector, self.weights, self.masks, device, self.dtype)
 
         def embed_each(given):

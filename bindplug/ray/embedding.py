@@ -103,4 +103,6 @@ def embed(
     arguments = {"model": model, "settings": settings, "expected": expected, "options": options}
     work = Work(EmbedActor, arguments, "vector", decides, expected, rows_per_file)
     del embedder
+    if model.startswith("onnx:") and device == "auto":
+        device = "cpu"  # also where there are GPUs
     return run_job(work, items, output, Engine(actors, device, progress), overwrite)

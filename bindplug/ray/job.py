@@ -113,7 +113,7 @@ def check_output(output: str | Path) -> Path:
     MissingDependency: a .lance, without Lance."""
     if "://" in str(output):
         raise BindplugError(f"{output}: give a folder, for a cluster one that all machines share")
-    path = Path(output).absolute()
+    path = Path(os.path.realpath(output))  # a link is followed
     if path.suffix in FILE_ENDINGS or path.is_file():
         raise BindplugError(
             f"{output}: Ray writes a folder of parquet files, or a Lance dataset; name a folder, "

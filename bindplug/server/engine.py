@@ -41,7 +41,7 @@ class Engine:
 
     def __init__(self, models: Models, device: str, limits: Limits, worker: Worker):
         from ..generation.session import GenerationSession
-        from ..models.load import load_embedder, open_detector
+        from ..models.load import load_beside, open_detector
 
         dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
         settings = {**dtype, "batch_size": models.batch_on(device)}
@@ -49,7 +49,7 @@ class Engine:
         self.models, self.limits, self.worker = models, limits, worker
         self.session = self.detector = None
         if models.generator == NONE:
-            self.embedder = load_embedder(models.model, device, **settings)
+            self.embedder = load_beside(models.model, device, **settings)
         else:
             self.session = GenerationSession(
                 models.model, models.generator, models.generator_weights, device,

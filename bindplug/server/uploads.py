@@ -121,7 +121,13 @@ async def _counted(request: Request, limits: Limits, take) -> AsyncIterator[byte
 
 
 class _Parser(MultiPartParser):
+    """Starlette's, which also tells whether the closing boundary came."""
+
     spool_max_size = 1 << 40  # in memory, never on the disk
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
 
 
 async def _multipart(request: Request, stream, limits: Limits) -> list[tuple[str, object]]:
@@ -130,6 +136,8 @@ async def _multipart(request: Request, stream, limits: Limits) -> list[tuple[str
         parser = _Parser(request.headers, stream, max_files=FIELDS, max_fields=FIELDS,
                          max_part_size=most)  # fmt: skip
         form = await parser.parse()
+        if not parser.ended:
+            raise MultiPartException("it was cut short")
     except MultiPartException as err:
         raise Refused(400, f"the form cannot be read: {err.message}") from err
     return await asyncio.to_thread(_uploaded, form.multi_items())
@@ -160,7 +168,7 @@ def _urlencoded(body: bytes) -> list[tuple[str, object]]:
 
 def _json(body: bytes) -> list[tuple[str, object]]:
     try:
-        data = json.loads(body or b"{}", parse_constant=_no_number)
+        data = json.loads(body or b"{}", parse_constant=_no_number, object_pairs_hook=_once)
     except (ValueError, RecursionError) as err:
         raise Refused(400, f"the body is no JSON: {str(err)[:100]}") from err
     if not isinstance(data, dict):
@@ -172,6 +180,16 @@ def _json(body: bytes) -> list[tuple[str, object]]:
     if len(pairs) > FIELDS:
         raise Refused(400, f"more than {FIELDS} values")
     return pairs
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    """An object; a key that stands twice would silently lose a value."""
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:50]!r} stands twice; give a list")
+    return out
 
 
 def _no_number(text: str):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BindplugError
-from ..models.load import load_embedder
+from ..models.load import absolute_name, load_beside
 from ..models.towers.build import make_tower, resolved
 from ..models.towers.embedder_trunk import width_of
 from ..models.towers.folder import load_tower, read_description
@@ -74,7 +74,7 @@ def make_towers(settings: Settings, device: str) -> Parts:
 
     Raises BindplugError: a tower given twice, no image tower, one that cannot be trained, or no
     tower that is."""
-    open_embedder = cache(lambda name: load_embedder(name, device))
+    open_embedder = cache(lambda name: load_beside(name, device))
     base = open_embedder(settings.init) if settings.init else None
     width = settings.embed_dim or (width_of(base) if base else WIDTH)
     specs: dict[str, TowerSpec] = {}
@@ -84,10 +84,10 @@ def make_towers(settings: Settings, device: str) -> Parts:
             raise BindplugError(f"two towers of {spec.modality}; give one")
         if not spec.dropout:
             spec = replace(spec, dropout=settings.head_dropout)
-        specs[spec.modality] = resolved(replace(spec, name=_absolute(spec.name)))
+        specs[spec.modality] = resolved(replace(spec, name=absolute_name(spec.name)))
     for modality in base.modalities if base else ():
         if modality not in specs and modality != "video":
-            specs[modality] = TowerSpec(modality, "embedder", _absolute(settings.init))
+            specs[modality] = TowerSpec(modality, "embedder", absolute_name(settings.init))
     if "image" not in specs:
         raise BindplugError("no tower of image; give --init EMBEDDER or --tower image=...")
     locks = _locks(settings, specs)
@@ -156,7 +156,7 @@ def _of_base(
     modality = spec.modality
     if base is None or modality not in base.modalities:
         raise BindplugError(f"{modality}={spec.kind}: --init names no embedder of {modality}")
-    init = _absolute(settings.init)
+    init = absolute_name(settings.init)
     if isinstance(base.network, TowersNetwork):
         folder = base.network.folder
         saved = read_description(folder).towers[modality]
@@ -178,13 +178,6 @@ def _of_base(
         add_adapter(tower.trunk, lora)
         own = replace(own, lora=lora)
     return tower, own
-
-
-def _absolute(name: str) -> str:
-    """An embedder's name, a path in it from the root."""
-    if not name.startswith("local:"):
-        return name
-    return f"local:{Path(name.removeprefix('local:')).resolve()}"
 
 
 def make_losses(settings: Settings, modalities: list[str]) -> dict[str, ContrastiveLoss]:

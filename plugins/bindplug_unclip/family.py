@@ -13,6 +13,8 @@ from bindplug.embedding.vectors import Embedding
 from bindplug.errors import BindplugError, SpaceMismatch
 from bindplug.generation.settings import GenerationSettings
 
+ANY_SIZE = {"UpBlock2D", "CrossAttnUpBlock2D"}  # of diffusers' UNet; others double what they get
+
 
 class Family(ABC):
     """A pipeline as one of its family. A new family is a subclass in `families.FAMILIES`."""
@@ -58,12 +60,24 @@ class Family(ABC):
     def size(self) -> int:
         """Height and width of its images where nobody asks for others, pixels.
         Raises BindplugError: a pipeline that makes no images."""
-        pipe = self.pipe
-        scale = getattr(pipe, "vae_scale_factor", None) or getattr(pipe, "movq_scale_factor", None)
-        if not scale or not hasattr(pipe, "unet"):
-            name = type(pipe).__name__
+        scale = self._scale()
+        if not scale or not hasattr(self.pipe, "unet"):
+            name = type(self.pipe).__name__
             raise BindplugError(f"{name} makes no pictures; use it through `conditioning`")
-        return pipe.unet.config.sample_size * scale
+        return self.pipe.unet.config.sample_size * scale
+
+    @property
+    def multiple(self) -> int:
+        """What height and width are multiples of, pixels."""
+        config = self.pipe.unet.config
+        kinds = config.up_block_types
+        halvings = 0 if ANY_SIZE.issuperset(kinds) else len(kinds) - 1
+        return self._scale() * 2**halvings
+
+    def _scale(self) -> int | None:
+        """Pixels of an image a latent, along each side; None for a pipeline without images."""
+        pipe = self.pipe
+        return getattr(pipe, "vae_scale_factor", None) or getattr(pipe, "movq_scale_factor", None)
 
     @abstractmethod
     def arguments(self, rows: Tensor, prompts: list[str], **options) -> dict:
@@ -108,6 +122,12 @@ class Family(ABC):
         values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
         values |= {k: self.size for k in ("height", "width") if k in values} | own
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
+        for asked in {"height", "width"} & values.keys():
+            if (getattr(settings, asked) or 0) % self.multiple:
+                raise BindplugError(
+                    f"{asked} {getattr(settings, asked)}; give a multiple of {self.multiple}, as "
+                    "these weights need"
+                )
         return replace(settings, **missing)
 
     def place(self, rows: Tensor) -> Tensor:

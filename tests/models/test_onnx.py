@@ -12,6 +12,7 @@ import torch
 import bindplug
 from bindplug import BindplugError, fit_bridge, load_embedder
 from bindplug.embedding.index import index_folder
+from bindplug.models.load import load_beside
 
 pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 FILES = {"image": ("farm.png", "rocket.jpg"), "audio": ("dog.wav", "rain.wav")}
@@ -176,8 +177,12 @@ def test_a_changed_file_is_found_out(copy):
         (lambda m: m.pop("encoders"), "encoders"),
         (lambda m: m.update(schema=9), "schema is 9"),
         (lambda m: m["files"].update({"../x": {}}), "not a file of the folder"),
-        (lambda m: m["files"].pop("text.onnx"), "their files are needed"),
+        (lambda m: m["files"].pop("text.onnx"), "its files are needed"),
         (lambda m: m["encoders"]["text"].update(more=1), "more"),
+        (lambda m: m["encoders"]["text"].update(input={}), "manifest of"),
+        (lambda m: m["encoders"]["text"].update(files=[]), "its files are needed"),
+        (lambda m: m["encoders"]["text"].update(transform=[]), "manifest of"),
+        (lambda m: m.update(width=7), "width 7"),
     ],
 )
 def test_a_wrong_manifest_is_refused(change, words, copy):
@@ -187,6 +192,20 @@ def test_a_wrong_manifest_is_refused(change, words, copy):
     path.write_text(json.dumps(manifest))
     with pytest.raises(BindplugError, match=words):
         load_embedder(f"onnx:{copy}")
+
+
+def test_a_graph_without_that_input_is_named(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["encoders"]["text"]["input"]["name"] = "other"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BindplugError, match=r"text\.onnx: fails in onnxruntime"):
+        load_embedder(f"onnx:{copy}").embed(text="a dog")
+
+
+def test_beside_models_on_a_gpu_it_stays_on_the_cpu(small_onnx):
+    name = f"onnx:{small_onnx}"
+    assert load_beside(name, "cuda").embed(text="a dog").vectors.shape == (1, 256)
 
 
 def test_the_fingerprint_is_of_the_content(small_onnx, copy):
@@ -207,3 +226,15 @@ def test_transforms_of_the_source_need_the_source(golden_onnx, tmp_path):
     assert len(embedder.embed(text="a dog")) == 1
     with pytest.raises(BindplugError, match=r"read by the transforms of 'local:.*gone'"):
         embedder.embed(imu=(np.zeros((6, 4000), np.float32), 400))
+
+
+def test_a_source_that_reads_otherwise_is_refused(golden_onnx, tmp_path):
+    folder = shutil.copytree(golden_onnx, tmp_path / "moved")
+    motion = {"imu": (np.ones((6, 4000), np.float32), 400)}
+    assert len(load_embedder(f"onnx:{folder}").embed(**motion)) == 1  # the same, elsewhere
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["encoders"]["imu"]["transform"]["settings"]["std"] += 0.01
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BindplugError, match="is not the one that was exported"):
+        load_embedder(f"onnx:{folder}").embed(**motion)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -129,6 +130,41 @@ def test_what_is_there_is_not_lost(small_onnx, tmp_path):
     export_onnx(Embedder(Halves(lambda x: x), "other"), out, overwrite=True)
     assert json.loads((out / "manifest.json").read_text())["space"] == "other"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "own"]
+
+
+def test_only_an_export_is_replaced(tmp_path, monkeypatch):
+    given = Embedder(Halves(lambda x: x), "halves")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "manifest.json").write_text('{"name": "a web page"}')
+    with pytest.raises(BindplugError, match="not a folder that export wrote"):
+        export_onnx(given, project, overwrite=True)
+    out = tmp_path / "out"
+    export_onnx(given, out)
+    (out / "node_modules").mkdir()
+    with pytest.raises(BindplugError, match="holds node_modules, which export did not write"):
+        export_onnx(given, out, overwrite=True)
+    (out / "node_modules").rmdir()
+    replace = os.replace
+
+    def fails(source, target):
+        if str(source).endswith(".part") and str(target).endswith("out"):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    before = (out / "manifest.json").read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(BindplugError, match="cannot be written"):
+        patch.setattr(export.os, "replace", fails)
+        export_onnx(Embedder(Halves(lambda x: x), "other"), out, overwrite=True)
+    assert (out / "manifest.json").read_bytes() == before
+    (tmp_path / "link").symlink_to("out")
+    export_onnx(Embedder(Halves(lambda x: x), "other"), tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads((out / "manifest.json").read_text())["space"] == "other"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "out", "project"]
+    monkeypatch.chdir(out)
+    with pytest.raises(BindplugError, match="is or holds the current folder"):
+        export_onnx(given, ".", overwrite=True)
 
 
 def test_wrong_models_and_modalities(small_onnx, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from ...errors import BindplugError, MissingDependency, first_line
 from ...storage.source import to_array
 from .manifest import MANIFEST, SOURCE, Encoder, check_files, read_manifest
 from .transforms import ArrayTransform
-
-log = logging.getLogger("bindplug")
 
 
 class OnnxNetwork:
@@ -34,17 +31,17 @@ class OnnxNetwork:
         self.folder, self.manifest = folder, read_manifest(folder)
         self.modalities = tuple(self.manifest.encoders)
         self._load_embedder, self._source = load_embedder, None
-        self._transforms, self._sessions = {}, {}
+        self._transforms, self._sessions, self._same = {}, {}, set()
         self._lock = threading.Lock()  # inputs are read by threads
 
     def options(self, modality: str) -> tuple[str, ...]:
         if self._is_of_source(modality):
-            return self._source_network().options(modality)
+            return self._source_network(modality).options(modality)
         return self._array_transform(modality).options
 
     def transform(self, modality: str, item, **options) -> tuple[np.ndarray, tuple]:
         if self._is_of_source(modality):
-            clips, times = self._source_network().transform(modality, item, **options)
+            clips, times = self._source_network(modality).transform(modality, item, **options)
             clips = to_array(clips, modality)
         else:
             clips, times = self._array_transform(modality)(item, **options)
@@ -61,7 +58,12 @@ class OnnxNetwork:
         """(B, ...) clips to (B, width) float32 unit vectors."""
         encoder, session = self.manifest.encoders[modality], self._session(modality)
         clips = np.ascontiguousarray(to_array(clips, modality))
-        return session.run([encoder.output["name"]], {encoder.input["name"]: clips})[0]
+        names = [encoder.output["name"]], {encoder.input["name"]: clips}
+        try:
+            return session.run(*names)[0]
+        except Exception as err:  # onnxruntime has its own kinds
+            graph = self.folder / encoder.graph
+            raise BindplugError(f"{graph}: fails in onnxruntime: {first_line(err)}") from err
 
     def logit_scale(self, modality: str) -> float:
         return self.manifest.encoders[modality].logit_scale
@@ -87,7 +89,8 @@ class OnnxNetwork:
         check_files(self.folder, self.manifest, tables)
         return {k: v for name in tables for k, v in load_file(self.folder / name).items()}
 
-    def _source_network(self):
+    def _source_network(self, modality: str):
+        """The source model's network, once it has been seen to read a modality as it did."""
         with self._lock:
             if self._source is None:
                 name = self.manifest.source["model"]
@@ -103,13 +106,18 @@ class OnnxNetwork:
                         f"{self.folder}: some of its inputs are read by the transforms of "
                         f"{name!r}, which cannot be loaded: {err}"
                     ) from err
-                if source.fingerprint != self.manifest.source["fingerprint"]:
-                    log.warning(
-                        "%s: inputs are read by the transforms of %s, whose files are not those "
-                        "that were exported; make sure that it is the same model",
-                        self.folder, name,
-                    )  # fmt: skip
                 self._source = source.network
+            if modality not in self._same:
+                from .source import is_same_transform  # imports torch, as the source does
+
+                record = self.manifest.encoders[modality].transform["settings"]
+                if not is_same_transform(self._source, modality, record):
+                    raise BindplugError(
+                        f"{self.folder}: its {modality} inputs are read by the transform of "
+                        f"{self.manifest.source['model']!r}, which is not the one that was "
+                        "exported; export the model again"
+                    )
+                self._same.add(modality)
             return self._source
 
     def _session(self, modality: str):

@@ -24,11 +24,20 @@ from ...embedding.embedder import Embedder
 from ...errors import BindplugError, FileExists, MissingDependency, check_choice, first_line
 from ...plugins import Network, NumpyTransform
 from ...storage.atomic import explain, make_folder, write_file
-from ..load import load_embedder
+from ..load import absolute_name, load_embedder
 from ..registry import discover, plugin
 from ..towers.probe import probe
 from .embedder import OnnxNetwork, open_session
-from .manifest import MANIFEST, SOURCE, Encoder, Manifest, record, write_manifest
+from .manifest import (
+    MANIFEST,
+    SOURCE,
+    Encoder,
+    Manifest,
+    read_manifest,
+    record,
+    write_manifest,
+)
+from .source import transform_record
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 CLIPS, VECTORS = "clips", "vectors"  # names of a graph's input and output
@@ -63,7 +72,7 @@ def export_onnx(
     for name in NEEDED:
         if find_spec(name) is None:
             raise MissingDependency(f"export needs {name}; run: pip install 'bindplug[onnx]'")
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder))  # a link is followed
     _refuse_folder(folder, overwrite)
     name, embedder = _named(model)
     network = getattr(embedder, "network", None)
@@ -84,9 +93,7 @@ def _named(model: str | Embedder) -> tuple[str, Embedder]:
                 f"{model.space!r} is on {model.device} in {dtype}; export one in float32 on the CPU"
             )
         return "", model
-    if model.startswith("local:"):  # found again from anywhere
-        model = f"local:{Path(model.removeprefix('local:')).resolve()}"
-    return model, load_embedder(model, "cpu")
+    return absolute_name(model), load_embedder(model, "cpu")
 
 
 def _write(embedder: Embedder, model: str, folder: Path, modalities: tuple[str, ...]) -> Manifest:
@@ -141,7 +148,7 @@ def _export_encoder(network: Network, modality: str, folder: Path, what: str) ->
     program.save(graph, external_data=weights > EMBEDDED)
     difference = _largest_difference(graph, clips, vectors, what)
     transform = getattr(network, "numpy_transform", lambda modality: None)(modality)
-    transform = transform or NumpyTransform(SOURCE)
+    transform = transform or NumpyTransform(SOURCE, transform_record(network, modality))
     if transform.arrays:
         from safetensors.numpy import save
 
@@ -239,10 +246,21 @@ def _copy_notices(network: Network, folder: Path) -> tuple[str, ...]:
 
 def _refuse_folder(folder: Path, overwrite: bool) -> None:
     """Raises FileExists or BindplugError: what is there may not be replaced."""
+    if Path.cwd().is_relative_to(folder):
+        raise BindplugError(f"{folder}: is or holds the current folder; choose another --output")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not (folder / MANIFEST).is_file():
-        raise BindplugError(f"{folder}: is not a folder that export wrote; choose another --output")
+    try:
+        own = {MANIFEST, *read_manifest(folder).files}
+    except BindplugError as err:
+        raise BindplugError(
+            f"{folder}: is not a folder that export wrote; choose another --output"
+        ) from err
+    if others := sorted(path.name for path in folder.iterdir() if path.name not in own):
+        raise BindplugError(
+            f"{folder}: holds {others[0]}, which export did not write; move it away or choose "
+            "another --output"
+        )
     if not overwrite:
         raise FileExists(f"{folder}: exists")
 
@@ -251,7 +269,7 @@ def _refuse_folder(folder: Path, overwrite: bool) -> None:
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A scratch folder that takes the place of `folder` when the block ends well."""
     mark = secrets.token_hex(8)
-    parent = make_folder(folder.absolute().parent)
+    parent = make_folder(folder.parent)
     scratch, old = parent / f".{mark}.part", parent / f".{mark}.old"
     try:
         with explain(folder):
@@ -259,7 +277,12 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             yield scratch
             if folder.exists():
                 os.replace(folder, old)
-            os.replace(scratch, folder)
+            try:
+                os.replace(scratch, folder)
+            except OSError:
+                if old.exists():
+                    os.replace(old, folder)
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)

@@ -77,9 +77,10 @@ def read_manifest(folder: str | Path) -> Manifest:
         encoders = {m: Encoder(**of) for m, of in data.pop("encoders").items()}
         templates = data.pop("templates", None)
         out = Manifest(**data, encoders=encoders, templates=templates and tuple(templates))
-        names = {name for encoder in encoders.values() for name in (encoder.graph, *encoder.files)}
-        if not isinstance(out.space, str) or not encoders or not names <= out.files.keys():
-            raise ValueError("space, encoders and their files are needed")
+        if not isinstance(out.space, str) or not encoders:
+            raise ValueError("space and encoders are needed")
+        for modality, encoder in encoders.items():
+            _check_encoder(modality, encoder, out)
         for name in out.files:
             if not name or Path(name).name != name:
                 raise ValueError(f"{name!r} is not a file of the folder")
@@ -90,6 +91,22 @@ def read_manifest(folder: str | Path) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise BindplugError(f"{path}: not a manifest of `bindplug export`: {err}") from err
     return out
+
+
+def _check_encoder(modality: str, encoder: Encoder, manifest: Manifest) -> None:
+    """Raises ValueError, KeyError or TypeError: something of it is absent or of another type."""
+    for side in (encoder.input, encoder.output):
+        if not (isinstance(side["name"], str) and isinstance(side["dtype"], str) and side["shape"]):
+            raise ValueError(f"{modality}: name, dtype and shape are needed")
+    if encoder.output["shape"][1:] != [manifest.width]:
+        raise ValueError(f"{modality}: gives {encoder.output['shape']}; width {manifest.width}")
+    if not isinstance(encoder.transform["name"], str):
+        raise ValueError(f"{modality}: a transform is needed")
+    if not isinstance(encoder.transform["settings"], dict):
+        raise ValueError(f"{modality}: its transform has no settings")
+    float(encoder.logit_scale)
+    if encoder.graph not in encoder.files or not set(encoder.files) <= manifest.files.keys():
+        raise ValueError(f"{modality}: its files are needed")
 
 
 def record(path: Path) -> dict:
