@@ -42,6 +42,11 @@ def check_choice(what: str, value, known: Iterable[str]) -> None:
         raise BindplugError(f"no {what} {value!r}; choose {', '.join(others)} or {last}")
 
 
+def shorten(text: str, length: int = 60) -> str:
+    """A text for a message: its start, where it is long."""
+    return text if len(text) <= length else text[:length] + "..."
+
+
 def first_line(err: BaseException) -> str:
     """What an exception of another library says, one line; its kind where it says nothing."""
     lines = str(err).strip().splitlines()

@@ -1,4 +1,5 @@
 import ipaddress
+import os
 from importlib.util import find_spec
 
 import click
@@ -10,6 +11,8 @@ from . import options as opt
 from .output import say
 
 NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+
+TOKEN = "BINDPLUG_TOKEN"
 
 
 @click.command()
@@ -30,7 +33,7 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 @click.option("--device", "devices", multiple=True, metavar="DEVICE",
               help="auto (default), cpu, cuda, cuda:1, ...; repeated, each gets all "
               "models.")  # fmt: skip
-@click.option("--token", "tokens", multiple=True, envvar="BINDPLUG_TOKEN", metavar="TOKEN",
+@click.option("--token", "tokens", multiple=True, metavar="TOKEN",
               help="A request must bear one; better given as BINDPLUG_TOKEN.")  # fmt: skip
 @click.option("--cors", "origins", multiple=True, metavar="ORIGIN",
               help="Pages of this origin may call, as https://example.org.")  # fmt: skip
@@ -42,13 +45,15 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 @click.option("--max-megapixels", default=Limits.pixels / 1e6, show_default=True,
               type=click.FloatRange(0.001), callback=opt.finite, help="Of an image.")  # fmt: skip
 @click.option("--max-seconds", default=Limits.seconds, show_default=True,
-              type=click.FloatRange(0.1), callback=opt.finite, help="Of a sound or video.")  # fmt: skip
+              type=click.FloatRange(0.1), callback=opt.finite,
+              help="Of a sound or video.")  # fmt: skip
 @click.option("--queue", default=Limits.requests, show_default=True, type=click.IntRange(1),
               help="Requests at the same time; more are told to come again.")  # fmt: skip
 @click.option("--timeout", default=Limits.timeout, show_default=True, type=click.FloatRange(0.1),
               callback=opt.finite, help="Seconds for an answer.")  # fmt: skip
 @click.option("--keep", default=Limits.keep_seconds, show_default=True, type=click.FloatRange(0),
-              callback=opt.finite, help="Seconds that image features and results are kept.")  # fmt: skip
+              callback=opt.finite,
+              help="Seconds that image features and results are kept.")  # fmt: skip
 @click.option("--browser", metavar="FOLDER",
               help="Also serve /browser/, where an exported folder runs in the browser's "
               "tab.")  # fmt: skip
@@ -68,6 +73,8 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
     from ..server.run import listen, run
     from ..server.server import Server
 
+    if not tokens and TOKEN in os.environ:
+        tokens = (os.environ[TOKEN],)  # empty is refused, so that a secret that is missing is seen
     if browser is not None and tokens:
         raise BindplugError("--browser: its files can be had without a token; leave one out")
     opt.embedder_settings(models["model"], split)  # refuses --no-split where it means nothing

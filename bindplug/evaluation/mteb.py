@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Iterator
 from typing import get_args
@@ -17,7 +16,8 @@ from ..bridge.fit import Target, cross
 from ..bridge.vocabulary import default_vocabulary
 from ..embedding.modalities import options_of
 from ..embedding.vectors import compose, concatenate
-from ..errors import BindplugError, MissingDependency, SpaceMismatch
+from ..errors import BindplugError, MissingDependency, SpaceMismatch, first_line
+from ..storage.source import NamedBytes
 
 try:
     from mteb.models import ModelMeta
@@ -44,8 +44,8 @@ class MtebEncoder(AbsEncoder):
         options: of the modalities, as in `Embedder.embed`; each goes to those that have it.
 
     Attributes:
-        mteb_model_meta: name, modalities and, as `revision`, a hash of the weights, the bridge and
-            the options, by which mteb keeps results.
+        mteb_model_meta: name, modalities and, as `revision`, a hash of the weights' fingerprints,
+            the bridge and the options, by which mteb keeps results.
 
     Raises BindplugError: a bridge without a target; SpaceMismatch: one between other spaces."""
 
@@ -126,11 +126,19 @@ def _undecoded(dataset):
 
 
 def _items(modality: str, dataset) -> Iterator:
-    """The inputs of a column as `Embedder.embed` takes them."""
-    for row in dataset:
-        item = row[modality]
+    """The inputs of a column as `Embedder.embed` takes them.
+    Raises BindplugError: a row that the data set cannot decode."""
+    rows = iter(dataset)
+    for index in range(len(dataset)):
+        try:
+            item = next(rows)[modality]
+        except Exception as err:  # a decoder's own kinds
+            raise BindplugError(
+                f"{modality} of row {index}: cannot be read ({first_line(err)})"
+            ) from err
         if isinstance(item, dict) and "array" in item:
             item = (np.asarray(item["array"]), int(item["sampling_rate"]))
         elif isinstance(item, dict):
-            item = item["path"] if item["bytes"] is None else io.BytesIO(item["bytes"])
+            path, data = item["path"], item["bytes"]
+            item = path if data is None else NamedBytes(data, f"{path or modality} (row {index})")
         yield item

@@ -39,7 +39,7 @@ class ParquetList:
         self._columns = [self._column] + ["modality"] * ("modality" in names)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for batch in self._rows.to_batches(columns=self._columns, batch_size=ROWS):
+        for batch in self._batches():
             for row in batch.to_pylist():
                 value, modality = row[self._column], row.get("modality") or self.modality
                 if not isinstance(value, str):
@@ -47,6 +47,12 @@ class ParquetList:
                 if modality is not None:
                     check_choice("modality", modality, MODALITIES)
                 yield modality or modality_by_ending(value), value
+
+    def _batches(self) -> Iterator:
+        try:
+            yield from self._rows.to_batches(columns=self._columns, batch_size=ROWS)
+        except (OSError, ValueError) as err:  # pyarrow's errors are of these kinds
+            raise BindplugError(f"{self.path}: cannot be read on ({reason(err)})") from err
 
 
 def open_inputs(given, modality: str | None = None) -> Iterable[tuple[str, str]]:

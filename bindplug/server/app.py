@@ -58,12 +58,12 @@ def create_app(server: Server) -> FastAPI:
             "a file is its bytes in base64, and a field that may be repeated also a list."
         ),
     )  # fmt: skip
-    if server.access.origins:
+    app.add_middleware(Guard, access=server.access, metrics=server.metrics, page=page)
+    if server.access.origins:  # around the Guard, so that a page can read its refusals
         app.add_middleware(
             CORSMiddleware, allow_origins=list(server.access.origins),
             allow_methods=["GET", "POST"], allow_headers=["Authorization", "Content-Type"],
         )  # fmt: skip
-    app.add_middleware(Guard, access=server.access, metrics=server.metrics, page=page)
     app.exception_handler(Exception)(_failed)
     app.exception_handler(404)(_no_such_path)
     app.exception_handler(405)(_no_such_method)
@@ -176,6 +176,7 @@ async def _no_such_method(request: Request, err: Exception) -> Response:
 def _add_reads(app: FastAPI, server: Server, page: str) -> None:
     media = {p.name: p for p in (*example_sounds(), *example_images())}
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def show_page() -> HTMLResponse:
         return HTMLResponse(page)
@@ -186,6 +187,7 @@ def _add_reads(app: FastAPI, server: Server, page: str) -> None:
             return json_response({"error": "no such example"}, 404)
         return FileResponse(media[name], headers={"Cache-Control": "max-age=3600"})
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether the server answers")
     async def health() -> Response:
         return json_response({"status": "ok", "bindplug": __version__})

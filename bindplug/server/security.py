@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse
 from .metrics import Metrics
 from .settings import Access
 
-OPEN = ("/", "/health", "/openapi.json")  # without a token, as the examples
+HEALTH = "/health"
+OPEN = ("/", HEALTH, "/openapi.json")  # without a token, as the examples
 PATHS = re.compile(
     r"/(?:v1/(?:models|embed|detect|generate|classify|explain|files)|health|metrics|openapi\.json"
     r"|examples|browser)?(?=/|$)"
@@ -62,7 +63,8 @@ class Guard:
     def _refusal(self, scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self.access.hosts and _name(host) not in self.access.hosts:
+        elsewhere = self.access.hosts and _name(host) not in self.access.hosts
+        if elsewhere and scope["path"] != HEALTH:  # which is asked of an address
             return _refuse(403, "this server does not answer to this host name")
         origin = headers.get("origin")
         if origin and origin not in self.access.origins and origin.partition("://")[2] != host:

@@ -78,7 +78,9 @@ class Access:
 
     def __post_init__(self):
         if any(not token.isascii() or len(token) < 8 for token in self.tokens):
-            raise BindplugError("a token needs 8 characters or more, of ASCII")
+            raise BindplugError(
+                "a token (--token, BINDPLUG_TOKEN) needs 8 characters or more, of ASCII"
+            )
 
 
 class Refused(BindplugError):

@@ -19,6 +19,14 @@ def source_name(source, otherwise: str) -> str:
     return name if isinstance(name, str) and name else otherwise
 
 
+class NamedBytes(io.BytesIO):
+    """A file in memory that messages call by a name."""
+
+    def __init__(self, data: bytes, name: str):
+        super().__init__(data)
+        self.name = name
+
+
 def check_file(path: str | os.PathLike, name: str, what: str) -> None:
     """BindplugError for a path that is absent, a folder, or an empty file; a pipe passes."""
     if not os.path.exists(path):

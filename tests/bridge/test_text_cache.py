@@ -73,3 +73,10 @@ def test_an_unwritable_folder_only_means_that_nothing_is_kept(small, monkeypatch
     want = text_vectors(small, ["a bird"])
     monkeypatch.setenv("BINDPLUG_HOME", "/dev/null/x")
     assert np.array_equal(text_vectors(small, ["a bird"]), want)
+
+
+def test_a_text_that_cannot_be_read_is_named_and_nothing_kept(small):
+    for _ in range(2):
+        with pytest.raises(BindplugError, match="text '🐕' holds no word"):
+            text_vectors(small, ["a dog", "🐕", "rain"])
+        assert kept() == []

@@ -36,6 +36,7 @@ from bindplug.storage.json_text import to_json
         (InputsFailed("1 could not be done:"), 5, "Error: 1 could not be done:"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(28, "No space left on device"), 2, "Error: output: No space left on device"),
+        (OSError("a page is corrupt"), 2, "Error: output: a page is corrupt"),
         (
             ZeroDivisionError("by zero\nsecond line"),
             1,

@@ -41,6 +41,11 @@ def test_export(run, refused, pictures):
     assert pd.read_parquet("out")["label"].tolist() == ["green", "red"]
 
 
+def test_two_outputs_in_one_place(refused, pictures):
+    both = ("--export", "out", "--json", "out/vectors.parquet", "--overwrite")
+    refused("search", "p", "--text", "red", *both, words="two outputs would be written to it")
+
+
 def test_what_is_refused(run, refused, pictures):
     refused("search", "p", "--text", "a", "--store", "redis", words="no store 'redis'")
     refused("search", "p", "--store", "faiss", words="give a prompt")

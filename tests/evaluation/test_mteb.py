@@ -180,6 +180,19 @@ def test_a_film_is_read_from_its_bytes(small, make_video):
     assert np.allclose(rows, small.embed(video=path).vectors, atol=1e-6)
 
 
+def test_a_row_that_cannot_be_read_is_named(small, media, paths):
+    good = open(media / "rocket.jpg", "rb").read()  # noqa: SIM115
+    images = [{"bytes": good, "path": None}, {"bytes": good[:300], "path": None}]
+    data = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())
+    with pytest.raises(BindplugError, match="image of row 1: cannot be read"):
+        MtebEncoder(small).encode(DataLoader(data))
+    sounds = [{"bytes": open(paths[0], "rb").read(), "path": None},  # noqa: SIM115
+              {"bytes": b"RIFF", "path": "bark.wav"}]  # fmt: skip
+    data = datasets.Dataset.from_dict({"audio": sounds}).cast_column("audio", datasets.Audio())
+    with pytest.raises(BindplugError, match=r"bark\.wav \(row 1\)"):
+        MtebEncoder(small).encode(DataLoader(data))
+
+
 def test_the_revision_is_of_all_that_decides(small, clip, monkeypatch):
     """mteb keeps results by it."""
     words = bindplug.fit_bridge("vocabulary", small, clip, ["cat", "dog"])

@@ -153,12 +153,14 @@ def test_only_an_export_is_replaced(tmp_path, monkeypatch):
         replace(source, target)
 
     before = (out / "manifest.json").read_bytes()
-    with monkeypatch.context() as patch, pytest.raises(BindplugError, match="cannot be written"):
+    other = Embedder(Halves(lambda x: x), "other")
+    with monkeypatch.context() as patch:
         patch.setattr(export.os, "replace", fails)
-        export_onnx(Embedder(Halves(lambda x: x), "other"), out, overwrite=True)
+        with pytest.raises(BindplugError, match="cannot be written"):
+            export_onnx(other, out, overwrite=True)
     assert (out / "manifest.json").read_bytes() == before
     (tmp_path / "link").symlink_to("out")
-    export_onnx(Embedder(Halves(lambda x: x), "other"), tmp_path / "link", overwrite=True)
+    export_onnx(other, tmp_path / "link", overwrite=True)
     assert (tmp_path / "link").is_symlink()
     assert json.loads((out / "manifest.json").read_text())["space"] == "other"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "out", "project"]

@@ -57,6 +57,11 @@ def test_lists_of_paths(tmp_path):
     for bad in (path, tmp_path / "none.parquet"):
         with pytest.raises(BindplugError, match="cannot be read as parquet"):
             list(ParquetList(bad))
+    pq.write_table(pa.table({"path": [f"{i}.wav" for i in range(5000)]}), path)
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes(200) + data[400:])
+    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read on \(.+\)"):
+        list(ParquetList(path))
 
 
 def test_results_are_put_in_order_and_of_one_type(tmp_path):

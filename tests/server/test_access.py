@@ -48,6 +48,19 @@ def test_what_is_open(guarded):
         assert guarded.get(path).status_code == 200, path
 
 
+def test_health_is_asked_of_an_address(guarded):
+    foreign = {"Host": "10.0.0.7:8000"}
+    assert guarded.get("/health", headers=foreign).status_code == 200
+    assert guarded.head("/health", headers=foreign).status_code == 200
+    assert guarded.get("/", headers=foreign).status_code == 403
+
+
+def test_a_page_can_read_why_it_is_refused(guarded):
+    response = embed(guarded, Origin=PAGE)
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == PAGE
+
+
 def test_short_tokens_are_refused():
     with pytest.raises(BindplugError, match="8 characters"):
         Access(("short",))

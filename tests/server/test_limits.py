@@ -232,3 +232,25 @@ def test_messages_of_generation_name_no_path_of_the_server(client):
     files = {"audio": ("rain.wav", sound()), "init_image": ("a.png", image(4, 4))}
     files["audio"] = ("rain.wav", sound(0.01))
     refused(client.post("/v1/generate", files=files), 400, "rain.wav: ")
+
+
+def test_a_form_cut_short_is_not_answered(small):
+    boundary = "x" * 20
+    part = f'--{boundary}\r\nContent-Disposition: form-data; name="text"\r\n\r\n%s\r\n'
+    body = part % "a dog" + part % "a cat" + f"--{boundary}--\r\n"
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    assert len(small.post("/v1/embed", content=body, headers=kind).json()["labels"]) == 2
+    for length in (body.index("a cat") + 2, len(body) - 4, len(body) - len(boundary)):
+        response = small.post("/v1/embed", content=body[:length], headers=kind)
+        refused(response, 400, "cut short")
+
+
+def test_a_key_that_stands_twice_is_refused(small):
+    kind = {"Content-Type": "application/json"}
+    body = '{"text": "a dog", "text": "a cat"}'
+    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' stands twice")
+
+
+def test_long_texts_are_not_sent_back(small):
+    response = refused(small.post("/v1/embed", json={"text": "." * 9000}), 400, "holds no word")
+    assert len(response.text) < 200

@@ -51,6 +51,20 @@ def test_the_export_is_the_trained_model(settings, world):
         assert part in card
 
 
+def test_an_exported_base_is_found_from_anywhere(settings, world, small_onnx, monkeypatch):
+    monkeypatch.chdir(small_onnx.parent)
+    of = settings(
+        init=f"onnx:{small_onnx.name}", tower=("audio=small,head=linear",), steps=1,
+        train_data=(str(world / "train.csv"),),
+    )  # fmt: skip
+    [report] = train(of, "cpu")
+    model = Path(report["model"]).absolute()
+    monkeypatch.chdir("/")
+    rows = bindplug.load_embedder(f"local:{model}", device="cpu").embed(text=["a dog"])
+    wanted = bindplug.load_embedder("small", device="cpu").embed(text=["a dog"])
+    assert np.allclose(rows.vectors, wanted.vectors, atol=1e-5)
+
+
 def test_training_learns(settings, world):
     """Sounds of four pitches find the images of their colours, in a space of 16 dimensions."""
     of = settings(

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from ...errors import BindplugError
+from ...errors import BindplugError, shorten
 
 log = logging.getLogger("bindplug")
 
@@ -47,7 +47,7 @@ class WordTable:
             raise BindplugError(f"text of type {type(text).__name__}; give a string")
         words = words_of(text)
         if not words:
-            raise BindplugError(f"text {text!r} holds no word; write what is meant")
+            raise BindplugError(f"text {shorten(text)!r} holds no word; write what is meant")
         keys = np.array([word_key(word) for word in words])
         at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         rows = self.rows[at][self.keys[at] == keys][:LENGTH]

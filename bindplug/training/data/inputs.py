@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import BindplugError
-from ...storage.source import decoding
+from ...storage.source import NamedBytes, decoding
 from ...transforms.media import duration, frame_at, sound_between
 from ...transforms.vision import load_gray, load_image
 from .rows import Crop, Member, Moment
@@ -31,7 +30,7 @@ def open_input(modality: str, value, share: float = 0.5, seconds: float | None =
 
     Raises BindplugError: it cannot be read."""
     if isinstance(value, Member):
-        return value.data.decode("utf-8", "replace") if modality == "text" else NamedBytes(value)
+        return value.data.decode("utf-8", "replace") if modality == "text" else _openable(value)
     if isinstance(value, Crop):
         if modality == "image":
             return load_image(value.path).crop(value.box)
@@ -52,16 +51,8 @@ def open_input(modality: str, value, share: float = 0.5, seconds: float | None =
     return sound_between(_openable(value.path), str(value.path), start, length)
 
 
-class NamedBytes(io.BytesIO):
-    """A file in memory that messages call by its name in a shard."""
-
-    def __init__(self, member: Member):
-        super().__init__(member.data)
-        self.name = member.name
-
-
 def _openable(path: str | Member):
-    return NamedBytes(path) if isinstance(path, Member) else path
+    return NamedBytes(path.data, path.name) if isinstance(path, Member) else path
 
 
 def _duration(path: str | Member) -> float:
