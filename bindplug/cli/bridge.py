@@ -100,9 +100,11 @@ def explain(prompts, target, vocabulary, top_k, json_file, overwrite, transform_
 
 def _load(target: str, loading: dict):
     """The embedders on both sides."""
-    from ..models.load import load_embedder
+    from ..models.load import load_beside
 
-    return opt.open_embedder(**loading), load_embedder(target, loading["device"])
+    model, device = loading.pop("model"), loading.pop("device")
+    own = load_beside(model, device, **opt.embedder_settings(model, **loading))
+    return own, load_beside(target, device)
 
 
 def _fit(sides, kind, vocabulary, templates=()):

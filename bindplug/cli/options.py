@@ -23,7 +23,7 @@ def options(*decorators: Callable) -> Callable:
 def finite(ctx, param, value):
     """For an option with a range, which NaN and infinity pass."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no number to compare with", ctx, param)
+        raise click.BadParameter(f"{value} is no finite number", ctx, param)
     return value
 
 

@@ -6,13 +6,18 @@ import click
 
 from ..defaults import DETECTOR, GENERATOR
 from ..errors import BindplugError, MissingDependency
-from ..server.settings import LOCAL, Access, Limits, Models
+from ..server.settings import LOCAL, Access, Limits, Models, check_tokens
 from . import options as opt
 from .output import say
 
 NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 
 TOKEN = "BINDPLUG_TOKEN"
+MOST = 1e9  # of any limit
+
+
+def _limit(least: float) -> click.FloatRange:
+    return click.FloatRange(least, MOST)
 
 
 @click.command()
@@ -41,17 +46,17 @@ TOKEN = "BINDPLUG_TOKEN"
               help="Host names to answer to; by default, on a local address, only local "
               "ones.")  # fmt: skip
 @click.option("--max-megabytes", default=Limits.megabytes, show_default=True,
-              type=click.FloatRange(0.001), callback=opt.finite, help="Of a request.")  # fmt: skip
+              type=_limit(0.001), callback=opt.finite, help="Of a request.")  # fmt: skip
 @click.option("--max-megapixels", default=Limits.pixels / 1e6, show_default=True,
-              type=click.FloatRange(0.001), callback=opt.finite, help="Of an image.")  # fmt: skip
+              type=_limit(0.001), callback=opt.finite, help="Of an image.")  # fmt: skip
 @click.option("--max-seconds", default=Limits.seconds, show_default=True,
-              type=click.FloatRange(0.1), callback=opt.finite,
+              type=_limit(0.1), callback=opt.finite,
               help="Of a sound or video.")  # fmt: skip
 @click.option("--queue", default=Limits.requests, show_default=True, type=click.IntRange(1),
               help="Requests at the same time; more are told to come again.")  # fmt: skip
-@click.option("--timeout", default=Limits.timeout, show_default=True, type=click.FloatRange(0.1),
+@click.option("--timeout", default=Limits.timeout, show_default=True, type=_limit(0.1),
               callback=opt.finite, help="Seconds for an answer.")  # fmt: skip
-@click.option("--keep", default=Limits.keep_seconds, show_default=True, type=click.FloatRange(0),
+@click.option("--keep", default=Limits.keep_seconds, show_default=True, type=_limit(0),
               callback=opt.finite,
               help="Seconds that image features and results are kept.")  # fmt: skip
 @click.option("--browser", metavar="FOLDER",
@@ -74,7 +79,8 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
     from ..server.server import Server
 
     if not tokens and TOKEN in os.environ:
-        tokens = (os.environ[TOKEN],)  # empty is refused, so that a secret that is missing is seen
+        tokens = (os.environ[TOKEN].strip(),)  # empty is refused: a secret is missing
+    check_tokens(tokens)
     if browser is not None and tokens:
         raise BindplugError("--browser: its files can be had without a token; leave one out")
     opt.embedder_settings(models["model"], split)  # refuses --no-split where it means nothing

@@ -46,8 +46,10 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
 
 def absolute_name(name: str) -> str:
     """An embedder's name that means the same in every folder: a path in it is made absolute."""
+    if not name.startswith(("local:", "onnx:")):
+        return name
     kind, _, path = name.partition(":")
-    return f"{kind}:{Path(path).resolve()}" if kind in ("local", "onnx") else name
+    return f"{kind}:{Path(path).resolve()}"
 
 
 def load_beside(name: str, device: str, **settings) -> Embedder:

@@ -39,8 +39,8 @@ class ParquetList:
         self._columns = [self._column] + ["modality"] * ("modality" in names)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for batch in self._batches():
-            for row in batch.to_pylist():
+        for rows in self._batches():
+            for row in rows:
                 value, modality = row[self._column], row.get("modality") or self.modality
                 if not isinstance(value, str):
                     raise BindplugError(f"{self.path}: a row's {self._column} is {value!r}")
@@ -48,9 +48,10 @@ class ParquetList:
                     check_choice("modality", modality, MODALITIES)
                 yield modality or modality_by_ending(value), value
 
-    def _batches(self) -> Iterator:
+    def _batches(self) -> Iterator[list[dict]]:
         try:
-            yield from self._rows.to_batches(columns=self._columns, batch_size=ROWS)
+            for batch in self._rows.to_batches(columns=self._columns, batch_size=ROWS):
+                yield batch.to_pylist()
         except (OSError, ValueError) as err:  # pyarrow's errors are of these kinds
             raise BindplugError(f"{self.path}: cannot be read on ({reason(err)})") from err
 

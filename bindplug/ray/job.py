@@ -114,6 +114,8 @@ def check_output(output: str | Path) -> Path:
     if "://" in str(output):
         raise BindplugError(f"{output}: give a folder, for a cluster one that all machines share")
     path = Path(os.path.realpath(output))  # a link is followed
+    if (path.suffix == ".lance") != (Path(output).suffix == ".lance"):
+        raise BindplugError(f"{output}: is a link to {path}; name that one")
     if path.suffix in FILE_ENDINGS or path.is_file():
         raise BindplugError(
             f"{output}: Ray writes a folder of parquet files, or a Lance dataset; name a folder, "

@@ -58,12 +58,12 @@ def create_app(server: Server) -> FastAPI:
             "a file is its bytes in base64, and a field that may be repeated also a list."
         ),
     )  # fmt: skip
-    app.add_middleware(Guard, access=server.access, metrics=server.metrics, page=page)
-    if server.access.origins:  # around the Guard, so that a page can read its refusals
+    if server.access.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(server.access.origins),
             allow_methods=["GET", "POST"], allow_headers=["Authorization", "Content-Type"],
         )  # fmt: skip
+    app.add_middleware(Guard, access=server.access, metrics=server.metrics, page=page)
     app.exception_handler(Exception)(_failed)
     app.exception_handler(404)(_no_such_path)
     app.exception_handler(405)(_no_such_method)
@@ -228,7 +228,7 @@ def describe_models(server: Server) -> dict:
             "size": session.generator.size,
             "candidates": getattr(session.generator, "candidates", 1),
         },
-        "devices": [e.embedder.device for e in server.engines],
+        "devices": [engine.device for engine in server.engines],
         "limits": {"megabytes": limits.megabytes, "pixels": limits.pixels,
                    "seconds": limits.seconds, "files": limits.files, "images": limits.images,
                    "requests": limits.requests},

@@ -30,6 +30,7 @@ class Engine:
     """An embedder, a detector and a generator on one device.
 
     Attributes:
+        device: its torch device name.
         detector: None where the server has none.
         session: a GenerationSession; None where the server has no generator.
         worker: runs them.
@@ -46,7 +47,7 @@ class Engine:
         dtype = {} if models.dtype == "float32" else {"dtype": models.dtype}
         settings = {**dtype, "batch_size": models.batch_on(device)}
         settings |= {} if models.split else {"split": False}
-        self.models, self.limits, self.worker = models, limits, worker
+        self.models, self.device, self.limits, self.worker = models, device, limits, worker
         self.session = self.detector = None
         if models.generator == NONE:
             self.embedder = load_beside(models.model, device, **settings)

@@ -52,6 +52,10 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
+        origin = Headers(scope=scope).get("origin")
+        if refusal and origin in self.access.origins:  # so that the page can read why
+            refusal.headers["Access-Control-Allow-Origin"] = origin
+            refusal.headers["Vary"] = "Origin"
         try:
             await (refusal or self.app)(scope, receive, tell)
         finally:

@@ -1,5 +1,6 @@
 """What a server takes, and what it runs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
@@ -77,10 +78,16 @@ class Access:
     hosts: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if any(not token.isascii() or len(token) < 8 for token in self.tokens):
-            raise BindplugError(
-                "a token (--token, BINDPLUG_TOKEN) needs 8 characters or more, of ASCII"
-            )
+        check_tokens(self.tokens)
+
+
+def check_tokens(tokens: Iterable[str]) -> None:
+    """BindplugError for a token that is too short or that no header can bear."""
+    for token in tokens:
+        if not (token.isascii() and token.isprintable() and token == token.strip()):
+            raise BindplugError("a token (--token, BINDPLUG_TOKEN) is of printable ASCII")
+        if len(token) < 8:
+            raise BindplugError("a token (--token, BINDPLUG_TOKEN) needs 8 characters or more")
 
 
 class Refused(BindplugError):

@@ -184,11 +184,11 @@ def _json(body: bytes) -> list[tuple[str, object]]:
 
 def _once(pairs: list[tuple[str, object]]) -> dict:
     """An object; a key that stands twice would silently lose a value."""
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:50]!r} stands twice; give a list")
+    out: dict[str, object] = {}
+    for name, value in pairs:
+        if name in out:
+            raise Refused(400, f"{name[:50]!r} stands twice in the JSON; give a list")
+        out[name] = value
     return out
 
 

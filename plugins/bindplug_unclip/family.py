@@ -122,8 +122,8 @@ class Family(ABC):
         values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
         values |= {k: self.size for k in ("height", "width") if k in values} | own
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
-        for asked in {"height", "width"} & values.keys():
-            if (getattr(settings, asked) or 0) % self.multiple:
+        for asked in ("height", "width"):
+            if asked in values and (getattr(settings, asked) or 0) % self.multiple:
                 raise BindplugError(
                     f"{asked} {getattr(settings, asked)}; give a multiple of {self.multiple}, as "
                     "these weights need"

@@ -7,12 +7,18 @@ LIMITS = ("--max-megabytes", "--max-megapixels", "--max-seconds", "--timeout", "
 
 
 @pytest.mark.parametrize("option", LIMITS)
-@pytest.mark.parametrize("value", ["nan", "inf"])
-def test_a_limit_is_a_number(option, value, refused):
-    refused("serve", option, value, words="no number to compare with")
+def test_a_limit_has_an_end(option, refused):
+    refused("serve", option, "nan", words="no finite number")
+    for value in ("inf", "1e305"):
+        refused("serve", option, value, words="is not in the range")
 
 
-@pytest.mark.parametrize("token", ["", "short", "a b"])
-def test_a_token_of_the_environment_is_one_token(token, refused, monkeypatch):
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [("", "8 characters or more"), (" \n", "8 characters or more"), ("a b", "8 characters or more"),
+     ("tab\tinside it", "printable ASCII"), ("gr\xfcn-gr\xfcn", "printable ASCII")],
+)  # fmt: skip
+def test_a_token_of_the_environment_is_one_token(token, words, refused, monkeypatch):
     monkeypatch.setenv("BINDPLUG_TOKEN", token)
-    refused("serve", words="needs 8 characters or more")
+    refused("serve", words=words)
+    refused("serve", "--browser", "x", words=words)

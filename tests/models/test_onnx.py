@@ -182,7 +182,12 @@ def test_a_changed_file_is_found_out(copy):
         (lambda m: m["encoders"]["text"].update(input={}), "manifest of"),
         (lambda m: m["encoders"]["text"].update(files=[]), "its files are needed"),
         (lambda m: m["encoders"]["text"].update(transform=[]), "manifest of"),
-        (lambda m: m.update(width=7), "width 7"),
+        (lambda m: m.update(width=7), "not of that width"),
+        (lambda m: m["encoders"]["text"]["input"].update(shape=5), "name, shape and dtype"),
+        (lambda m: m["encoders"]["text"].update(logit_scale="3"), "logit_scale is a number"),
+        (lambda m: m["encoders"].update(smell=m["encoders"]["text"]), "no modality 'smell'"),
+        (lambda m: m.update(templates="a {}"), "templates are a list"),
+        (lambda m: m.update(source={}), "model"),
     ],
 )
 def test_a_wrong_manifest_is_refused(change, words, copy):
@@ -234,7 +239,7 @@ def test_a_source_that_reads_otherwise_is_refused(golden_onnx, tmp_path):
     assert len(load_embedder(f"onnx:{folder}").embed(**motion)) == 1  # the same, elsewhere
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["encoders"]["imu"]["transform"]["settings"]["std"] += 0.01
+    manifest["encoders"]["imu"]["transform"]["settings"]["sample"].reverse()
     path.write_text(json.dumps(manifest))
-    with pytest.raises(BindplugError, match="is not the one that was exported"):
+    with pytest.raises(BindplugError, match="does not give what it gave"):
         load_embedder(f"onnx:{folder}").embed(**motion)

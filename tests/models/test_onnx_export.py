@@ -142,9 +142,14 @@ def test_only_an_export_is_replaced(tmp_path, monkeypatch):
     out = tmp_path / "out"
     export_onnx(given, out)
     (out / "node_modules").mkdir()
-    with pytest.raises(BindplugError, match="holds node_modules, which export did not write"):
+    with pytest.raises(BindplugError, match="holds node_modules, which is not as export wrote it"):
         export_onnx(given, out, overwrite=True)
     (out / "node_modules").rmdir()
+    graph = (out / "text.onnx").read_bytes()
+    (out / "text.onnx").write_bytes(graph + b"mine")
+    with pytest.raises(BindplugError, match=r"holds text\.onnx, which is not as export wrote it"):
+        export_onnx(given, out, overwrite=True)
+    (out / "text.onnx").write_bytes(graph)
     replace = os.replace
 
     def fails(source, target):
@@ -159,6 +164,18 @@ def test_only_an_export_is_replaced(tmp_path, monkeypatch):
         with pytest.raises(BindplugError, match="cannot be written"):
             export_onnx(other, out, overwrite=True)
     assert (out / "manifest.json").read_bytes() == before
+    late = tmp_path / "late"
+
+    def made_meanwhile(x):
+        late.mkdir(exist_ok=True)
+        (late / "thesis.txt").write_text("mine")
+        return x
+
+    with pytest.raises(BindplugError, match="not a folder that export wrote"):
+        export_onnx(Embedder(Halves(made_meanwhile), "late"), late)
+    assert (late / "thesis.txt").read_text() == "mine"
+    (late / "thesis.txt").unlink()
+    late.rmdir()
     (tmp_path / "link").symlink_to("out")
     export_onnx(other, tmp_path / "link", overwrite=True)
     assert (tmp_path / "link").is_symlink()

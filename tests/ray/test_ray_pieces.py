@@ -62,6 +62,10 @@ def test_lists_of_paths(tmp_path):
     path.write_bytes(data[:200] + bytes(200) + data[400:])
     with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read on \(.+\)"):
         list(ParquetList(path))
+    pq.write_table(pa.table({"path": ["h\u00e9.wav"]}), path, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xe9\xe9"))  # no UTF-8
+    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read on \(.+\)"):
+        list(ParquetList(path))
 
 
 def test_results_are_put_in_order_and_of_one_type(tmp_path):

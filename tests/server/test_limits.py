@@ -249,6 +249,9 @@ def test_a_key_that_stands_twice_is_refused(small):
     kind = {"Content-Type": "application/json"}
     body = '{"text": "a dog", "text": "a cat"}'
     refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' stands twice")
+    many = "".join(f'"{i}": 0, ' for i in range(60_000))  # within the client's 30 seconds
+    body = f'{{{many}"text": "a dog", "text": "a cat"}}'
+    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' stands twice")
 
 
 def test_long_texts_are_not_sent_back(small):

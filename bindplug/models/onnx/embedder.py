@@ -114,8 +114,8 @@ class OnnxNetwork:
                 if not is_same_transform(self._source, modality, record):
                     raise BindplugError(
                         f"{self.folder}: its {modality} inputs are read by the transform of "
-                        f"{self.manifest.source['model']!r}, which is not the one that was "
-                        "exported; export the model again"
+                        f"{self.manifest.source['model']!r}, which does not give what it gave "
+                        "when the model was exported; export it again"
                     )
                 self._same.add(modality)
             return self._source
@@ -178,7 +178,7 @@ def open_onnx(
     onnxruntime is not installed."""
     if find_spec("onnxruntime") is None:
         raise MissingDependency("onnx: needs onnxruntime; run: pip install 'bindplug[onnx]'")
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # graphs are read later, perhaps from another folder
     network = OnnxNetwork(folder, load_embedder)
     # Every file's hash is in the manifest, and is checked before the file is used.
     fingerprint = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]

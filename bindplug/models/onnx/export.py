@@ -9,7 +9,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,7 @@ from ...embedding.embedder import Embedder
 from ...errors import BindplugError, FileExists, MissingDependency, check_choice, first_line
 from ...plugins import Network, NumpyTransform
 from ...storage.atomic import explain, make_folder, write_file
+from ...storage.locks import locked
 from ..load import absolute_name, load_embedder
 from ..registry import discover, plugin
 from ..towers.probe import probe
@@ -80,7 +81,7 @@ def export_onnx(
         raise BindplugError(f"{name or embedder.space}: has no torch network to export")
     for modality in modalities:
         check_choice("modality", modality, network.modalities)
-    with _new_folder(folder) as scratch:
+    with locked(folder), _new_folder(folder, overwrite) as scratch:
         return _write(embedder, name, scratch, tuple(modalities) or tuple(network.modalities))
 
 
@@ -246,28 +247,36 @@ def _copy_notices(network: Network, folder: Path) -> tuple[str, ...]:
 
 def _refuse_folder(folder: Path, overwrite: bool) -> None:
     """Raises FileExists or BindplugError: what is there may not be replaced."""
-    if Path.cwd().is_relative_to(folder):
-        raise BindplugError(f"{folder}: is or holds the current folder; choose another --output")
+    with suppress(FileNotFoundError):  # the current folder is gone
+        if Path.cwd().is_relative_to(folder):
+            raise BindplugError(
+                f"{folder}: is or holds the current folder; choose another --output"
+            )
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        own = {MANIFEST, *read_manifest(folder).files}
+        own = read_manifest(folder).files
     except BindplugError as err:
         raise BindplugError(
             f"{folder}: is not a folder that export wrote; choose another --output"
         ) from err
-    if others := sorted(path.name for path in folder.iterdir() if path.name not in own):
-        raise BindplugError(
-            f"{folder}: holds {others[0]}, which export did not write; move it away or choose "
-            "another --output"
+    for path in sorted(folder.iterdir()):
+        is_own = path.is_file() and (
+            path.name == MANIFEST or own.get(path.name, {}).get("bytes") == path.stat().st_size
         )
+        if not is_own:
+            raise BindplugError(
+                f"{folder}: holds {path.name}, which is not as export wrote it; move it away or "
+                "choose another --output"
+            )
     if not overwrite:
         raise FileExists(f"{folder}: exists")
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A scratch folder that takes the place of `folder` when the block ends well."""
+def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A scratch folder that takes the place of `folder` when the block ends well, and what is there
+    by then may be replaced."""
     mark = secrets.token_hex(8)
     parent = make_folder(folder.parent)
     scratch, old = parent / f".{mark}.part", parent / f".{mark}.old"
@@ -275,11 +284,12 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         with explain(folder):
             scratch.mkdir()
             yield scratch
+            _refuse_folder(folder, overwrite)
             if folder.exists():
                 os.replace(folder, old)
             try:
                 os.replace(scratch, folder)
-            except OSError:
+            except BaseException:  # Ctrl-C too
                 if old.exists():
                     os.replace(old, folder)
                 raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ...errors import BindplugError
+from ...embedding.modalities import MODALITIES
+from ...errors import BindplugError, check_choice
 from ...storage.atomic import reason, write_json
 from ...storage.hashing import hash_file
 
@@ -75,38 +77,54 @@ def read_manifest(folder: str | Path) -> Manifest:
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']!r}, this version reads {SCHEMA}")
         encoders = {m: Encoder(**of) for m, of in data.pop("encoders").items()}
-        templates = data.pop("templates", None)
-        out = Manifest(**data, encoders=encoders, templates=templates and tuple(templates))
-        if not isinstance(out.space, str) or not encoders:
-            raise ValueError("space and encoders are needed")
-        for modality, encoder in encoders.items():
-            _check_encoder(modality, encoder, out)
-        for name in out.files:
-            if not name or Path(name).name != name:
-                raise ValueError(f"{name!r} is not a file of the folder")
+        out = Manifest(**data, encoders=encoders)
+        _check(out)
     except OSError as err:
         raise BindplugError(
             f"{path}: cannot be read ({reason(err)}); give a folder that `bindplug export` wrote"
         ) from err
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        BindplugError,
+    ) as err:
         raise BindplugError(f"{path}: not a manifest of `bindplug export`: {err}") from err
-    return out
+    return replace(out, templates=out.templates and tuple(out.templates))
 
 
-def _check_encoder(modality: str, encoder: Encoder, manifest: Manifest) -> None:
-    """Raises ValueError, KeyError or TypeError: something of it is absent or of another type."""
-    for side in (encoder.input, encoder.output):
-        if not (isinstance(side["name"], str) and isinstance(side["dtype"], str) and side["shape"]):
-            raise ValueError(f"{modality}: name, dtype and shape are needed")
-    if encoder.output["shape"][1:] != [manifest.width]:
-        raise ValueError(f"{modality}: gives {encoder.output['shape']}; width {manifest.width}")
-    if not isinstance(encoder.transform["name"], str):
-        raise ValueError(f"{modality}: a transform is needed")
-    if not isinstance(encoder.transform["settings"], dict):
-        raise ValueError(f"{modality}: its transform has no settings")
-    float(encoder.logit_scale)
-    if encoder.graph not in encoder.files or not set(encoder.files) <= manifest.files.keys():
-        raise ValueError(f"{modality}: its files are needed")
+def _check(manifest: Manifest) -> None:
+    """Raises ValueError, KeyError or TypeError: something is absent or of another type."""
+    _need(isinstance(manifest.space, str), "a space is needed")
+    _need(isinstance(manifest.width, int) and manifest.width > 0, "a width is needed")
+    _need(isinstance(manifest.source["model"], str), "the source's model is needed")
+    templates = manifest.templates
+    is_list = isinstance(templates, list) and all(isinstance(t, str) for t in templates)
+    _need(templates is None or is_list, "templates are a list of texts")
+    _need(bool(manifest.encoders), "encoders are needed")
+    for modality, encoder in manifest.encoders.items():
+        check_choice("modality", modality, MODALITIES)
+        for side in (encoder.input, encoder.output):
+            names = isinstance(side["name"], str) and isinstance(side["dtype"], str)
+            _need(names and isinstance(side["shape"], list), f"{modality}: name, shape and dtype")
+        _need(encoder.output["shape"][1:] == [manifest.width], f"{modality}: is not of that width")
+        transform = encoder.transform
+        texts = isinstance(transform["name"], str) and isinstance(transform["settings"], dict)
+        _need(texts, f"{modality}: a transform needs name and settings")
+        scale = encoder.logit_scale
+        is_number = isinstance(scale, (int, float)) and math.isfinite(scale)
+        _need(is_number, f"{modality}: logit_scale is a number")
+        own = {encoder.graph} <= set(encoder.files) <= manifest.files.keys()
+        _need(own, f"{modality}: its files are needed")
+    for name in manifest.files:
+        _need(bool(name) and Path(name).name == name, f"{name!r} is not a file of the folder")
+
+
+def _need(holds: bool, words: str) -> None:
+    if not holds:
+        raise ValueError(words)
 
 
 def record(path: Path) -> dict:

@@ -47,7 +47,8 @@ class EmbedderTrunk(Trunk):
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             out = self.embedder.network.encode(self.modalities[0], x)
-        return torch.nn.functional.normalize(torch.as_tensor(out).clone().float(), dim=-1)
+        rows = torch.as_tensor(out).clone().float().to(x.device)  # of onnx: on the CPU
+        return torch.nn.functional.normalize(rows, dim=-1)
 
 
 def width_of(embedder) -> int:
