@@ -18,7 +18,8 @@ def test_settings(path):
     settings = read_settings({}, str(path))
     modalities = [parse_tower(text).modality for text in settings.tower]
     modalities += ["image", "text"] if settings.init else []
-    assert any(parse_augmentations(settings.aug, modalities).values())
+    assert settings.train_data and {"image"} < set(modalities)
+    assert set(parse_augmentations(settings.aug, modalities)) <= set(modalities)
 
 
 def test_the_words_trunk(monkeypatch):
