@@ -2,8 +2,8 @@
 
 python lines.py
 
-For the names pictures are written as training shows them: plain, on white, and damaged, on white or
-on photographs (`augment.py`).
+Pictures are written as training shows them: plain on white and, for the names, damaged, on white or on
+photographs (`augment.py`).
 
 A line holds all images of a name, and all its texts or sounds, of which a view shows one: so a
 batch shows each name as often, however many files it has. A concept has several lines, so that its
@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 from augment import augment
-from data import RUNS, Pictures, concepts, grounds, image_paths, on_white, sounds, texts_of
+from data import RUNS, Pictures, concepts, grounds, on_white, sounds, texts_of
 from features import BATCH, HARD, large
 from PIL import Image
 from torch import Tensor
@@ -67,7 +67,7 @@ def write(name: str, lines: list[dict]) -> None:
 
 def main() -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
-    photos, rows, files = grounds(), sounds(), image_paths("pictures.csv", "train")
+    photos, rows = grounds(), sounds()
     shown = write_pictures("pictures.csv", "train", 2, photos)
     others = write_pictures("vocab.csv", "train", 1, photos)
     unseen = write_pictures("pictures.csv", "val", 0, photos)
@@ -83,7 +83,7 @@ def main() -> None:
         }
         named += LINES * [line]
         if found := recordings([row for row in known if row["concept"] == concept]):
-            heard += LINES * [{"image": files[concept], "audio": found, "label": concept}]
+            heard += LINES * [{"image": plain, "audio": found, "label": concept}]
     for name, (plain, damaged) in others.items():
         named.append({"image": plain + damaged, "text": texts_of(name), "label": name})
     write("names", named)
@@ -92,9 +92,9 @@ def main() -> None:
         {"image": path, "text": concept, "label": concept}
         for concept, (plain, _) in unseen.items() for path in plain
     ])  # fmt: skip
-    every = {**files, **image_paths("pictures.csv", "val")}  # a concept without an image in val
+    every = {**shown, **unseen}  # a concept without an image in val
     write("sounds-val", [
-        {"image": every[row["concept"]], "audio": row["path"], "label": row["concept"]}
+        {"image": every[row["concept"]][0], "audio": row["path"], "label": row["concept"]}
         for row in rows if row["split"] == "val"
     ])  # fmt: skip
     for wheel, path in IMAGE.values():
