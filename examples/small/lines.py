@@ -2,8 +2,8 @@
 
 python lines.py
 
-Pictures are written as training shows them: plain on white and, for the names, damaged, on white or on
-photographs (`augment.py`).
+Pictures are written as training shows them: plain on white and, for the names, damaged, on white or
+on photographs (`augment.py`).
 
 A line holds all images of a name, and all its texts or sounds, of which a view shows one: so a
 batch shows each name as often, however many files it has. A concept has several lines, so that its
