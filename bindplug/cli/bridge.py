@@ -37,7 +37,7 @@ def build(target, kind, vocabulary, templates, **loading):
     \b
       bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
     """
-    say(str(_fit(_load(target, loading), kind, vocabulary, templates)))
+    say(str(_fit(_load(target, **loading), kind, vocabulary, templates)))
 
 
 @bridge.command("list")
@@ -62,7 +62,7 @@ def show(target, kind, vocabulary, templates, **loading):
     from ..bridge import word_vectors
     from ..embedding.vectors import Embedding, unit
 
-    sides = _load(target, loading)
+    sides = _load(target, **loading)
     fitted = _fit(sides, kind, vocabulary, templates)
     names = fitted.words
     vectors = word_vectors(sides[0], names)
@@ -87,7 +87,7 @@ def explain(prompts, target, vocabulary, top_k, json_file, overwrite, transform_
     need_prompts(prompts)
     own = read_options(transform_options, {m for m, _ in prompts})
     check_json(json_file, overwrite, [*prompt_files(prompts), vocabulary])
-    sides, rows = _load(target, loading), []
+    sides, rows = _load(target, **loading), []
     for kind, value in prompts:
         words = vocabulary or ("sounding" if kind == "audio" else None)
         fitted = _fit(sides, "vocabulary", words)
@@ -98,12 +98,11 @@ def explain(prompts, target, vocabulary, top_k, json_file, overwrite, transform_
     put_json(json_file, rows, overwrite)
 
 
-def _load(target: str, loading: dict):
+def _load(target: str, model: str, device: str, **settings):
     """The embedders on both sides."""
     from ..models.load import load_beside
 
-    model, device = loading.pop("model"), loading.pop("device")
-    own = load_beside(model, device, **opt.embedder_settings(model, **loading))
+    own = load_beside(model, device, **opt.embedder_settings(model, **settings))
     return own, load_beside(target, device)
 
 

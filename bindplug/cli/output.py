@@ -74,8 +74,9 @@ def _told(err: BaseException) -> tuple[str, int]:
         more = f" (see {usage.command_path} --help)" if usage else ""
         return f"Error: {err.format_message()}{more}", err.exit_code
     if isinstance(err, OSError):
-        why = err.strerror or first_line(err)
-        return f"Error: {err.filename or 'output'}: {why}", BindplugError.exit_code
+        from ..storage.atomic import reason
+
+        return f"Error: {err.filename or 'output'}: {reason(err)}", BindplugError.exit_code
     what = f"{type(err).__name__}: {first_line(err)}"
     return f"Error: unexpected {what} (BINDPLUG_DEBUG=1 shows where)", UNEXPECTED
 

@@ -54,7 +54,7 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
     options = read_options(transform_options, {m for m, _ in prompts})
     files = prompt_files(prompts) + expand(modality, folder)
     check_outputs([json_file, export and Path(export) / EXPORTED], files)
-    check_json(json_file, overwrite, files)
+    check_json(json_file, overwrite, ())
     if export:
         check_export(export, overwrite)
     embedder = opt.open_embedder(model, **loading)

@@ -22,12 +22,12 @@ class GenerationSession:
     """An embedder and a generator, loaded once for any number of recipes.
 
     Args:
-        embedder: an Embedder, or a name for `load_beside`.
+        embedder: an Embedder, or a name for `load_embedder`.
         generator: a Generator, or a name for `load_generator`.
         weights, device, dtype, offload, bank: for models that are given by name, as in
             `load_generator` and in the generator's own `load`, to which None and False leave the
             choice.
-        embedder_settings: for `load_beside`, as `split` of a local ImageBind.
+        embedder_settings: for `load_embedder`, as `split` of a local ImageBind.
 
     Attributes:
         used: fields of `Recipe` that say which models these are.

@@ -58,9 +58,8 @@ class OnnxNetwork:
         """(B, ...) clips to (B, width) float32 unit vectors."""
         encoder, session = self.manifest.encoders[modality], self._session(modality)
         clips = np.ascontiguousarray(to_array(clips, modality))
-        names = [encoder.output["name"]], {encoder.input["name"]: clips}
         try:
-            return session.run(*names)[0]
+            return session.run([encoder.output["name"]], {encoder.input["name"]: clips})[0]
         except Exception as err:  # onnxruntime has its own kinds
             graph = self.folder / encoder.graph
             raise BindplugError(f"{graph}: fails in onnxruntime: {first_line(err)}") from err
