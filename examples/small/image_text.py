@@ -144,14 +144,14 @@ class Training:
         self.other = group([texts_of(n, synonyms(n)) for n in names])
         self.vocab_texts = group([texts_of(n) for n in self.vocab.names])
         self.lemmas = group(lemmas)
-        named = list(texts)
+        self.dictionary, self.named = pairs, list(texts)
         self.meanings = group([[m] for m in meanings])
         self.pair_lemmas, self.pair_meanings = (
             group([[a] for a, _ in pairs]),
             group([[b] for _, b in pairs]),
         )
         self.classes = Groups([classes(n) for n in names])
-        words = Words(texts, named, space.words)
+        words = Words(texts, self.named, space.words)
         self.ids = words.ids(texts)
         self.heads = Heads(space, words, train)
         fits = words.kin(lemmas, names + self.vocab.names, KIN)
@@ -218,6 +218,16 @@ class Training:
         texts = [torch.where(torch.rand(1000, generator=g) < 0.15, meaning, lemma)]
         texts += [self.own.draw(torch.arange(66), g), self.vocab_texts.draw(others, g)]
         return torch.cat([self.classifier.draw(g), made]), torch.cat(texts)
+
+    @torch.inference_mode()
+    def stand_ins(self) -> dict[str, str]:
+        """Of words that training says little about, the words whose vectors they take."""
+        words = self.heads.words
+
+        def embed(texts: list[str]) -> Tensor:
+            return self.heads.texts(words.ids(texts))
+
+        return words.stand_ins(self.named, self.dictionary, embed)
 
     @torch.inference_mode()
     def name_vectors(self) -> tuple[Tensor, Tensor]:

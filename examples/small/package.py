@@ -14,6 +14,7 @@ import torch
 from audio import trained_tower
 from data import RUNS
 from features import SIZE, TRUNK
+from heads import word_table
 from image_text import SPACES, TEMPERATURE, Training, train
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -62,10 +63,9 @@ def save_towers(
     """A folder that `bindplug.models.small.network.open_folder` reads. The frozen image trunk and
     the list of words, the same in all spaces, are saved with the sounds' space only."""
     heads = training.heads
-    words, table = heads.text_trunk()
+    words, rows = heads.text_trunk()
     image = with_head(image_trunk(TRUNK)[0], heads.standardise.fold_into(heads.image))
     state = tower_state("text", with_head(words, heads.text)) | tower_state("image", image)
-    state |= {f"words.{k}": v for k, v in table.items()}
     config = {
         "space": space,
         "embed_dim": SPACES[space].width,
@@ -80,9 +80,10 @@ def save_towers(
     }
     if audio is None:
         config["shared"] = ["image.trunk.", "words."]
-        state = {k: v for k, v in state.items() if not k.startswith(tuple(config["shared"]))}
+        state = {k: v for k, v in state.items() if not k.startswith("image.trunk.")}
     else:
-        state |= tower_state("audio", audio)
+        table = word_table(rows, training.stand_ins())
+        state |= tower_state("audio", audio) | {f"words.{k}": v for k, v in table.items()}
         config["audio"] = {"sounds": which}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)

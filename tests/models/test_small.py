@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import bindplug
 from bindplug import BindplugError
 from bindplug.models.small import audio, image, network, words
 from bindplug.models.small.log_mel import log_mel
@@ -189,3 +190,15 @@ def test_quiet_blocks_are_left_out():
     assert not middle and len(blocks) == len(times) > 2
     assert len(audio.transform_audio((wave * 0, RATE))[0]) > 2  # silence has no loudest block
     assert len(audio.transform_audio((wave, RATE), clips=9)[0]) == 9
+
+
+def test_words_that_no_name_holds():
+    """The shipped model knows plurals, and words of a dictionary by what they mean."""
+    embedder = bindplug.load_embedder("small", "cpu")
+    known = {"lions": "lion", "cars": "car", "narwhal": "whale", "raindrop": "water drop",
+             "trombones": "tuba", "bandsaw": "saw"}  # fmt: skip
+    others = ["monkey", "duck", "piano", "hammer", "fire", "clock"]
+    names = embedder.embed(text=[*dict.fromkeys(known.values()), *others])
+    nearest = (embedder.embed(text=list(known)).vectors @ names.vectors.T).argmax(1)
+    assert {w: names.labels[i] for w, i in zip(known, nearest, strict=True)} == known
+    assert (embedder.embed(text="lions").vectors == embedder.embed(text="lion").vectors).all()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bindplug.models.small.words import WordTable
 from bindplug.models.towers.spec import parse_tower
 from bindplug.training.data.augment import parse_augmentations
 from bindplug.training.settings import read_settings
@@ -42,3 +43,55 @@ def test_the_words_trunk(monkeypatch):
     again = towers.Words(**trunk.skeleton("words", {"pretrained": True})[1])
     again.load_state_dict(trunk.state_dict())
     assert torch.allclose(again(again.transform("text", "kitten")[0]), rows[2:3], atol=1e-6)
+
+
+def test_stand_ins(monkeypatch):
+    """A word that no name holds takes the vector of its singular, of the name that its definition
+    is nearest to, or of its last part."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
+    from stand_ins import StandIns, plural, singulars
+
+    assert [singulars(w)[0] for w in ("lions", "foxes", "ponies", "geese")] == [
+        "lion", "fox", "pony", "goose",
+    ]  # fmt: skip
+    assert "wolf" in singulars("wolves") and "knife" in singulars("knives")
+    assert singulars("glass") == singulars("bus") == singulars("iris") == singulars("gas") == []
+    assert [plural(w) for w in ("lion", "fox", "pony", "monkey")] == [
+        "lions", "foxes", "ponies", "monkeys",
+    ]  # fmt: skip
+    names = ["lion", "whale", "wolf", "drum", "kettle", "running shoes", "shoe"]
+    words = [
+        "lions",
+        "wolves",
+        "shoes",
+        "narwhal",
+        "narwhals",
+        "tin",
+        "tins",
+        "kettledrum",
+        "tower",
+    ]
+    pairs = [("narwhal", "an arctic whale"), ("tin", "a metal")]
+    whale, other, metal = torch.eye(3)
+
+    def embed(texts):
+        of = {"whale": whale, "an arctic whale": whale, "a metal": metal, "narwhal": other}
+        return torch.stack([of.get(text, other) for text in texts])
+
+    own = {"lion", "whale", "wolf", "drum", "kettle", "shoe", "running", "shoes"}
+    found = StandIns(words, own, names, pairs).find(embed)
+    assert {w: found.get(w) for w in words} == {
+        "lions": "lion", "wolves": "wolf", "shoes": None, "narwhal": "whale", "narwhals": "whale",
+        "tin": None, "tins": None, "kettledrum": "drum",
+    }  # fmt: skip
+    assert found["kettledrums"] == "drum" and found["whales"] == "whale"  # words not known before
+
+
+def test_the_table_of_words(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
+    from heads import word_table
+
+    rows = {"lion": 3, "drum": 5, "lions": 9}
+    arrays = word_table(rows, {"lions": "lion", "kettledrum": "drum"})
+    table = WordTable(**{name: values.numpy() for name, values in arrays.items()})
+    assert table("lion lions kettledrum drum tuba")[:5].tolist() == [3, 3, 5, 5, 0]
