@@ -46,9 +46,13 @@ def word_vectors(
     embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES, progress: bool = False
 ) -> np.ndarray:
     """(W, D) unit vectors of words, averaged over templates; kept on disk for the next time."""
-    texts = [t.replace("{}", w) for w in words for t in templates]
-    vectors = text_vectors(embedder, texts, progress)
+    vectors = text_vectors(embedder, wordings(words, templates), progress)
     return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))
+
+
+def wordings(words: Sequence[str], templates: Sequence[str]) -> list[str]:
+    """Every word in every template, word by word."""
+    return [t.replace("{}", w) for w in words for t in templates]
 
 
 def fit_bridge(
@@ -135,18 +139,6 @@ def choose_bridge(
     return chosen
 
 
-def cross(
-    embedding: Embedding,
-    target: Target | str,
-    bridge: Bridge | str | None = None,
-    vocabulary: Sequence[str] | None = None,
-) -> tuple[Embedding, Bridge]:
-    """An embedding in a target's space, and the bridge it took; arguments as `choose_bridge`."""
-    target = Target(target) if isinstance(target, str) else target
-    chosen = choose_bridge(embedding, target, bridge, vocabulary)
-    return chosen(embedding), chosen
-
-
 def to_words(
     embedding: Embedding,
     bridge: Bridge | str | None = None,
@@ -179,7 +171,7 @@ def background(embedding: Embedding, target: Target) -> tuple[tuple[str, ...], n
     The target's own vocabulary where it has one, else the shipped one."""
     if target.word_rows is not None:
         return target.words, unit(target.word_rows)
-    embedder = target.embedder or _embedder(target.space, _source(embedding, target))
+    embedder = reader_of(target, source_of(embedding, target))
     bridge = _kept("identity", embedder, embedder, default_vocabulary(), target.templates)
     assert bridge.to_words is not None  # of the words above
     return tuple(bridge.words), bridge.to_words
@@ -196,12 +188,12 @@ def _check_identity(kind: str, source: str, target: str) -> None:
 def _fit(kind: str, embedding: Embedding, target: Target, vocabulary) -> Bridge:
     """`fit_bridge` from the embedding's own embedder, kept by what it is made of."""
     _check_identity(kind, embedding.space, target.space)
-    source = _source(embedding, target)
+    source = source_of(embedding, target)
     # The linear map is no choice among words, so all of them are data for it.
     heard = embedding.modality if kind != "linear" else None
     if target.word_rows is None or vocabulary is not None or kind not in ("identity", DEFAULT):
         words = default_vocabulary(heard) if vocabulary is None else vocabulary
-        other = source if kind == "words" else target.embedder or _embedder(target.space, source)
+        other = source if kind == "words" else reader_of(target, source)
         return _kept(kind, source, other, words, target.templates)
     # Of the target's own words, a sound is put into those that sound.
     sounding = set(default_vocabulary("audio") if heard == "audio" else target.words)
@@ -227,9 +219,14 @@ def _kept(kind: str, source, target, words: Sequence[str], templates: Sequence[s
         return bridge
 
 
-def _source(embedding: Embedding, target: Target):
+def source_of(embedding: Embedding, target: Target):
     """The embedder of an embedding's space."""
     return embedding.embedder or _embedder(embedding.space, target.embedder)
+
+
+def reader_of(target: Target, source):
+    """The text encoder of a target's space."""
+    return target.embedder or _embedder(target.space, source)
 
 
 def _embedder(space, beside=None):

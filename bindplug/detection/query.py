@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..bridge import Bridge, Target, choose_bridge, to_words
+from ..bridge import Bridge, Target, choose_bridge, read_texts, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
 from ..embedding.vectors import Embedding, unit
@@ -86,7 +86,8 @@ def build_query(
 
     Args:
         target: the detector's side (`PromptedDetector.target`), or only its space.
-        bridge: a fitted bridge, a kind, or None for the default of `choose_bridge`.
+        bridge: a fitted bridge, a kind, or None for the default of `choose_bridge`, with which
+            the detector reads texts itself (`read_texts`).
         competition: one of COMPETITIONS; None takes "words" where a bridge is crossed and "none"
             within the detector's own space.
         negative: what regions shall not be, in the embedding's space.
@@ -117,10 +118,15 @@ def build_query(
         for part in parts
     ]
     crossings = [b.cross(part) for b, part in zip(bridges, parts, strict=True)]
-    embedded = [c.rows.vectors for c in crossings if c.rows is not None]
-    if len(embedded) < len(crossings):
+    crossed = [c.rows for c in crossings if c.rows is not None]
+    if len(crossed) < len(crossings):
         raise BindplugError("the words bridge leads to models that read text; choose another")
-    rows = np.concatenate(embedded)
+    name = str(bridges[0])
+    if bridge is None:
+        read = [read_texts(part, target, b) for part, b in zip(parts, bridges, strict=True)]
+        crossed = [r or c for r, c in zip(read, crossed, strict=True)]
+        name += ", texts as the detector reads them" if read[0] else ""
+    rows = np.concatenate([c.vectors for c in crossed])
     weights, first = None, crossings[0]
     if competition == "words":
         extra = vocabulary is None and not isinstance(bridge, Bridge)
@@ -137,7 +143,7 @@ def build_query(
         negatives=0 if negative is None else len(negative),
         competition=competition,
         heard=tuple(heard),
-        metadata=_metadata(embedding, str(bridges[0]), competition),
+        metadata=_metadata(embedding, name, competition),
     )
 
 

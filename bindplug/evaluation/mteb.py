@@ -11,8 +11,8 @@ from typing import get_args
 import numpy as np
 
 from .. import __version__
+from ..bridge import Target, cross
 from ..bridge.bridge import Bridge
-from ..bridge.fit import Target, cross
 from ..bridge.vocabulary import default_vocabulary
 from ..embedding.modalities import options_of
 from ..embedding.vectors import compose, concatenate

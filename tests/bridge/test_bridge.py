@@ -1,12 +1,14 @@
 """Bridges between two made spaces in which the right answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
-from bindplug.bridge import LinearBridge, VocabularyBridge, cross
+from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross
 from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
-from bindplug.embedding.vectors import unit
+from bindplug.embedding.vectors import concatenate, unit
 
 WORDS = ["dog", "cat", "car", "train", "rain", "bell"]
 
@@ -136,3 +138,64 @@ def test_word_lists_of_a_file(tmp_path):
             read_vocabulary(name)
     with pytest.raises(BindplugError, match="no modality 'smell'"):
         default_vocabulary("smell")
+
+
+class Reader(Speaker):
+    """A speaker that knows further words than those of the vocabulary."""
+
+    def __init__(self, space, vectors, more):
+        super().__init__(space, vectors)
+        self.vectors.update(more)
+
+
+@pytest.fixture
+def readers():
+    rng = np.random.default_rng(2)
+
+    def reader(space, width):
+        more = {"espresso": unit(rng.normal(size=(1, width)))[0]}
+        return Reader(space, unit(rng.normal(size=(6, width))), more)
+
+    return reader("a", 16), reader("b", 9)
+
+
+def crossed(readers, embedding, bridge=None):
+    there = Target("b", embedder=readers[1])
+    return cross(replace(embedding, embedder=readers[0]), there, bridge, WORDS)[0].vectors
+
+
+def test_a_text_that_no_vocabulary_holds_is_read_by_the_target(readers):
+    text = readers[0].embed(["espresso", "dog"])
+    wanted = np.stack([readers[1].vectors[w] for w in text.labels])
+    assert np.allclose(crossed(readers, text), wanted, atol=1e-6)
+    projected = fit_bridge("vocabulary", *readers, WORDS)(text).vectors
+    assert np.array_equal(crossed(readers, text, "vocabulary"), projected)  # where it is asked for
+    assert np.abs(projected[0] - wanted[0]).max() > 0.1
+
+
+def test_only_what_embeds_its_label_is_read(readers):
+    sound = near(readers[0], "dog")
+    named = replace(readers[0].embed(["dog"]), labels=("espresso",))  # by its owner
+    bridge = fit_bridge("vocabulary", *readers, WORDS)
+    near_dog = replace(near(readers[0], "dog", 0.2), modality="mixed", labels=("dog",))
+    for row in (sound, named, near_dog):
+        assert np.array_equal(crossed(readers, row), bridge(row).vectors)
+
+
+def test_of_a_sum_the_text_is_read_and_the_sound_crosses(readers):
+    sound, text = near(readers[0], "dog"), readers[0].embed(["espresso"])
+    both = compose([(sound, 0.5), (text, 0.5)])
+    bridge = fit_bridge("vocabulary", *readers, WORDS)
+    wanted = unit(bridge(sound).vectors + readers[1].vectors["espresso"])
+    assert np.allclose(crossed(readers, both), wanted, atol=1e-6)
+    rows = concatenate([replace(sound, times=(((0.0, 1.0),),)), text])
+    assert np.allclose(crossed(readers, rows)[1], readers[1].vectors["espresso"], atol=1e-6)
+
+
+def test_a_vocabulary_that_came_with_the_target_is_all_that_it_reads(readers):
+    words = ("dog", "cat")
+    rows = np.stack([readers[1].vectors[w] for w in words])
+    there = Target("b", words=words, word_rows=rows)
+    text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
+    out, bridge = cross(text, there)
+    assert np.array_equal(out.vectors, bridge(text).vectors)
