@@ -1,5 +1,6 @@
 """Embeddings in a target's space: texts as the target reads them, everything else by a bridge."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from .bridge import Bridge
 from .fit import TEMPLATES, Target, choose_bridge, reader_of, source_of, wordings
 
 SAME = 0.999  # cosine from which a row is the embedding of its label
+ARTICLE = re.compile(r"^(a|an|the)\s+(?=\w)", re.IGNORECASE)  # which templates bring along
 
 
 def cross(
@@ -61,7 +63,8 @@ def read_texts(embedding: Embedding, target: Target, bridge: Bridge) -> Embeddin
             return rows
         found = True
         vectors = rows.vectors.copy()
-        vectors[at] = _worded(reader, [part.labels[i] for i in at], target.templates)
+        texts = [ARTICLE.sub("", part.labels[i]) for i in at]
+        vectors[at] = _worded(reader, texts, target.templates)
         return replace(rows, vectors=vectors)
 
     crossed = by_parts(embedding, carry)

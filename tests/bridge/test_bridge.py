@@ -146,6 +146,11 @@ class Reader(Speaker):
     def __init__(self, space, vectors, more):
         super().__init__(space, vectors)
         self.vectors.update(more)
+        self.asked = []
+
+    def embed(self, text):
+        self.asked += text
+        return super().embed(text)
 
 
 @pytest.fixture
@@ -165,9 +170,10 @@ def crossed(readers, embedding, bridge=None):
 
 
 def test_a_text_that_no_vocabulary_holds_is_read_by_the_target(readers):
-    text = readers[0].embed(["espresso", "dog"])
-    wanted = np.stack([readers[1].vectors[w] for w in text.labels])
+    text = readers[0].embed(["espresso", "a dog"])
+    wanted = np.stack([readers[1].vectors[w] for w in ("espresso", "dog")])
     assert np.allclose(crossed(readers, text), wanted, atol=1e-6)
+    assert "a photo of a dog" in readers[1].asked and "a a dog" not in readers[1].asked
     projected = fit_bridge("vocabulary", *readers, WORDS)(text).vectors
     assert np.array_equal(crossed(readers, text, "vocabulary"), projected)  # where it is asked for
     assert np.abs(projected[0] - wanted[0]).max() > 0.1
