@@ -36,8 +36,8 @@ def regions(world: World) -> dict[str, np.ndarray]:
         "named by words, then their pictures": memory_at(0.05, x @ words.T),
         "nearest picture": pictures[cosines.argmax(axis=1)],
         "memory, temperature 0.1": memory_at(0.1),
-        "memory, temperature 0.05 (default)": memory_at(0.05),
-        "memory, temperature 0.02": memory_at(0.02),
+        "memory, temperature 0.05": memory_at(0.05),
+        "memory, temperature 0.02 (default)": memory_at(0.02),
     }
 
 

@@ -11,7 +11,7 @@ from bindplug.embedding.vectors import Embedding, by_parts, softmax, unit
 from bindplug.errors import BindplugError, SpaceMismatch
 
 FILE, NAMES = "memory.safetensors", "memory.json"  # beside a pipeline
-TEMPERATURE = 0.05
+TEMPERATURE = 0.02
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ImageBank:
 
     A decoder that was trained on image embeddings does not understand an audio embedding, which
     points to the right things from another region. It does understand
-    softmax(x @ vectors.T / 0.05) @ vectors, the projection of DeCap (arXiv 2303.03032) with images
+    softmax(x @ vectors.T / 0.02) @ vectors, the projection of DeCap (arXiv 2303.03032) with images
     in place of texts.
     Raises BindplugError: no vectors, not finite ones, or another number of names."""
 

@@ -102,7 +102,7 @@ def test_defaults_are_the_models_own(generator, kandinsky):
 
 def test_a_bank_projects(generator, prompt):
     bank = generator.bank
-    logits = prompt.vectors @ bank.vectors.T / 0.05
+    logits = prompt.vectors @ bank.vectors.T / 0.02
     weights = np.exp(logits - logits.max())
     wanted = (weights / weights.sum()) @ bank.vectors
     wanted /= np.linalg.norm(wanted)
