@@ -44,8 +44,8 @@ def read_texts(embedding: Embedding, target: Target, bridge: Bridge) -> Embeddin
         bridge: from the embedding's space to the target's.
 
     Returns:
-        The rows; None where no text is read: there is none, or the target's vocabulary came with
-        it, without a text encoder.
+        The rows; None where no text is read: there is none, the target cannot read one of them (it
+        is too long, for one), or its vocabulary came with it, without a text encoder.
     """
     if bridge.source == bridge.target or target.word_rows is not None:
         return None
@@ -61,10 +61,13 @@ def read_texts(embedding: Embedding, target: Target, bridge: Bridge) -> Embeddin
         at = _texts(part, source)
         if not at:
             return rows
-        found = True
-        vectors = rows.vectors.copy()
         texts = [ARTICLE.sub("", part.labels[i]) for i in at]
-        vectors[at] = _worded(reader, texts, target.templates)
+        vectors = rows.vectors.copy()
+        try:
+            vectors[at] = _worded(reader, texts, target.templates)
+        except BindplugError:  # too long for the target, for one
+            return rows
+        found = True
         return replace(rows, vectors=vectors)
 
     crossed = by_parts(embedding, carry)

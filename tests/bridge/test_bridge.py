@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
-from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross
+from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross, read_texts
 from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
 from bindplug.embedding.vectors import concatenate, unit
 
@@ -205,3 +205,14 @@ def test_a_vocabulary_that_came_with_the_target_is_all_that_it_reads(readers):
     text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
     out, bridge = cross(text, there)
     assert np.array_equal(out.vectors, bridge(text).vectors)
+
+
+def test_a_text_that_the_target_cannot_read_crosses(readers):
+    def refuse(text):
+        raise BindplugError("too long")
+
+    text = readers[0].embed(["espresso"])
+    bridge = fit_bridge("vocabulary", *readers, WORDS)
+    there = Target("b", embedder=readers[1])
+    readers[1].embed = refuse
+    assert read_texts(replace(text, embedder=readers[0]), there, bridge) is None
