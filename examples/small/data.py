@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from words import TEMPLATES
+from words import SYNONYMS, TEMPLATES, synonyms
 
 from bindplug.training import Groups
 
@@ -33,6 +33,15 @@ def table(name: str) -> list[dict[str, str]]:
 def concepts() -> list[str]:
     """The 66 concepts, in the order of the images' table."""
     return list(dict.fromkeys(row["concept"] for row in table("pictures.csv")))
+
+
+def other_words() -> dict[str, list[tuple[str, str]]]:
+    """(word, concept) pairs: those of training, and two lists that it never met as such."""
+    out = {"trained": [(word, name) for name in SYNONYMS for word in synonyms(name)]}
+    for row in table("other_words.csv"):
+        pairs = out.setdefault(f"never trained, {row['set']}", [])
+        pairs += [(word, row["concept"]) for word in row["words"].split(", ")]
+    return out
 
 
 def image_paths(table_name: str, split: str) -> dict[str, list[str]]:

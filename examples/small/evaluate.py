@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import RUNS, Pictures, concepts, grounds, sounds, table
+from data import RUNS, Pictures, concepts, grounds, other_words, sounds
 from package import DETIC, SMALL, UNCLIP
 from PIL import Image
 from scenes import compose
-from words import SYNONYMS
 
 import bindplug
 from bindplug.bridge import Target, word_vectors
@@ -91,13 +90,9 @@ def encoders(embedder, root: Path) -> dict:
     for name in ("sounds.csv", "sounds2.csv"):
         heard, wanted = sounds_of("val", (name,), embedder)
         out[f"audio to text, {name}"] = top(heard, texts, wanted)
-    words = {"trained": [(name, SYNONYMS[name]) for name in SYNONYMS]}
-    for row in table("other_words.csv"):
-        words.setdefault(f"never trained, {row['set']}", []).append((row["concept"], row["words"]))
-    for kind, of in words.items():
-        others = [(word, name) for name, listed in of for word in listed.split(", ")]
-        rows = embedder.embed(text=[word for word, _ in others])
-        out[f"other words, {kind}"] = top(rows, texts, [name for _, name in others])
+    for kind, pairs in other_words().items():
+        rows = embedder.embed(text=[word for word, _ in pairs])
+        out[f"other words, {kind}"] = top(rows, texts, [name for _, name in pairs])
     return out
 
 

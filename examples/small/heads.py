@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from stand_ins import StandIns
+from known_words import StandIns
 from torch import Tensor, nn
 from trunks import COMPONENTS, principal_vectors
 

@@ -49,7 +49,7 @@ def test_stand_ins(monkeypatch):
     """A word that no name holds takes the vector of its singular, of the name that its definition
     is nearest to, or of its last part."""
     monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
-    from stand_ins import StandIns, plural, singulars
+    from known_words import StandIns, plural, singulars
 
     assert [singulars(w)[0] for w in ("lions", "foxes", "ponies", "geese")] == [
         "lion", "fox", "pony", "goose",
@@ -60,17 +60,7 @@ def test_stand_ins(monkeypatch):
         "lions", "foxes", "ponies", "monkeys",
     ]  # fmt: skip
     names = ["lion", "whale", "wolf", "drum", "kettle", "running shoes", "shoe"]
-    words = [
-        "lions",
-        "wolves",
-        "shoes",
-        "narwhal",
-        "narwhals",
-        "tin",
-        "tins",
-        "kettledrum",
-        "tower",
-    ]
+    words = ["lions", "wolves", "shoes", "narwhal", "narwhals", "tin", "tins", "kettledrum"]
     pairs = [("narwhal", "an arctic whale"), ("tin", "a metal")]
     whale, other, metal = torch.eye(3)
 
