@@ -16,17 +16,19 @@ from bindplug.models.small.words import words_of
 
 IRREGULAR = {
     "children": "child", "dice": "die", "feet": "foot", "geese": "goose", "lice": "louse",
-    "men": "man", "mice": "mouse", "oxen": "ox", "teeth": "tooth", "women": "woman",
+    "mice": "mouse", "oxen": "ox", "teeth": "tooth",
 }  # fmt: skip
 LIKENESS = 0.5  # least cosine of a definition and the name that stands in for its word
 PART = 3  # letters of the shortest part of a compound
 
 
 def singulars(word: str) -> list[str]:
-    """What a plural may be the plural of, the likeliest first; nothing for other words."""
+    """What a word may be the plural of, by its spelling; nothing for most other words."""
     if word in IRREGULAR:
         return [IRREGULAR[word]]
-    if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+    if word.endswith("men"):
+        return [word[:-2] + "an"]
+    if len(word) <= 3 or not word.endswith("s") or word.endswith("ss"):
         return []
     if word.endswith("ves"):
         return [word[:-1], word[:-3] + "f", word[:-3] + "fe"]
@@ -62,11 +64,13 @@ class StandIns:
         read = [words_of(name) for name in names]
         self.own, self.named = own, {w for of in read for w in of}
         self.names = {of[0] for of in read if len(of) == 1} & own
+        last_words = {of[-1] for of in read if of}
         self.words = {*words, *self.named}
         self.meanings: dict[str, list[str]] = {}
         for lemma, meaning in pairs:
             if len(of := words_of(lemma)) == 1:
                 self.meanings.setdefault(of[0], []).append(meaning)
+        self.nouns = last_words | self.meanings.keys()
 
     def find(self, embed: Callable[[list[str]], Tensor]) -> dict[str, str]:
         """Of each word that has one, its stand-in.
@@ -75,8 +79,10 @@ class StandIns:
             embed: texts to (N, D) unit vectors.
         """
         found = self.of_definitions(embed)
-        found |= self.of_compounds()
-        return found | self.of_plurals(found)
+        found |= self.of_plurals(found)
+        found |= self.of_compounds(found)
+        found |= self.of_plurals(found)
+        return found | self.unknown_plurals(found)
 
     def of_definitions(self, embed: Callable[[list[str]], Tensor]) -> dict[str, str]:
         """The name that is nearest to a word's definitions, where it is nearer than the word."""
@@ -91,10 +97,12 @@ class StandIns:
                 out[word] = names[best]
         return out
 
-    def of_compounds(self) -> dict[str, str]:
+    def of_compounds(self, found: Collection[str]) -> dict[str, str]:
         """The last part of a word that is written together, as "drum" of "kettledrum"."""
         out = {}
-        for word in self.words - self.named - self.own - self.meanings.keys():
+        for word in sorted(self.words - self.named - self.own - self.meanings.keys() - {*found}):
+            if self.singulars(word, self.words):
+                continue  # what stands in for its singular does for a plural too
             parts = ((word[:at], word[at:]) for at in range(PART, len(word) - PART + 1))
             for first, last in parts:
                 if first in self.named and last in self.names:
@@ -105,9 +113,20 @@ class StandIns:
     def of_plurals(self, found: dict[str, str]) -> dict[str, str]:
         """The singular, or what stands in for it, where training met it more."""
         out = {}
-        for word in self.words - self.named - found.keys():
-            one = next((w for w in singulars(word) if w in self.words), None)
-            if one in found or (one in self.own and (one in self.named or word not in self.own)):
-                out[word] = found.get(one, one)
-        known = (self.named & self.own) | found.keys()
-        return out | {plural(w): found.get(w, w) for w in known if plural(w) not in self.words}
+        for word in sorted(self.words - self.named - found.keys()):
+            ones = [w for w in self.singulars(word, found) if w in found or w in self.own]
+            if ones:
+                out[word] = found.get(ones[0], ones[0])
+        return out
+
+    def unknown_plurals(self, found: dict[str, str]) -> dict[str, str]:
+        """Of words that are known, the plurals that are not."""
+        known = sorted((self.named & self.own) | found.keys())
+        ones = [w for w in known if not self.singulars(w, found)]
+        return {plural(w): found.get(w, w) for w in ones if plural(w) not in self.words}
+
+    def singulars(self, word: str, others: Collection[str]) -> list[str]:
+        """The nouns and `others` that a word may be the plural of; names first, as "vases" are of a
+        vase sooner than of a vas."""
+        known = [w for w in singulars(word) if w in self.nouns or w in others]
+        return sorted(known, key=lambda w: (w not in self.names, w not in self.named))
