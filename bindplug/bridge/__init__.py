@@ -10,12 +10,12 @@ from .bridge import (
     VocabularyBridge,
     WordsBridge,
 )
-from .crossing import cross, read_texts
+from .crossing import TextReader, cross, text_reader
 from .fit import TEMPLATES, Target, choose_bridge, fit_bridge, to_words, word_vectors
 from .vocabulary import default_vocabulary
 
 __all__ = [
     "KINDS", "READING", "TEMPLATES", "Bridge", "Crossing", "IdentityBridge", "LinearBridge",
-    "Target", "VocabularyBridge", "WordsBridge", "choose_bridge", "cross", "default_vocabulary",
-    "fit_bridge", "read_texts", "to_words", "word_vectors",
+    "Target", "TextReader", "VocabularyBridge", "WordsBridge", "choose_bridge", "cross", "default_vocabulary",
+    "fit_bridge", "text_reader", "to_words", "word_vectors",
 ]  # fmt: skip

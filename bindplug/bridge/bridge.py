@@ -10,7 +10,7 @@ in the target space, or in both:
 - `words`: only the softmax, for target models that read text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,6 +23,8 @@ KINDS = ("identity", "vocabulary", "linear", "words")
 READING = ""  # stands for the space of target models that read text: they have none
 TEMPERATURE = 0.05
 RIDGE = 0.1
+# Of an embedding, by row, the (E,) vectors that are known in the target space without the bridge.
+Known = Callable[[Embedding], dict[int, np.ndarray]]
 READS_NO_TEXT = (
     "the words bridge is for target models that read text; choose vocabulary, linear or crops"
 )
@@ -55,8 +57,12 @@ class Bridge:
         self.from_words = None if self.from_words is None else unit(self.from_words)
         self.to_words = None if self.to_words is None else unit(self.to_words)
 
-    def __call__(self, embedding: Embedding) -> Embedding:
+    def __call__(self, embedding: Embedding, known: Known | None = None) -> Embedding:
         """The embedding in the target space; a sum is mapped part by part and summed there.
+
+        Args:
+            known: rows that do not cross, as their vectors in the target space are known.
+
         Raises SpaceMismatch: the embedding is not of the source space, or the target has no
         vectors."""
         self._check(embedding)
@@ -64,27 +70,35 @@ class Bridge:
         def carry(e: Embedding) -> Embedding:
             embedder = e.embedder if self.source == self.target else None
             vectors = self._map(e.vectors)
+            if known and (rows := known(e)):
+                vectors = unit(vectors)
+                vectors[list(rows)] = list(rows.values())
             return replace(e, vectors=vectors, space=self.target, embedder=embedder)
 
         return by_parts(embedding, carry)
 
-    def cross(self, embedding: Embedding) -> Crossing:
+    def cross(self, embedding: Embedding, known: Known | None = None) -> Crossing:
         """Rows, word probabilities and vocabulary rows in one call; errors as in `__call__`."""
-        rows = None if self.kind == "words" else self(embedding)
-        probabilities = self.word_probabilities(embedding) if self.words else None
+        rows = None if self.kind == "words" else self(embedding, known)
+        probabilities = self.word_probabilities(embedding, known) if self.words else None
         return Crossing(rows, tuple(self.words), probabilities, self.to_words)
 
-    def word_probabilities(self, embedding: Embedding) -> np.ndarray:
-        """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts.
+    def word_probabilities(self, embedding: Embedding, known: Known | None = None) -> np.ndarray:
+        """(N, W) softmax(cosines / temperature); of a sum, the weighted mean over its parts. The
+        cosines of `known` rows are those in the target space.
         Raises SpaceMismatch: as in `__call__`; BindplugError: a bridge without words."""
         self._check(embedding)
         if not self.words:
             raise BindplugError(f"the {self.kind} bridge was fitted on no words")
-        out = softmax(self._cosines(embedding.vectors) / self.temperature)
+        cosines = self._cosines(embedding.vectors)
+        if known and self.to_words is not None:
+            for i, vector in known(embedding).items():
+                cosines[i] = vector @ self.to_words.T
+        out = softmax(cosines / self.temperature)
         for i, row in enumerate(embedding.parts):
             if row:
                 total = sum(w for _, w in row)
-                out[i] = sum(w * self.word_probabilities(e)[0] for e, w in row) / total
+                out[i] = sum(w * self.word_probabilities(e, known)[0] for e, w in row) / total
         return out
 
     def explain(self, embedding: Embedding, top: int = 5) -> list[list[tuple[str, float]]]:

@@ -1,18 +1,21 @@
 """Embeddings in a target's space: texts as the target reads them, everything else by a bridge."""
 
+import logging
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from ..embedding.vectors import Embedding, by_parts, unit
-from ..errors import BindplugError
+from ..embedding.modalities import MODALITIES
+from ..embedding.vectors import Embedding, unit
+from ..errors import shorten
 from .bridge import Bridge
 from .fit import TEMPLATES, Target, choose_bridge, reader_of, source_of, wordings
 
+log = logging.getLogger("bindplug")
 SAME = 0.999  # cosine from which a row is the embedding of its label
 ARTICLE = re.compile(r"^(a|an|the)\s+(?=\w)", re.IGNORECASE)  # which templates bring along
+FILES = tuple(ending for modality in MODALITIES.values() for ending in modality.endings)
 
 
 def cross(
@@ -23,55 +26,60 @@ def cross(
 ) -> tuple[Embedding, Bridge]:
     """An embedding in a target's space, and the bridge it took; arguments as `choose_bridge`.
 
-    Where no bridge is named, texts cross as in `read_texts`."""
+    Where no bridge is named, the target reads texts itself (`TextReader`)."""
     target = Target(target) if isinstance(target, str) else target
     chosen = choose_bridge(embedding, target, bridge, vocabulary)
-    if bridge is None and chosen.kind != "words":
-        crossed = read_texts(embedding, target, chosen)
-        if crossed is not None:
-            return crossed, chosen
-    return chosen(embedding), chosen
+    reader = text_reader(embedding, target, chosen) if bridge is None else None
+    return chosen(embedding, reader), chosen
 
 
-def read_texts(embedding: Embedding, target: Target, bridge: Bridge) -> Embedding | None:
-    """`bridge(embedding)` with the target's own embedding in place of each row that embeds a text.
+def text_reader(embedding: Embedding, target: Target, bridge: Bridge) -> "TextReader | None":
+    """What reads the texts of an embedding for a bridge to a target; None where there is none to
+    read: no row is a text, the target is the source, or its vocabulary came with it, without a
+    text encoder, or it reads text anyhow."""
+    if bridge.kind == "words" or bridge.source == bridge.target or target.word_rows is not None:
+        return None
+    return TextReader(embedding, target) if _may_hold_text(embedding) else None
 
-    A vocabulary's words stand for a text only as well as they fit it, and the target reads it as it
-    is. A row embeds a text where it is the source's embedding of its label, as written or as the
-    mean over `TEMPLATES`; of a sum, the parts count.
 
-    Args:
-        bridge: from the embedding's space to the target's.
+class TextReader:
+    """The target's own embeddings of rows that embed a text, for `Bridge.cross`.
 
-    Returns:
-        The rows; None where no text is read: there is none, the target cannot read one of them (it
-        is too long, for one), or its vocabulary came with it, without a text encoder.
+    A vocabulary's words stand for a text only as well as they fit it. A row embeds a text where it
+    is the source's embedding of its label, as written or as the mean over `TEMPLATES`; the target
+    reads the label without its article, as the mean over the templates of its own. A text that it
+    cannot read (it is too long, for one) crosses the bridge, with a warning.
+
+    Attributes:
+        found: whether it has read any.
     """
-    if bridge.source == bridge.target or target.word_rows is not None:
-        return None
-    if not _may_hold_text(embedding):
-        return None
-    source = source_of(embedding, target)
-    reader = reader_of(target, source)
-    found = False
 
-    def carry(part: Embedding) -> Embedding:
-        nonlocal found
-        rows = bridge(part)
-        at = _texts(part, source)
-        if not at:
-            return rows
-        texts = [ARTICLE.sub("", part.labels[i]) for i in at]
-        vectors = rows.vectors.copy()
-        try:
-            vectors[at] = _worded(reader, texts, target.templates)
-        except BindplugError:  # too long for the target, for one
-            return rows
-        found = True
-        return replace(rows, vectors=vectors)
+    def __init__(self, embedding: Embedding, target: Target):
+        self.source = source_of(embedding, target)
+        self.target, self.reader = target, reader_of(target, self.source)
+        self.found = False
+        self._read: dict[int, tuple[Embedding, dict[int, np.ndarray]]] = {}
 
-    crossed = by_parts(embedding, carry)
-    return crossed if found else None
+    def __call__(self, part: Embedding) -> dict[int, np.ndarray]:
+        """(E,) unit vectors by the rows of `part` that embed a text; of sums, none."""
+        if id(part) not in self._read:  # which is kept, so that no other takes its place
+            self._read[id(part)] = part, self._vectors(part)
+        return self._read[id(part)][1]
+
+    def _vectors(self, part: Embedding) -> dict[int, np.ndarray]:
+        texts = {row: ARTICLE.sub("", part.labels[row]) for row in _texts(part, self.source)}
+        refused = _refused(self.reader, list(texts.values()), self.target.templates)
+        for text, error in refused.items():
+            log.warning(
+                "%r crosses as a mixture of the vocabulary's words, as %s cannot read it: %s",
+                shorten(text), self.target.space, error,
+            )  # fmt: skip
+        texts = {row: text for row, text in texts.items() if text not in refused}
+        if not texts:
+            return {}
+        self.found = True
+        vectors = _worded(self.reader, list(texts.values()), self.target.templates)
+        return dict(zip(texts, vectors, strict=True))
 
 
 def _may_hold_text(embedding: Embedding) -> bool:
@@ -83,27 +91,34 @@ def _texts(embedding: Embedding, source) -> list[int]:
     """The rows that embed their labels."""
     if embedding.modality not in ("text", "mixed"):
         return []
-    rows = [
-        i for i, (label, times, parts) in enumerate(
-            zip(embedding.labels, embedding.times, embedding.parts, strict=True)
-        ) if any(map(str.isalnum, label)) and not times and not parts
-    ]  # fmt: skip
+    each = zip(embedding.labels, embedding.times, embedding.parts, strict=True)
+    rows = [i for i, (label, times, parts) in enumerate(each) if _may_be_text(label, times, parts)]
+    if embedding.modality == "mixed":
+        rows = [i for i in rows if not embedding.labels[i].lower().endswith(FILES)]
+    refused = _refused(source, [embedding.labels[i] for i in rows], TEMPLATES)
+    rows = [i for i in rows if embedding.labels[i] not in refused]
     found: list[int] = []
     for templates in (("{}",), TEMPLATES):
-        left = [i for i in rows if i not in found]
-        if not left:
-            break
-        try:
+        if left := [i for i in rows if i not in found]:
             texts = _worded(source, [embedding.labels[i] for i in left], templates)
-        except BindplugError:  # a label that is no text which the source reads
-            break
-        cosines = (embedding.vectors[left] * texts).sum(axis=1)
-        found += [i for i, cosine in zip(left, cosines, strict=True) if cosine > SAME]
+            cosines = (embedding.vectors[left] * texts).sum(axis=1)
+            found += [i for i, cosine in zip(left, cosines, strict=True) if cosine > SAME]
     return sorted(found)
+
+
+def _may_be_text(label, times: tuple, parts: tuple) -> bool:
+    return isinstance(label, str) and any(map(str.isalnum, label)) and not times and not parts
+
+
+def _refused(embedder, words: Sequence[str], templates: Sequence[str]) -> dict:
+    """The words that an embedder cannot read in the longest template, with the error of each."""
+    longest = max(templates, key=len)
+    rows = {w: embedder.read("text", longest.replace("{}", w)) for w in dict.fromkeys(words)}
+    return {word: row.error for word, row in rows.items() if row.error}
 
 
 def _worded(embedder, words: Sequence[str], templates: Sequence[str]) -> np.ndarray:
     """(W, D) unit vectors of words, averaged over templates; not kept on disk, as prompts are
-    many."""
+    many, and their users' own."""
     vectors = embedder.embed(text=wordings(words, templates)).vectors
     return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..bridge import Bridge, Target, choose_bridge, read_texts, to_words
+from ..bridge import Bridge, Target, choose_bridge, text_reader, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
 from ..embedding.vectors import Embedding, unit
@@ -87,7 +87,7 @@ def build_query(
     Args:
         target: the detector's side (`PromptedDetector.target`), or only its space.
         bridge: a fitted bridge, a kind, or None for the default of `choose_bridge`, with which
-            the detector reads texts itself (`read_texts`).
+            the detector's own text encoder reads texts (`bindplug.bridge.TextReader`).
         competition: one of COMPETITIONS; None takes "words" where a bridge is crossed and "none"
             within the detector's own space.
         negative: what regions shall not be, in the embedding's space.
@@ -117,15 +117,15 @@ def build_query(
         choose_bridge(part, target, bridge, vocabulary, need_words=competition == "words")
         for part in parts
     ]
-    crossings = [b.cross(part) for b, part in zip(bridges, parts, strict=True)]
+    crossing = list(zip(bridges, parts, strict=True))
+    readers = [text_reader(part, target, b) if bridge is None else None for b, part in crossing]
+    crossings = [b.cross(part, r) for (b, part), r in zip(crossing, readers, strict=True)]
     crossed = [c.rows for c in crossings if c.rows is not None]
     if len(crossed) < len(crossings):
         raise BindplugError("the words bridge leads to models that read text; choose another")
     name = str(bridges[0])
-    if bridge is None:
-        read = [read_texts(part, target, b) for part, b in zip(parts, bridges, strict=True)]
-        crossed = [r or c for r, c in zip(read, crossed, strict=True)]
-        name += ", texts as the detector reads them" if read[0] else ""
+    if any(r is not None and r.found for r in readers):
+        name += ", texts as the detector reads them"
     rows = np.concatenate([c.vectors for c in crossed])
     weights, first = None, crossings[0]
     if competition == "words":

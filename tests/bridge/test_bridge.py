@@ -1,14 +1,17 @@
 """Bridges between two made spaces in which the right answer is known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
-from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross, read_texts
+from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross, text_reader
 from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
+from bindplug.detection.query import build_query
 from bindplug.embedding.vectors import concatenate, unit
+from bindplug.errors import MissingDependency
 
 WORDS = ["dog", "cat", "car", "train", "rain", "bell"]
 
@@ -26,6 +29,10 @@ class Speaker:
     def embed(self, text):
         rows = [self.vectors[t.split()[-1]] for t in text]
         return Embedding(np.stack(rows), self.space, "text", tuple(text))
+
+    def read(self, modality, item):
+        """Texts of more than 40 letters are too long."""
+        return SimpleNamespace(error=BindplugError("too long") if len(item) > 40 else None)
 
 
 @pytest.fixture
@@ -207,12 +214,45 @@ def test_a_vocabulary_that_came_with_the_target_is_all_that_it_reads(readers):
     assert np.array_equal(out.vectors, bridge(text).vectors)
 
 
-def test_a_text_that_the_target_cannot_read_crosses(readers):
-    def refuse(text):
-        raise BindplugError("too long")
-
-    text = readers[0].embed(["espresso"])
+def test_a_text_that_the_target_cannot_read_crosses(readers, caplog):
+    text = readers[0].embed(["espresso", "dog"])
+    long = replace(text[0], labels=(" ".join(["espresso"] * 4),))
     bridge = fit_bridge("vocabulary", *readers, WORDS)
-    there = Target("b", embedder=readers[1])
+    readers[0].read = lambda modality, item: SimpleNamespace(error=None)
+    rows = crossed(readers, concatenate([text, long]))
+    assert np.allclose(rows[0], readers[1].vectors["espresso"], atol=1e-6)  # not its neighbours
+    assert np.array_equal(rows[2], bridge(long).vectors[0])
+    assert "'espresso espresso" in caplog.text and "b cannot read it: too long" in caplog.text
+
+
+def test_weights_that_cannot_be_had_are_not_hidden(readers):
+    def refuse(text):
+        raise MissingDependency("not downloaded")
+
+    bridge = fit_bridge("vocabulary", *readers, WORDS)
+    text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
+    reader = text_reader(text, Target("b", embedder=readers[1]), bridge)
     readers[1].embed = refuse
-    assert read_texts(replace(text, embedder=readers[0]), there, bridge) is None
+    with pytest.raises(MissingDependency, match="not downloaded"):
+        bridge(text, reader)
+
+
+def test_words_of_a_text_that_is_read_are_the_nearest_in_the_target(readers):
+    """The projection would name those of the source space."""
+    espresso = unit(readers[1].vectors["train"] + 0.3 * readers[1].vectors["rain"])
+    readers[0].vectors["espresso"] = readers[0].vectors["cat"]
+    readers[1].vectors["espresso"] = espresso
+    text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
+    there = Target("b", embedder=readers[1])
+    query = build_query(text, there, vocabulary=WORDS)
+    assert np.allclose(query.vectors[0], espresso, atol=1e-6)
+    assert query.heard[0][0][0] == "train" and query.word_probabilities[0, 3] == 1
+    assert query.word_probabilities[0, 1] < 0.01
+    assert query.metadata["bridge"].endswith("texts as the detector reads them")
+    by_words = build_query(text, there, "vocabulary", vocabulary=WORDS)
+    assert by_words.heard[0][0][0] == "cat" and "reads" not in by_words.metadata["bridge"]
+    sound = replace(near(readers[0], "dog"), embedder=readers[0])
+    assert "reads" in build_query(sound, there, None, None, text, WORDS).metadata["bridge"]
+    both = compose([(sound, 1.0), (text, 1.0)])
+    words = dict(build_query(both, there, vocabulary=WORDS).heard[0])
+    assert words["dog"] > 0.4 and words["train"] > 0.3 and "cat" not in words

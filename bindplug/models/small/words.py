@@ -3,6 +3,7 @@
 import logging
 import re
 import zlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,7 +53,13 @@ class WordTable:
         at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         rows = self.rows[at][self.keys[at] == keys][:LENGTH]
         if not len(rows):
-            log.warning("text %r: none of its words is known; its embedding means little", text)
+            _warn(text)
         out = np.full(LENGTH, UNKNOWN)
         out[: len(rows)] = rows
         return out
+
+
+@lru_cache(maxsize=256)
+def _warn(text: str) -> None:
+    """Once for a text, which is encoded in several templates and spaces."""
+    log.warning("text %r: none of its words is known; its embedding means little", text)
