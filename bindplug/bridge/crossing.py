@@ -8,7 +8,7 @@ import numpy as np
 
 from ..embedding.modalities import MODALITIES
 from ..embedding.vectors import Embedding, unit
-from ..errors import shorten
+from ..errors import BindplugError, SpaceMismatch, shorten
 from .bridge import Bridge
 from .fit import TEMPLATES, Target, choose_bridge, reader_of, source_of, wordings
 
@@ -34,12 +34,11 @@ def cross(
 
 
 def text_reader(embedding: Embedding, target: Target, bridge: Bridge) -> "TextReader | None":
-    """What reads the texts of an embedding for a bridge to a target; None where there is none to
-    read: no row is a text, the target is the source, or its vocabulary came with it, without a
-    text encoder, or it reads text anyhow."""
-    if bridge.kind == "words" or bridge.source == bridge.target or target.word_rows is not None:
+    """What reads the texts of an embedding for a bridge to a target; None where nothing is to be
+    read: no row is a text, the target is the source, or it reads text anyhow."""
+    if bridge.kind == "words" or bridge.source == bridge.target or not _may_hold_text(embedding):
         return None
-    return TextReader(embedding, target) if _may_hold_text(embedding) else None
+    return TextReader(embedding, target)
 
 
 class TextReader:
@@ -47,39 +46,51 @@ class TextReader:
 
     A vocabulary's words stand for a text only as well as they fit it. A row embeds a text where it
     is the source's embedding of its label, as written or as the mean over `TEMPLATES`; the target
-    reads the label without its article, as the mean over the templates of its own. A text that it
-    cannot read (it is too long, for one) crosses the bridge, with a warning.
+    reads the label without its article, as the mean over the templates of its own, or as it has it
+    in the words that came with it. A text crosses the bridge, with a warning, where the target
+    cannot read it (it is too long, for one), or has words and its text encoder is not here.
 
     Attributes:
         found: whether it has read any.
     """
 
     def __init__(self, embedding: Embedding, target: Target):
-        self.source = source_of(embedding, target)
-        self.target, self.reader = target, reader_of(target, self.source)
+        self.source, self.target = source_of(embedding, target), target
+        rows = () if target.word_rows is None else unit(target.word_rows)
+        self.words = dict(zip(target.words, rows, strict=True))
         self.found = False
         self._read: dict[int, tuple[Embedding, dict[int, np.ndarray]]] = {}
 
     def __call__(self, part: Embedding) -> dict[int, np.ndarray]:
         """(E,) unit vectors by the rows of `part` that embed a text; of sums, none."""
         if id(part) not in self._read:  # which is kept, so that no other takes its place
-            self._read[id(part)] = part, self._vectors(part)
+            texts = {row: ARTICLE.sub("", part.labels[row]) for row in _texts(part, self.source)}
+            vectors = self._vectors(list(dict.fromkeys(texts.values())))
+            self.found = self.found or bool(vectors)
+            found = {row: vectors[text] for row, text in texts.items() if text in vectors}
+            self._read[id(part)] = part, found
         return self._read[id(part)][1]
 
-    def _vectors(self, part: Embedding) -> dict[int, np.ndarray]:
-        texts = {row: ARTICLE.sub("", part.labels[row]) for row in _texts(part, self.source)}
-        refused = _refused(self.reader, list(texts.values()), self.target.templates)
+    def _vectors(self, texts: list[str]) -> dict[str, np.ndarray]:
+        found = {text: self.words[text] for text in texts if text in self.words}
+        if not (left := [text for text in texts if text not in found]):
+            return found
+        try:
+            reader = reader_of(self.target, self.source)
+        except SpaceMismatch as err:
+            if not self.words:
+                raise
+            self._warn({text: err for text in left})
+            return found
+        refused = _refused(reader, left, self.target.templates)
+        self._warn(refused)
+        left = [text for text in left if text not in refused]
+        vectors = _worded(reader, left, self.target.templates) if left else []
+        return found | dict(zip(left, vectors, strict=True))
+
+    def _warn(self, refused: dict[str, BindplugError]) -> None:
         for text, error in refused.items():
-            log.warning(
-                "%r crosses as a mixture of the vocabulary's words, as %s cannot read it: %s",
-                shorten(text), self.target.space, error,
-            )  # fmt: skip
-        texts = {row: text for row, text in texts.items() if text not in refused}
-        if not texts:
-            return {}
-        self.found = True
-        vectors = _worded(self.reader, list(texts.values()), self.target.templates)
-        return dict(zip(texts, vectors, strict=True))
+            log.warning("%r crosses as a mixture of other words: %s", shorten(text), error)
 
 
 def _may_hold_text(embedding: Embedding) -> bool:
@@ -110,7 +121,9 @@ def _may_be_text(label, times: tuple, parts: tuple) -> bool:
     return isinstance(label, str) and any(map(str.isalnum, label)) and not times and not parts
 
 
-def _refused(embedder, words: Sequence[str], templates: Sequence[str]) -> dict:
+def _refused(
+    embedder, words: Sequence[str], templates: Sequence[str]
+) -> dict[str, BindplugError]:
     """The words that an embedder cannot read in the longest template, with the error of each."""
     longest = max(templates, key=len)
     rows = {w: embedder.read("text", longest.replace("{}", w)) for w in dict.fromkeys(words)}

@@ -205,13 +205,17 @@ def test_of_a_sum_the_text_is_read_and_the_sound_crosses(readers):
     assert np.allclose(crossed(readers, rows)[1], readers[1].vectors["espresso"], atol=1e-6)
 
 
-def test_a_vocabulary_that_came_with_the_target_is_all_that_it_reads(readers):
+def test_words_that_came_with_the_target_are_read_without_its_text_encoder(readers, caplog):
     words = ("dog", "cat")
     rows = np.stack([readers[1].vectors[w] for w in words])
     there = Target("b", words=words, word_rows=rows)
-    text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
+    text = replace(readers[0].embed(["espresso", "a dog"]), embedder=readers[0])
     out, bridge = cross(text, there)
-    assert np.array_equal(out.vectors, bridge(text).vectors)
+    assert np.allclose(out.vectors[1], rows[0], atol=1e-6)
+    assert np.array_equal(out.vectors[0], bridge(text).vectors[0])
+    assert "'espresso' crosses as a mixture of other words: no installed embedder" in caplog.text
+    with_encoder = cross(text, replace(there, embedder=readers[1]))[0]
+    assert np.allclose(with_encoder.vectors[0], readers[1].vectors["espresso"], atol=1e-6)
 
 
 def test_a_text_that_the_target_cannot_read_crosses(readers, caplog):
@@ -222,7 +226,7 @@ def test_a_text_that_the_target_cannot_read_crosses(readers, caplog):
     rows = crossed(readers, concatenate([text, long]))
     assert np.allclose(rows[0], readers[1].vectors["espresso"], atol=1e-6)  # not its neighbours
     assert np.array_equal(rows[2], bridge(long).vectors[0])
-    assert "'espresso espresso" in caplog.text and "b cannot read it: too long" in caplog.text
+    assert "'espresso espresso" in caplog.text and "mixture of other words: too long" in caplog.text
 
 
 def test_weights_that_cannot_be_had_are_not_hidden(readers):
