@@ -111,7 +111,8 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     """Embedding arithmetic, unit(sum_i w_i x_i) row by row (ImageBind, section 4.3).
 
     A sum keeps its parts, so that a bridge can map each by itself. A difference, which has a
-    weight of 0 or less, does not: it is a direction of its own, and of texts it is no text.
+    weight of 0 or less, does not: it is a direction of its own, of texts no text, and crosses a
+    bridge as a whole.
 
     Args:
         parts: (embedding, weight) pairs of one space, x_i and w_i. Each has N rows, or one row

@@ -131,10 +131,13 @@ class Prompts:
         sounds = self.heard[picks]
         oracle = text_queries(self.own, self.names)
         texts = text_queries(self.embedder, self.names)
-        asked = {"text, own space": oracle, "text, vocabulary": texts, "sound, default": sounds}
+        asked = {
+            "text, own space": (oracle, None), "text, read": (texts, None),
+            "text, vocabulary": (texts, "vocabulary"), "sound, default": (sounds, None),
+        }  # fmt: skip
         for competition in COMPETITIONS:
-            for name, prompt in asked.items():
-                query = build_query(prompt, target, None, competition)
+            for name, (prompt, bridge) in asked.items():
+                query = build_query(prompt, target, bridge, competition)
                 yield f"{name}, {competition}", partial(scenes.asked, query)
             yield f"sound, crops, {competition}", partial(scenes.cropped, sounds, competition)
             yield f"text, crops, {competition}", partial(scenes.cropped, texts, competition)

@@ -197,7 +197,7 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
 
     target = Target(own.space, tuple(own.templates), own)
 
-    def both(bridge, competition: str | None) -> dict:
+    def both(bridge: str, competition: str | None) -> dict:
         text, *sounds = (
             ap50(build_query(rows, target, bridge, competition), classes)
             for rows, classes in [
@@ -206,8 +206,9 @@ def detection(embedder, root: Path, count: int = 200) -> dict:
         )  # fmt: skip
         return {"text": text, "sound": float(np.mean(sounds))}
 
-    out["default"] = both(None, None)
-    out["default, no competition"] = both(None, "none")
+    out["vocabulary"] = both("vocabulary", None)
+    out["vocabulary, no competition"] = both("vocabulary", "none")
+    out["text_read"] = ap50(build_query(texts, target), list(range(66)))
     return out
 
 

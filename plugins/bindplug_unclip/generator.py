@@ -62,12 +62,19 @@ class PipelineGenerator:
         self.device, self.fingerprint = device or str(pipe.device), fingerprint
         self.dtype = str(pipe.dtype).removeprefix("torch.")
 
-    def prepare(self, embedding: Embedding, bridge=None) -> Embedding:
-        """The embedding in the pipeline's space, and where there is a bank, projected on it.
-        Raises SpaceMismatch: no bridge can be built to the pipeline's space."""
+    def prepare(
+        self, embedding: Embedding, bridge=None, negative: Embedding | None = None
+    ) -> Embedding:
+        """The embedding in the pipeline's space, less half of a negative's (1, D), and where there
+        is a bank, projected on it.
+        Raises SpaceMismatch: no bridge can be built to the pipeline's space; BindplugError: the
+        two cancel out."""
         if self.reads_text:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
+        if negative is not None:
+            away = cross(negative, self.space, bridge)[0]
+            crossed = compose([(crossed, 1.0), (away, NEGATIVE_WEIGHT)])
         return crossed if self.bank is None else self.bank(crossed)
 
     def resolve(self, settings: GenerationSettings) -> GenerationSettings:
@@ -90,7 +97,7 @@ class PipelineGenerator:
                 own number. Of one, the image is the pipeline's own at its seed.
             settings: those of `bindplug.generation.settings.GenerationSettings`. `negative` is an
                 embedding of one row, of the prompt's space; where the pipeline has no place for
-                it, half of it is subtracted from the prompt (`compose`).
+                it, half of it is subtracted from the prompt, in the pipeline's space.
 
         Raises BindplugError: a number out of its range, a setting that the pipeline does not have,
         or no embedder of images to compare candidates with; SpaceMismatch: no bridge can be built
@@ -100,23 +107,21 @@ class PipelineGenerator:
         candidates = self.candidates if candidates is None else candidates
         candidates = whole_number("candidates", candidates, 1)
         settings = self.resolve(GenerationSettings(**settings))
-        if (negative := settings.negative) is not None:
-            if self.reads_text:
-                raise BindplugError("this pipeline reads words; give negative_prompt instead")
-            if "negative" in self.family.options:
-                settings = replace(settings, negative=self.prepare(negative, bridge))
-            else:
-                embedding = compose([(embedding, 1.0), (negative, NEGATIVE_WEIGHT)])
+        settings, negative = self._negative(settings, bridge)
         embedder = image_embedder(embedding) if candidates > 1 else None
         images = []
         for row in range(len(embedding)):
             # Row by row, so that an image does not depend on its neighbours' rounding.
-            prompt = self.prepare(embedding[row], bridge)
-            target = prompt if prompt.space == embedding.space else embedding[row]
+            wanted = embedding[row]
+            prompt = self.prepare(wanted, bridge, negative)
+            if prompt.space == embedding.space:
+                wanted = prompt
+            elif negative is not None:
+                wanted = compose([(wanted, 1.0), (negative, NEGATIVE_WEIGHT)])
             for i in range(num_images):
                 seeds = [seed + i + c * STRIDE for c in range(candidates)]
                 batch = self.generate_batch(prompt, seeds, settings)
-                near = cosines(batch, target, embedder) if embedder else [0.0]
+                near = cosines(batch, wanted, embedder) if embedder else [0.0]
                 if embedder and settings.seen is not None:
                     settings.seen(batch, near)
                 images.append(batch[near.index(max(near))])
@@ -133,10 +138,23 @@ class PipelineGenerator:
         seed = whole_number("seed", seed, 0, MAX_SEED)
         if self.reads_text:
             raise BindplugError("this pipeline reads words, which have no in-between")
-        a, b = (self.prepare(e, bridge) for e in (start, end))
-        settings = self.resolve(GenerationSettings(**settings))
+        settings, negative = self._negative(self.resolve(GenerationSettings(**settings)), bridge)
+        a, b = (self.prepare(e, bridge, negative) for e in (start, end))
         rows = [slerp(a, b, i / (frames - 1)) for i in range(frames)]
         return [self.generate_batch(row, [seed], settings)[0] for row in rows]
+
+    def _negative(
+        self, settings: GenerationSettings, bridge
+    ) -> tuple[GenerationSettings, Embedding | None]:
+        """The settings with their negative as `generate_batch` takes it, or the negative that is to
+        be subtracted from prompts."""
+        if settings.negative is None:
+            return settings, None
+        if self.reads_text:
+            raise BindplugError("this pipeline reads words; give negative_prompt instead")
+        if "negative" in self.family.options:
+            return replace(settings, negative=self.prepare(settings.negative, bridge)), None
+        return replace(settings, negative=None), settings.negative
 
     def generate_batch(
         self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS
