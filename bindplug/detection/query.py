@@ -118,14 +118,18 @@ def build_query(
         for part in parts
     ]
     crossing = list(zip(bridges, parts, strict=True))
-    readers = [text_reader(part, target, b) if bridge is None else None for b, part in crossing]
+    readers = [
+        text_reader(part, target, b, vocabulary) if bridge is None else None for b, part in crossing
+    ]
     crossings = [b.cross(part, r) for (b, part), r in zip(crossing, readers, strict=True)]
     crossed = [c.rows for c in crossings if c.rows is not None]
     if len(crossed) < len(crossings):
         raise BindplugError("the words bridge leads to models that read text; choose another")
     name = str(bridges[0])
-    if any(r is not None and r.found for r in readers):
-        name += ", texts as the detector reads them"
+    known = [r for r in readers if r is not None]
+    if any(r.found for r in known):
+        some = "some " if any(r.missed for r in known) else ""
+        name += f", {some}texts as the detector reads them"
     rows = np.concatenate([c.vectors for c in crossed])
     weights, first = None, crossings[0]
     if competition == "words":

@@ -43,6 +43,8 @@ def plural(word: str) -> str:
     """The regular plural of a noun."""
     if re.search("[^aeiou]y$", word):
         return word[:-1] + "ies"
+    if word.endswith("man"):
+        return word[:-2] + "en"
     return word + ("es" if re.search("(s|x|z|ch|sh)$", word) else "s")
 
 
@@ -114,9 +116,11 @@ class StandIns:
         """The singular, or what stands in for it, where training met it more."""
         out = {}
         for word in sorted(self.words - self.named - found.keys()):
-            ones = [w for w in self.singulars(word, found) if w in found or w in self.own]
-            if ones:
-                out[word] = found.get(ones[0], ones[0])
+            for one in self.singulars(word, found):
+                met = one in self.own and (one in self.named or word not in self.own)
+                if one in found or met:
+                    out[word] = found.get(one, one)
+                    break
         return out
 
     def unknown_plurals(self, found: dict[str, str]) -> dict[str, str]:

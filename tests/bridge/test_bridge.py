@@ -1,13 +1,19 @@
 """Bridges between two made spaces in which the right answer is known."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bindplug import BindplugError, Embedding, SpaceMismatch, compose, fit_bridge
-from bindplug.bridge import LinearBridge, Target, VocabularyBridge, cross, text_reader
+from bindplug.bridge import (
+    TEMPLATES,
+    LinearBridge,
+    Target,
+    VocabularyBridge,
+    cross,
+    text_reader,
+)
 from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
 from bindplug.detection.query import build_query
 from bindplug.embedding.vectors import concatenate, unit
@@ -27,12 +33,9 @@ class Speaker:
         self.vectors = dict(zip(WORDS, vectors, strict=True))
 
     def embed(self, text):
-        rows = [self.vectors[t.split()[-1]] for t in text]
+        text = [text] if isinstance(text, str) else text
+        rows = [self.vectors[t.split()[-1].lower()] for t in text]
         return Embedding(np.stack(rows), self.space, "text", tuple(text))
-
-    def read(self, modality, item):
-        """Texts of more than 40 letters are too long."""
-        return SimpleNamespace(error=BindplugError("too long") if len(item) > 40 else None)
 
 
 @pytest.fixture
@@ -206,39 +209,63 @@ def test_of_a_sum_the_text_is_read_and_the_sound_crosses(readers):
 
 
 def test_words_that_came_with_the_target_are_read_without_its_text_encoder(readers, caplog):
-    words = ("dog", "cat")
-    rows = np.stack([readers[1].vectors[w] for w in words])
-    there = Target("b", words=words, word_rows=rows)
+    words = ("Dog", "cat")
+    rows = np.stack([readers[1].vectors[w.lower()] for w in words])
+    there = Target("b", embedder=readers[1], words=words, word_rows=rows)
     text = replace(readers[0].embed(["espresso", "a dog"]), embedder=readers[0])
     out, bridge = cross(text, there)
     assert np.allclose(out.vectors[1], rows[0], atol=1e-6)
     assert np.array_equal(out.vectors[0], bridge(text).vectors[0])
-    assert "'espresso' crosses as a mixture of other words: no installed embedder" in caplog.text
-    with_encoder = cross(text, replace(there, embedder=readers[1]))[0]
-    assert np.allclose(with_encoder.vectors[0], readers[1].vectors["espresso"], atol=1e-6)
+    assert not readers[1].asked and "'espresso' becomes a mixture" in caplog.text
+    query = build_query(text, there)
+    assert query.metadata["bridge"].endswith(", some texts as the detector reads them")
+    # A vocabulary that is asked for needs the text encoder anyhow.
+    asked = cross(text, there, None, WORDS)[0]
+    assert np.allclose(asked.vectors[0], readers[1].vectors["espresso"], atol=1e-6)
 
 
 def test_a_text_that_the_target_cannot_read_crosses(readers, caplog):
-    text = readers[0].embed(["espresso", "dog"])
-    long = replace(text[0], labels=(" ".join(["espresso"] * 4),))
+    def read(text, embed=readers[1].embed):
+        if any("'s" in t for t in text):
+            raise BindplugError("it holds no word")
+        return embed(text)
+
+    readers[0].vectors["'s"] = readers[0].vectors["bell"]
+    text = replace(readers[0].embed(["espresso", "'s"]), embedder=readers[0])
+    there = Target("b", embedder=readers[1])
     bridge = fit_bridge("vocabulary", *readers, WORDS)
-    readers[0].read = lambda modality, item: SimpleNamespace(error=None)
-    rows = crossed(readers, concatenate([text, long]))
-    assert np.allclose(rows[0], readers[1].vectors["espresso"], atol=1e-6)  # not its neighbours
-    assert np.array_equal(rows[2], bridge(long).vectors[0])
-    assert "'espresso espresso" in caplog.text and "mixture of other words: too long" in caplog.text
+    readers[1].embed = read
+    rows = cross(concatenate([text, text]), there, None, WORDS)[0].vectors
+    assert np.allclose(rows[[0, 2]], readers[1].vectors["espresso"], atol=1e-6)  # the neighbours
+    assert np.array_equal(rows[1], bridge(text).vectors[1])
+    assert caplog.text.count("\"'s\" becomes a mixture of other words in b: it holds no word") == 1
 
 
-def test_weights_that_cannot_be_had_are_not_hidden(readers):
+@pytest.mark.parametrize("which", [0, 1])
+def test_weights_that_cannot_be_had_are_not_hidden(which, readers):
     def refuse(text):
         raise MissingDependency("not downloaded")
 
     bridge = fit_bridge("vocabulary", *readers, WORDS)
     text = replace(readers[0].embed(["espresso"]), embedder=readers[0])
     reader = text_reader(text, Target("b", embedder=readers[1]), bridge)
-    readers[1].embed = refuse
+    readers[which].embed = refuse
     with pytest.raises(MissingDependency, match="not downloaded"):
         bridge(text, reader)
+
+
+def test_a_text_in_many_sums_is_encoded_once(readers):
+    sounds = concatenate([near(readers[0], "dog")] * 20)
+    sums = compose([(sounds, 1.0), (readers[0].embed(["espresso"]), 1.0)])
+    there, readers[1].asked = Target("b", embedder=readers[1]), []
+    bridge = fit_bridge("vocabulary", *readers, WORDS)
+    readers[0].asked, readers[1].asked = [], []
+    sums = replace(sums, embedder=readers[0])
+    rows = bridge(sums, text_reader(sums, there, bridge)).vectors
+    assert readers[1].asked == [t.replace("{}", "espresso") for t in TEMPLATES]
+    assert readers[0].asked == ["espresso"]
+    wanted = unit(bridge(sounds[0]).vectors + readers[1].vectors["espresso"])
+    assert np.allclose(rows, wanted, atol=1e-6)
 
 
 def test_words_of_a_text_that_is_read_are_the_nearest_in_the_target(readers):
