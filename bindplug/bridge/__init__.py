@@ -16,6 +16,6 @@ from .vocabulary import default_vocabulary
 
 __all__ = [
     "KINDS", "READING", "TEMPLATES", "Bridge", "Crossing", "IdentityBridge", "LinearBridge",
-    "Target", "TextReader", "VocabularyBridge", "WordsBridge", "choose_bridge", "cross", "default_vocabulary",
-    "fit_bridge", "text_reader", "to_words", "word_vectors",
+    "Target", "TextReader", "VocabularyBridge", "WordsBridge", "choose_bridge", "cross",
+    "default_vocabulary", "fit_bridge", "text_reader", "to_words", "word_vectors",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from .prompts import need_prompts, prompt_files, prompts_of
 from .ray_engine import engine_options, on_ray, show_progress, tell
 
 WITH_LIKE = {"like", "output", "overwrite", "device", "offline"}  # all else is the recipe's
-MORPHED = {"mix", "together", "negative_audio", "num_images"}  # a morph has no use for them
+MORPHED = {"mix", "together", "num_images"}  # a morph has no use for them
 NOT_ON_RAY = {"mix", "together", "morph", "frames", "like"}  # there each prompt has its own images
 
 

@@ -106,9 +106,6 @@ class GenerationSession:
         whole_number("num_images", num_images, 1)
         settings = replace(self._settings(recipe, progress), seen=seen)
         prompt = self.embed(recipe)
-        if recipe.negative_audio:
-            negative = self._embed_prompt(recipe, "audio", recipe.negative_audio)
-            settings = replace(settings, negative=negative)
         candidates = recipe.candidates or self.generator.candidates
         chosen = {n: getattr(settings, n) for n in ("steps", "guidance_scale", "height", "width")}
         used = replace(recipe.hashed(), **self.used, **chosen, candidates=candidates)
@@ -155,4 +152,8 @@ class GenerationSession:
         image = load_image(recipe.init_image, upright=True) if recipe.init_image else None
         settings = replace(recipe.settings(), init_image=image, progress=progress)
         resolve = getattr(self.generator, "resolve", None)  # others record what was asked
-        return resolve(settings) if resolve else settings
+        settings = resolve(settings) if resolve else settings
+        if recipe.negative_audio:
+            negative = self._embed_prompt(recipe, "audio", recipe.negative_audio)
+            settings = replace(settings, negative=negative)
+        return settings

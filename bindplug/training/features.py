@@ -37,7 +37,10 @@ def cached(path: Path, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[
 
 @torch.inference_mode()
 def encode_views(
-    trunk: nn.Module, views: int, batches: Callable[[int], Iterable[Tensor]], label: str = ""
+    trunk: Callable[[Tensor], Tensor],
+    views: int,
+    batches: Callable[[int], Iterable[Tensor]],
+    label: str = "",
 ) -> Tensor:
     """(views, N, W) float16 features of a trunk, computed in bfloat16.
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from data import RUNS, concepts, sounds
 from image_text import Training, train
-from sounds import Clips, powers
+from sounds import MILD, STRONG, Clips, powers
 from torch import Tensor, nn
 from trunks import audio_trunk
 
@@ -116,7 +116,7 @@ def tuned_trunk(lesson: Lesson, folder: Path, which: str, seed: int) -> Tuned:
     features less than both at once (LP-FT, Kumar et al., ICLR 2022)."""
     trunk = audio_trunk().to(memory_format=torch.channels_last)
     cache = RUNS / f"clips-{which}.safetensors"
-    features = clip_features(trunk, lesson.clips, cache, f"{BATCHES}")
+    features = clip_features(trunk, lesson.clips, cache, f"{BATCHES} {MILD}")
     every = torch.arange(len(lesson.labels))
 
     def head_loss(step: int, g: torch.Generator) -> Tensor:
@@ -124,7 +124,7 @@ def tuned_trunk(lesson: Lesson, folder: Path, which: str, seed: int) -> Tuned:
         return info_nce(head(features[batch, every]), lesson.target(g), 1 / TEMPERATURE)
 
     def loss(step: int, g: torch.Generator) -> Tensor:
-        return info_nce(tuned(lesson.clips.draw(g)), lesson.target(g), 1 / TEMPERATURE)
+        return info_nce(tuned(lesson.clips.draw(g, MILD)), lesson.target(g), 1 / TEMPERATURE)
 
     settings = {"muon_lr": None, "ema": 0.99, "weight_decay": 0.05, "seed": seed + 50}
     head = Head(features.flatten(0, 1), lesson.means.shape[1])
@@ -141,7 +141,7 @@ def own_trunk(lesson: Lesson, folder: Path, seed: int) -> OwnTrunk:
     net = trunk.net
     mimetic_init(net.modality_trunks["audio"])
     stem, size, step = net.modality_preprocessors["audio"], AUDIO.patch_size, AUDIO.stride
-    x = trunk.prepare(lesson.clips.draw(step_generator(0, 0)))
+    x = trunk.prepare(lesson.clips.draw(step_generator(0, 0), STRONG))
     patches = x.unfold(2, size, step).unfold(3, size, step)
     rows, columns = patches.shape[2:4]
     filters = whitening_filters(patches.reshape(-1, size**2), AUDIO.width)
@@ -151,7 +151,7 @@ def own_trunk(lesson: Lesson, folder: Path, seed: int) -> OwnTrunk:
         stem.pos_embedding_helper.pos_embed[0, 1:].add_(sine_cosine(grid, AUDIO.width))
 
     def loss(step: int, g: torch.Generator) -> Tensor:
-        x = trunk.prepare(lesson.clips.draw(g))
+        x = trunk.prepare(lesson.clips.draw(g, STRONG))
         keep = 0.35 if step < 0.9 * OWN_STEPS else 0.8
         rows = encode_with_fewer_tokens(net, "audio", x, keep, g)
         return info_nce(rows, lesson.target(g), 1 / OWN_TEMPERATURE)
@@ -168,7 +168,7 @@ def side_by_side(tuned: Tuned, own: OwnTrunk, clips: Clips) -> Tower:
     tower = Tower(AudioTrunk(own.width), own.width)
     tower.trunk.effects, tower.trunk.own = tuned.trunk, own
     first = tuned.head.standardise.fold_into(tuned.head.linear)
-    x = torch.cat([clips.draw(step_generator(1, i)) for i in range(4)])
+    x = torch.cat([clips.draw(step_generator(1, i), MILD) for i in range(4)])
     lengths = [(first(tuned.trunk(x))).norm(dim=1).mean(), own(x).norm(dim=1).mean()]
     second = torch.eye(own.width) * OWN_SHARE / lengths[1]
     tower.head.weight.copy_(torch.cat([first.weight / lengths[0], second], dim=1))
@@ -218,7 +218,7 @@ def clip_features(trunk: EffectsTrunk, clips: Clips, path: Path, key: str) -> Te
     """(BATCHES, clips of a batch, W) features of damaged clips."""
 
     def batches(view: int) -> Iterator[Tensor]:
-        yield clips.draw(step_generator(0, view))
+        yield clips.draw(step_generator(0, view), MILD)
 
     return cached(path, key, lambda: {"x": encode_views(trunk, BATCHES, batches, "clips")})["x"]
 

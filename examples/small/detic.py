@@ -38,6 +38,7 @@ CONFIG = DeticConfig(
     mask_width=32,
     mask_convs=2,
     region_width=1280,
+    region_classes=1000,
 )
 CLASS_STEPS, CLASS_BATCH = 1000, 8  # on mosaics
 STEPS, LR = 2600, 8e-4  # on scenes
@@ -55,9 +56,10 @@ def normalise(image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def region_head(space: Training) -> nn.Linear:
-    """The space's image head on the trunk's features, its vectors about REGION_SCALE long."""
-    head = space.heads.standardise.fold_into(space.heads.image)
-    factor = REGION_SCALE / head(space.views["pictures"][0].float()).norm(dim=1).mean()
+    """The space's image head, its vectors about REGION_SCALE long."""
+    plain = space.heads.standardise.fold_into(space.heads.image)
+    factor = REGION_SCALE / plain(space.views["pictures"][0].float()).norm(dim=1).mean()
+    head = space.heads.image_head()
     head.weight *= factor
     head.bias *= factor
     return head
@@ -67,22 +69,23 @@ def region_head(space: Training) -> nn.Linear:
 def start(model: Detic, head: nn.Linear) -> None:
     """Pretrained parts and Detic's own starting values for the convolutions that decide at once.
 
-    The backbone is made to take Detic's pixels; the region map is the trunk's last layer and the
-    image `head` of the classifier's space. Both stay as they are.
+    The backbone is made to take Detic's pixels; the region map is the trunk's last layer, the
+    region head its classifier and the image `head` of the classifier's space. All stay as they are.
     """
-    base, trunk = model.backbone.bottom_up.base, image_trunk(TRUNK)[0].net
+    trunk, classifier = image_trunk(TRUNK).net, image_trunk(TRUNK).classifier
+    base = model.backbone.bottom_up.base
     base.load_state_dict({k: v for k, v in trunk.state_dict().items() if k in base.state_dict()})
     # The trunk takes x / 127.5 - 1, Detic's pixels are (x - mean) / std.
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     weight = base.conv_stem.weight
     base.bn1.running_mean -= (weight * (mean / 127.5 - 1)).sum(dim=(1, 2, 3))
     weight.mul_(std / 127.5)
-    region = model.backbone.region
+    region = model.roi_heads.region
     hidden = fuse_conv_bn_eval(trunk.conv_head.eval(), trunk.bn2.eval())
-    region.hidden.load_state_dict(hidden.state_dict())
-    region.embed.weight.copy_(head.weight[:, :, None, None])
-    region.embed.bias.copy_(head.bias)
-    for part in (base, region):
+    model.backbone.region.load_state_dict(hidden.state_dict())
+    region.classifier.load_state_dict(classifier.state_dict())
+    region.embed.load_state_dict(head.state_dict())
+    for part in (base, model.backbone.region, region):
         part.requires_grad_(False)
     centernet = model.proposal_generator.centernet_head
     for conv in (*centernet.bbox_tower[::3], centernet.bbox_pred, centernet.agn_hm):
@@ -110,7 +113,7 @@ def natural_regions(
     pixels, and the regions' unit embeddings (N, 8, D) in the classifier's space."""
     from augment import Draw, photographs
 
-    trunk = image_trunk(TRUNK)[0].to(device)
+    trunk = image_trunk(TRUNK).to(device)
     images, boxes, vectors = [], [], []
     for i in range(0, CROPS, 10):
         g = step_generator(11, i)

@@ -14,7 +14,7 @@ from torchvision.ops import box_iou, roi_align
 
 from bindplug_detic import Detic
 from bindplug_detic.centernet import STRIDES, select_proposals
-from bindplug_detic.roi_heads import PYRAMID, STAGE_WEIGHTS, clip, decode_deltas, pool, pool_regions
+from bindplug_detic.roi_heads import PYRAMID, STAGE_WEIGHTS, clip, decode_deltas, pool
 
 LEVELS = ((0, 80), (64, 160), (128, 320), (256, 640), (512, 1e9))  # half diagonals, pixels
 DELTA = (1 - 0.8) / (1 + 0.8)
@@ -164,7 +164,7 @@ def near_boxes(
         near = [clip(_jitter(b, spread, g), height, width) for b in boxes]
         x = model.roi_heads.box_head[stage](pool(maps, near, 7))
         head = model.roi_heads.box_predictor[stage].cls_score
-        out.append(head.embed(x, pool_regions(maps, near)))
+        out.append(head.embed(x, model.roi_heads.regions(maps, near)))
     return out
 
 
@@ -225,7 +225,7 @@ def detic_loss(
     for stage in range(3):
         x = model.roi_heads.box_head[stage](ScaleGradient.apply(pool(maps, boxes, 7), 1 / 3))
         predictor = model.roi_heads.box_predictor[stage]
-        rows = predictor.cls_score.embed(x, pool_regions(maps, boxes))
+        rows = predictor.cls_score.embed(x, model.roi_heads.regions(maps, boxes))
         logits, deltas = rows @ classifier, predictor.bbox_pred(x)
         label, flat = torch.cat(labels), torch.cat(boxes)
         fg = label >= 0

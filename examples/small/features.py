@@ -5,12 +5,12 @@ python features.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch.nn.functional as F
 from augment import Draw, augment, photographs
 from data import RUNS, Pictures, concepts, grounds, on_white
-from torch import Tensor, nn
+from torch import Tensor
 from trunks import image_trunk
 
 from bindplug.models.small.pixels import scale
@@ -29,7 +29,7 @@ def large(rgba: Tensor) -> Tensor:
     return x.round().clamp(0, 255).byte()
 
 
-def picture_features(name: str, trunk: nn.Module, photos: list[Tensor]) -> Tensor:
+def picture_features(name: str, trunk: Callable[[Tensor], Tensor], photos: list[Tensor]) -> Tensor:
     """(views, N, 1280) float16 of all rows of a table of pictures, val among them."""
     size, names = (128, concepts()) if name == "pictures" else (64, None)
     pictures = Pictures(f"{name}.csv", None, size, names)
@@ -43,7 +43,7 @@ def picture_features(name: str, trunk: nn.Module, photos: list[Tensor]) -> Tenso
     return encode_views(trunk, VIEWS[name], batches, f"features of {name}")
 
 
-def square_features(trunk: nn.Module, photos: list[Tensor]) -> Tensor:
+def square_features(trunk: Callable[[Tensor], Tensor], photos: list[Tensor]) -> Tensor:
     """(1, N, 1280) float16 of squares of photographs without concepts."""
 
     def batches(view: int) -> Iterator[Tensor]:
@@ -57,7 +57,7 @@ def features() -> dict[str, Tensor]:
     """What this step made: "pictures", "vocab" and "squares", as above."""
 
     def make() -> dict[str, Tensor]:
-        trunk, _ = image_trunk(TRUNK)
+        trunk = image_trunk(TRUNK).features
         photos = grounds()
         made = {name: picture_features(name, trunk, photos) for name in VIEWS}
         return {**made, "squares": square_features(trunk, photos)}

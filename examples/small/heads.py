@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from class_columns import sureness
 from known_words import StandIns
 from torch import Tensor, nn
 from trunks import COMPONENTS, principal_vectors
 
+from bindplug.models.small.image import ImageTrunk
 from bindplug.models.small.pixels import scale
 from bindplug.models.small.text import TextTrunk, with_hidden
 from bindplug.models.small.words import word_key, words_of
@@ -158,11 +160,27 @@ class Heads(nn.Module):
         self.hidden = nn.Linear(space.words, space.hidden)
         self.text = nn.Linear(space.hidden + space.words, space.width)
         self.dropout = space.dropout
+        self.classifier: nn.Linear | None = None
+        self.columns: Tensor | None = None
+
+    def know(self, classifier: nn.Linear, columns: Tensor) -> None:
+        """From now on the trunk's classes count too: (D, 1000) columns of `class_columns`."""
+        self.classifier, self.columns = classifier, columns
 
     def images(self, x: Tensor) -> Tensor:
         """(B, 1280) features to (B, D) unit vectors."""
-        x = F.dropout(self.standardise(x), self.dropout, self.training)
-        return F.normalize(self.image(x), dim=-1)
+        rows = self.image(F.dropout(self.standardise(x), self.dropout, self.training))
+        if self.classifier is not None:
+            rows = rows + sureness(self.classifier, x) @ self.columns.T
+        return F.normalize(rows, dim=-1)
+
+    def image_head(self) -> nn.Linear:
+        """The head on what `ImageTrunk` gives."""
+        head = self.standardise.fold_into(self.image)
+        weight = torch.cat([head.weight, self.columns], dim=1)
+        out = nn.Linear(*weight.T.shape)
+        out.weight.data, out.bias.data = weight.detach(), head.bias.detach()
+        return out
 
     def texts(self, ids: Tensor) -> Tensor:
         """(B, L) word rows to (B, D) unit vectors."""
@@ -175,13 +193,13 @@ class Heads(nn.Module):
         return trunk, rows
 
 
-def image_vectors(trunk: nn.Module, heads: Heads, images: Tensor) -> Tensor:
+def image_vectors(trunk: ImageTrunk, heads: Heads, images: Tensor) -> Tensor:
     """(B, 3, 224, 224) RGB in [0, 1], on the trunk's device, to (B, D) unit vectors on the CPU."""
     with torch.autocast(images.device.type, torch.bfloat16):
-        features = trunk(scale(images))
+        features = trunk.features(scale(images))
     return heads.images(features.float().cpu())
 
 
 def fingerprint(heads: Heads) -> str:
     """Of all weights: a key of what is computed with them."""
-    return state_digest(heads.state_dict())[:16]
+    return state_digest({**heads.state_dict(), "columns": heads.columns})[:16]

@@ -10,6 +10,7 @@ import argparse
 
 import torch
 import torch.nn.functional as F
+from class_columns import class_columns
 from data import RUNS, Pictures, concepts, texts_of
 from features import TRUNK, features
 from heads import Heads, Space, Words
@@ -115,6 +116,7 @@ class Training:
                 k and r["style"] != "gcompris-photo"
                 for k, r in zip(kept, self.pictures.rows, strict=True)
             ]
+        self.kept = torch.tensor(kept)
         self.of = Groups([[i for i in of.tolist() if kept[i]] for of in self.pictures.of])
         known = [r["split"] == "train" for r in self.vocab.rows]
         self.vocab_of = Groups([[i for i in of.tolist() if known[i]] for of in self.vocab.of])
@@ -127,7 +129,7 @@ class Training:
         )
         squares = found["squares"][0].float()
         base = torch.cat([squares, train.float()[::2], squares])
-        linear = image_trunk(TRUNK)[1]
+        linear = image_trunk(TRUNK).classifier
         self.made = MadeFeatures(linear.weight, base)
         pairs, lemmas, meanings = dictionary()
         names = self.pictures.names
@@ -220,6 +222,21 @@ class Training:
         return torch.cat([self.classifier.draw(g), made]), torch.cat(texts)
 
     @torch.inference_mode()
+    def know_classes(self) -> None:
+        """What the trunk's classifier knows of photographs, added to the trained image head."""
+        rows, linear = self.heads.texts(self.ids), self.classifier.linear
+        views, kept = [], torch.tensor([r["split"] == "train" for r in self.vocab.rows])
+        for name, of, vectors in (
+            ("pictures", self.pictures.labels, self.own.mean(rows)),
+            ("vocab", self.vocab.labels, self.vocab_texts.mean(rows)),
+        ):
+            mask = self.kept if name == "pictures" else kept
+            views += [(x[mask], vectors[of[mask]]) for x in self.views[name]]
+        head = self.heads.standardise.fold_into(self.heads.image)
+        columns = class_columns(head, linear, self.lemmas.mean(rows), views)
+        self.heads.know(linear, columns)
+
+    @torch.inference_mode()
     def stand_ins(self) -> dict[str, str]:
         """Of words that training says little about, the words whose vectors they take."""
         words = self.heads.words
@@ -263,6 +280,7 @@ def train(name: str, seed: int, steps: int | None = None, photo_val: bool = Fals
         seed=seed + space.seed,
     )  # fmt: skip
     fit(training.heads, training.loss, run, f"{name} image-text")
+    training.know_classes()
     return training
 
 

@@ -18,6 +18,7 @@ IRREGULAR = {
     "children": "child", "dice": "die", "feet": "foot", "geese": "goose", "lice": "louse",
     "mice": "mouse", "oxen": "ox", "teeth": "tooth",
 }  # fmt: skip
+VERBS = {"does", "saves"}  # which only look like plurals, of doe and safe
 LIKENESS = 0.5  # least cosine of a definition and the name that stands in for its word
 PART = 3  # letters of the shortest part of a compound
 
@@ -28,7 +29,7 @@ def singulars(word: str) -> list[str]:
         return [IRREGULAR[word]]
     if word.endswith("men"):
         return [word[:-2] + "an"]
-    if len(word) <= 3 or not word.endswith("s") or word.endswith("ss"):
+    if len(word) <= 3 or not word.endswith("s") or word.endswith("ss") or word in VERBS:
         return []
     if word.endswith("ves"):
         return [word[:-1], word[:-3] + "f", word[:-3] + "fe"]

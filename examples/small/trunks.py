@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from data import WHEELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from bindplug.models.small.audio import EffectsTrunk
 from bindplug.models.small.image import ImageTrunk
@@ -34,14 +34,15 @@ def member(wheel: str, path: str) -> bytes:
         return file.read(path)
 
 
-def image_trunk(name: str) -> tuple[ImageTrunk, nn.Linear]:
-    """An EfficientNet-Lite, in evaluation mode, and its classifier of ImageNet's 1,000 classes."""
+def image_trunk(name: str) -> ImageTrunk:
+    """An EfficientNet-Lite and its classifier of ImageNet's 1,000 classes, in evaluation mode."""
     state = torch.load(io.BytesIO(member(*IMAGE[name])), weights_only=True)
     *values, rows, bias = state.values()  # timm's tensors, in timm's order
-    trunk, classifier = ImageTrunk(name), nn.Linear(rows.shape[1], len(rows))
+    trunk = ImageTrunk(name)
     trunk.net.load_state_dict(dict(zip(trunk.net.state_dict(), values, strict=True)))
-    classifier.load_state_dict({"weight": rows, "bias": bias})
-    return trunk.eval(), classifier.requires_grad_(False)
+    trunk.classifier.load_state_dict({"weight": rows, "bias": bias})
+    trunk.classifier.requires_grad_(False)
+    return trunk.eval()
 
 
 def audio_trunk() -> EffectsTrunk:

@@ -123,7 +123,7 @@ def train_autoencoder(images: Images, folder: Path, steps: int, batch: int) -> n
 @torch.inference_mode()
 def embed(heads: nn.Module, images: Images, seed: int) -> dict[str, Tensor]:
     """Unit embeddings of two views of every image, (2, N, D), as "own"."""
-    trunk, views = image_trunk(TRUNK)[0].to(images.rgba.device), []
+    trunk, views = image_trunk(TRUNK).to(images.rgba.device), []
     for i in (1, 2):
         parts = []
         for x in on_ground(images.rgba, step_generator(seed, i)).split(64):

@@ -81,23 +81,9 @@ def fold_norms(net: nn.Module) -> None:
             module.downsample = fuse_conv_bn_eval(*module.downsample)
 
 
-class RegionMap(nn.Module):
-    """A pretrained network's last layers on its map of stride 32: (B, C, h, w) to the classifier's
-    space, (B, D, h, w). Its mean over a box says what the box holds, as the network saw it before
-    any box was trained (F-VLM, Kuo et al., ICLR 2023)."""
-
-    def __init__(self, width: int, config: DeticConfig):
-        super().__init__()
-        self.hidden = nn.Conv2d(width, config.region_width, 1)
-        self.embed = nn.Conv2d(config.region_width, config.embed_dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.embed(F.relu6(self.hidden(x)))
-
-
 class FPN(nn.Module):
-    """Feature pyramid (Lin et al., CVPR 2017) with two more levels on p5, and after these the
-    region map where the configuration has one."""
+    """Feature pyramid (Lin et al., CVPR 2017) with two more levels on p5, and after these, where
+    the configuration has one, the region map: a pretrained network's last layer, of stride 32."""
 
     def __init__(self, config: DeticConfig):
         super().__init__()
@@ -108,13 +94,13 @@ class FPN(nn.Module):
         convs = {n: nn.Conv2d(width, width, 3, stride=2, padding=1) for n in ("p6", "p7")}
         self.top_block = nn.ModuleDict(convs)
         if config.region_width:
-            self.region = RegionMap(config.map_widths[-1], config)
+            self.region = nn.Conv2d(config.map_widths[-1], config.region_width, 1)
         swin = config.backbone == "swin"
         self.bottom_up = Swin(config) if swin else TimmBackbone(config)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = self.bottom_up(x)
-        region = [self.region(maps[-1])] if hasattr(self, "region") else []
+        region = [F.relu6(self.region(maps[-1]))] if hasattr(self, "region") else []
         return self.merge(maps) + region
 
     def merge(self, maps: list[Tensor]) -> list[Tensor]:

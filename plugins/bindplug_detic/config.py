@@ -42,7 +42,8 @@ class DeticConfig:
         widths: channels of the stages, at least the last three; of a bottleneck, the inner width.
         heads: of the stages' attention, swin only.
         bottleneck: resnet only.
-        region_width: of the hidden layer of `RegionMap`; 0: none, as in every released model.
+        region_width: channels of the region map (`RegionHead`); 0: none, as in released models.
+        region_classes: of the classifier that was pretrained with it.
     """
 
     backbone: str
@@ -56,6 +57,7 @@ class DeticConfig:
     mask_width: int = 256
     mask_convs: int = 4
     region_width: int = 0
+    region_classes: int = 0
 
     @property
     def map_widths(self) -> tuple[int, ...]:
@@ -101,7 +103,8 @@ def config_from_state(state: dict[str, Tensor]) -> DeticConfig:
             embed_dim=rows("roi_heads.box_predictor.0.cls_score.linear.weight"),
             mask_width=rows(mask + "1.weight"),
             mask_convs=sum(k.startswith(mask) and k.endswith(".weight") for k in state),
-            region_width=len(state.get("backbone.region.hidden.weight", ())),
+            region_width=len(state.get("backbone.region.weight", ())),
+            region_classes=len(state.get("roi_heads.region.classifier.weight", ())),
         )
     except KeyError as err:
         raise BindplugError(

@@ -62,13 +62,25 @@ class BoxHead(nn.Module):
         return F.relu(self.fc2(F.relu(self.fc1(pooled))))
 
 
-def pool_regions(maps: list[Tensor], boxes: list[Tensor]) -> Tensor | float:
-    """Mean of the region map over each box, (sum of n, D); 0.0 where `maps` have none."""
-    from torchvision.ops import roi_align
+class RegionHead(nn.Module):
+    """What a pretrained network sees in a box, as it did before any box was trained (F-VLM, Kuo et
+    al., ICLR 2023): the mean over the box of its last layer, and the squares of the probabilities
+    that its own classifier gives that mean, mapped to the classifier's space."""
 
-    if len(maps) <= PYRAMID:
-        return 0.0
-    return roi_align(maps[PYRAMID], boxes, 1, 1 / 32, 4, aligned=True)[:, :, 0, 0]
+    def __init__(self, config: DeticConfig):
+        super().__init__()
+        width, classes = config.region_width, config.region_classes
+        self.classifier = nn.Linear(width, classes)
+        self.embed = nn.Linear(width + classes, config.embed_dim)
+
+    def forward(self, region_map: Tensor, boxes: list[Tensor]) -> Tensor:
+        """(B, W, h, w) and for each image (n, 4) boxes, to (sum of n, D) of any length."""
+        from torchvision.ops import roi_align
+
+        features = roi_align(region_map, boxes, 1, 1 / 32, 4, aligned=True)[:, :, 0, 0]
+        features = features.to(self.embed.weight.dtype)
+        sure = self.classifier(features).softmax(dim=1).square()
+        return self.embed(torch.cat([features, sure], dim=1)).float()
 
 
 class ClassScore(nn.Module):
@@ -79,8 +91,8 @@ class ClassScore(nn.Module):
         self.linear = nn.Linear(config.fc_width, config.embed_dim)
 
     def embed(self, x: Tensor, region: Tensor | float = 0.0) -> Tensor:
-        """(n, fc), and (n, D) of `pool_regions`, to (n, D) rows of length 50 in the classifier's
-        space."""
+        """(n, fc), and (n, D) of `ROIHeads.regions`, to (n, D) rows of length 50 in the
+        classifier's space."""
         return 50.0 * F.normalize(self.linear(x).float() + region, dim=1)
 
 
@@ -125,6 +137,12 @@ class ROIHeads(nn.Module):
         self.box_head = nn.ModuleList(BoxHead(config) for _ in STAGE_WEIGHTS)
         self.box_predictor = nn.ModuleList(box_predictor(config) for _ in STAGE_WEIGHTS)
         self.mask_head = MaskHead(config)
+        if config.region_width:
+            self.region = RegionHead(config)
+
+    def regions(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor | float:
+        """(sum of n, D) of the region head; 0.0 where `maps` have no region map."""
+        return self.region(maps[PYRAMID], boxes) if len(maps) > PYRAMID else 0.0
 
     def cascade(self, maps: list[Tensor], boxes: Tensor, size) -> list[StageOutput]:
         """Three stages on one image; boxes are clipped to its (height, width), without padding,
@@ -134,7 +152,7 @@ class ROIHeads(nn.Module):
             x = head(pool(maps, [boxes], 7))
             deltas = predictor.bbox_pred(x).float()
             decoded = decode_deltas(boxes, deltas, i)
-            rows = predictor.cls_score.embed(x, pool_regions(maps, [boxes]))
+            rows = predictor.cls_score.embed(x, self.regions(maps, [boxes]))
             stages.append(StageOutput(boxes, rows, deltas, decoded))
             boxes = clip(decoded, *size)
         return stages

@@ -63,17 +63,16 @@ class PipelineGenerator:
         self.dtype = str(pipe.dtype).removeprefix("torch.")
 
     def prepare(
-        self, embedding: Embedding, bridge=None, negative: Embedding | None = None
+        self, embedding: Embedding, bridge=None, away: Embedding | None = None
     ) -> Embedding:
-        """The embedding in the pipeline's space, less half of a negative's (1, D), and where there
-        is a bank, projected on it.
+        """The embedding in the pipeline's space, less half of the row `away` (1, D) of that space,
+        and where there is a bank, projected on it.
         Raises SpaceMismatch: no bridge can be built to the pipeline's space; BindplugError: the
         two cancel out."""
         if self.reads_text:
             return embedding
         crossed = cross(embedding, self.space, bridge)[0]
-        if negative is not None:
-            away = cross(negative, self.space, bridge)[0]
+        if away is not None:
             crossed = compose([(crossed, 1.0), (away, NEGATIVE_WEIGHT)])
         return crossed if self.bank is None else self.bank(crossed)
 
@@ -107,16 +106,15 @@ class PipelineGenerator:
         candidates = self.candidates if candidates is None else candidates
         candidates = whole_number("candidates", candidates, 1)
         settings = self.resolve(GenerationSettings(**settings))
-        settings, negative = self._negative(settings, bridge)
+        negative = settings.negative
+        settings, away = self._negative(settings, bridge)
         embedder = image_embedder(embedding) if candidates > 1 else None
         images = []
         for row in range(len(embedding)):
             # Row by row, so that an image does not depend on its neighbours' rounding.
-            wanted = embedding[row]
-            prompt = self.prepare(wanted, bridge, negative)
-            if prompt.space == embedding.space:
-                wanted = prompt
-            elif negative is not None:
+            prompt = self.prepare(embedding[row], bridge, away)
+            wanted = prompt if prompt.space == embedding.space else embedding[row]
+            if embedder and away is not None and wanted is not prompt:
                 wanted = compose([(wanted, 1.0), (negative, NEGATIVE_WEIGHT)])
             for i in range(num_images):
                 seeds = [seed + i + c * STRIDE for c in range(candidates)]
@@ -138,23 +136,25 @@ class PipelineGenerator:
         seed = whole_number("seed", seed, 0, MAX_SEED)
         if self.reads_text:
             raise BindplugError("this pipeline reads words, which have no in-between")
-        settings, negative = self._negative(self.resolve(GenerationSettings(**settings)), bridge)
-        a, b = (self.prepare(e, bridge, negative) for e in (start, end))
+        settings, away = self._negative(self.resolve(GenerationSettings(**settings)), bridge)
+        a, b = (self.prepare(e, bridge, away) for e in (start, end))
         rows = [slerp(a, b, i / (frames - 1)) for i in range(frames)]
         return [self.generate_batch(row, [seed], settings)[0] for row in rows]
 
     def _negative(
         self, settings: GenerationSettings, bridge
     ) -> tuple[GenerationSettings, Embedding | None]:
-        """The settings with their negative as `generate_batch` takes it, or the negative that is to
-        be subtracted from prompts."""
+        """The settings with their negative as `generate_batch` takes it, or a row of the pipeline's
+        space that is to be subtracted from prompts."""
         if settings.negative is None:
             return settings, None
         if self.reads_text:
             raise BindplugError("this pipeline reads words; give negative_prompt instead")
+        if len(settings.negative) != 1:
+            raise BindplugError(f"a negative of {len(settings.negative)} rows; give one")
         if "negative" in self.family.options:
             return replace(settings, negative=self.prepare(settings.negative, bridge)), None
-        return replace(settings, negative=None), settings.negative
+        return replace(settings, negative=None), cross(settings.negative, self.space, bridge)[0]
 
     def generate_batch(
         self, prompt: Embedding, seeds: list[int], settings: GenerationSettings = DEFAULTS

@@ -1,5 +1,7 @@
 """A session makes in Python what the command line makes, with models of any kind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +43,13 @@ def test_differences_are_told_of(session):
     assert len(told) == 3 and "device was cuda:7, is cpu" in told[0]
     with pytest.raises(BindplugError, match="passed as objects"):
         GenerationSession.of(was)
+
+
+def test_a_morph_is_steered_away(session, media):
+    recipe = Recipe([("text", "a cat"), ("text", "a dog")], steps=2)
+    away = replace(recipe, negative_audio=str(media / "cat.wav"))
+    plain, steered = (np.asarray(session.morph(r, 2)[0]).astype(int) for r in (recipe, away))
+    assert np.abs(plain - steered).max() > 10
 
 
 def test_morph(session, media):

@@ -11,6 +11,7 @@ from PIL import Image
 
 import bindplug
 from bindplug import BindplugError
+from bindplug.bridge.vocabulary import default_vocabulary, read_vocabulary
 from bindplug.models.small import audio, image, network, words
 from bindplug.models.small.log_mel import log_mel
 from bindplug.models.small.network import Tower, make_tower
@@ -108,13 +109,17 @@ def test_images_are_resized_to_256_and_cropped_to_224():
     assert np.allclose(x.permute(1, 2, 0).numpy(), np.asarray(wanted) / 127.5 - 1, atol=1e-6)
 
 
-def test_a_video_is_its_frames_averaged():
-    tower = make_tower("image", CONFIG).eval()
+def test_a_video_is_its_frames_averaged_and_classes_come_squared():
+    trunk = make_tower("image", CONFIG).eval().trunk
+    torch.nn.init.normal_(trunk.classifier.weight)
     frames = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.inference_mode():
-        each = tower.trunk(frames).mean(0, keepdim=True)
-        both = tower.trunk(frames.transpose(0, 1)[None])
-    assert torch.allclose(each, both, atol=1e-5)
+        features = trunk.net(frames).mean(0, keepdim=True)
+        both = trunk(frames.transpose(0, 1)[None])
+        logits = features @ trunk.classifier.weight.T + trunk.classifier.bias
+    assert torch.allclose(both[:, :1280], features, atol=1e-5)
+    assert torch.allclose(both[:, 1280:], logits.softmax(1) ** 2, atol=1e-5)
+    assert trunk.width == 2280 == both.shape[1]
 
 
 def test_words_are_looked_up_and_weighed(caplog):
@@ -202,3 +207,12 @@ def test_words_that_no_name_holds():
     nearest = (embedder.embed(text=list(known)).vectors @ names.vectors.T).argmax(1)
     assert {w: names.labels[i] for w, i in zip(known, nearest, strict=True)} == known
     assert (embedder.embed(text="lions").vectors == embedder.embed(text="lion").vectors).all()
+
+
+def test_photographs_are_named_among_two_thousand_names(media):
+    embedder = bindplug.load_embedder("small", "cpu")
+    names = embedder.embed(text=sorted({*default_vocabulary(), *read_vocabulary("imagenet-1k")}))
+    wanted = {"chelsea.png": "cat", "coffee.png": "espresso", "rocket.jpg": "missile"}
+    rows = embedder.embed(image=[str(media / file) for file in wanted]).vectors
+    nearest = (rows @ names.vectors.T).argmax(1)
+    assert [names.labels[i] for i in nearest] == list(wanted.values())

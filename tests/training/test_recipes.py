@@ -61,15 +61,16 @@ def test_stand_ins(monkeypatch):
     ]  # fmt: skip
     names = [
         "lion", "whale", "wolf", "drum", "kettle", "running shoes", "shoe", "horse", "a new vase",
-        "bar", "sand", "vase", "fallen leaf",
+        "bar", "sand", "vase", "fallen leaf", "doe",
     ]  # fmt: skip
     words = [
         "lions", "wolves", "shoes", "narwhal", "narwhals", "tin", "tins", "kettledrum", "horses",
         "hors", "vases", "vas", "leaves", "leave", "news", "sandbars", "sandbar", "taxis", "taxi",
+        "does", "goods", "good",
     ]  # fmt: skip
     pairs = [
         ("narwhal", "an arctic whale"), ("tin", "a metal"), ("vas", "a metal"), ("taxi", "a metal"),
-        ("sandbar", "a metal"),
+        ("sandbar", "a metal"), ("good", "a metal"),
     ]  # fmt: skip
     whale, other, metal = torch.eye(3)
 
@@ -78,17 +79,34 @@ def test_stand_ins(monkeypatch):
         return torch.stack([of.get(text, other) for text in texts])
 
     own = {w for name in names for w in name.split()} | {"hors", "leave", "leaves", "taxi"}
-    own |= {"sandbar", "vas", "shoes"}
+    own |= {"sandbar", "vas", "shoes", "goods", "good"}
     found = StandIns(words, own, names, pairs).find(embed)
     assert {w: found.get(w) for w in words} == {
         "lions": "lion", "wolves": "wolf", "shoes": None, "narwhal": "whale", "narwhals": "whale",
         "tin": None, "tins": None, "kettledrum": "drum", "horses": "horse", "hors": None,
         "vases": "vase", "vas": None, "leaves": "leaf", "leave": None, "news": None,
         "sandbars": "sandbar", "sandbar": None, "taxis": "taxi", "taxi": None,
+        "does": None, "goods": None, "good": None,
     }  # fmt: skip
     # Words that were not known before; of plurals, no plurals.
     assert found["kettledrums"] == "drum" and found["whales"] == "whale"
     assert "shoeses" not in found and "narwhalses" not in found
+
+
+def test_a_class_counts_as_far_as_it_was_right_on_pictures(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
+    from class_columns import PRIOR, SHARE, class_columns
+
+    classifier, head = torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 2, bias=False)
+    classifier.weight.data = 100 * torch.eye(3)  # sure of whatever it sees
+    head.weight.data = torch.tensor([[3.0, 0, 0], [0, 3, 4]])
+    texts = torch.tensor([[1.0, 0], [0, 1], [0, 1]])
+    # The first class is seen twice and right once, the second ten times and always wrong.
+    features = torch.eye(3)[[0, 0] + [1] * 10]
+    names = torch.tensor([[1.0, 0], [0, 1]] + [[1, 0]] * 10)
+    columns = class_columns(head, classifier, texts, [(features, names)])
+    trust = torch.tensor([(PRIOR + 1) / (PRIOR + 2), PRIOR / (PRIOR + 10), 1])
+    assert torch.allclose(columns, SHARE * 3 * (texts * trust[:, None]).T)
 
 
 def test_the_table_of_words(monkeypatch):

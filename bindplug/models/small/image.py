@@ -1,4 +1,4 @@
-"""Images and videos to vectors: EfficientNet-Lite (Apache-2.0, ImageNet-1k) and a linear head."""
+"""Images and videos to features of EfficientNet-Lite (Apache-2.0, ImageNet-1k)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from ...transforms.video import read_clips
 from .pixels import image_pixels, scale
+
+CLASSES = 1000  # of ImageNet-1k
 
 
 def transform_image(source, size: int, upright: bool = False) -> Tensor:
@@ -25,18 +27,29 @@ def transform_video(
 
 
 class ImageTrunk(nn.Module):
-    """(B, 3, S, S), or (B, 3, T, S, S) whose frames are averaged, to (B, 1280) features."""
+    """EfficientNet-Lite and its classifier: (B, 3, S, S), or (B, 3, T, S, S) whose frames are
+    averaged, to (B, 1280 + 1000), the features and the squares of the classes' probabilities.
+
+    Of a class that the classifier is not sure of the square is next to nothing.
+    """
 
     def __init__(self, name: str):
         super().__init__()
         import timm
 
         self.net = timm.create_model(name, num_classes=0).to(memory_format=torch.channels_last)
-        self.width = self.net.num_features
+        self.classifier = nn.Linear(self.net.num_features, CLASSES)
+        self.width = self.net.num_features + CLASSES
 
     def forward(self, x: Tensor) -> Tensor:
+        features = self.features(x)
+        sure = self.classifier(features).softmax(-1).square()
+        return torch.cat([features, sure], dim=-1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images or frames as above to (B, 1280)."""
         if x.ndim == 4:
             return self.net(x.contiguous(memory_format=torch.channels_last))
         frames = x.transpose(1, 2)
-        features = self.forward(frames.flatten(0, 1))
+        features = self.features(frames.flatten(0, 1))
         return features.unflatten(0, frames.shape[:2]).mean(1)

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 import bindplug
 from bindplug import BindplugError
 from bindplug.bridge import TEMPLATES
-from bindplug.embedding.vectors import unit
+from bindplug.embedding.vectors import concatenate, unit
 from bindplug_unclip.bank import ImageBank, load_bank
 from bindplug_unclip.generator import HERE, PipelineGenerator, load
 
@@ -152,10 +152,19 @@ def test_a_damaged_bindplug_json(pipeline_folder, tmp_path):
             load(f"local:{folder}", "cpu")
 
 
+def prompts(generator, prompt, away):
+    """What is painted for a prompt with a negative."""
+    painted = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generator, "generate_batch", lambda row, *rest: [painted.append(row)])
+        generator.generate(prompt, negative=away, **FEW)
+    return painted
+
+
 def test_a_negative_is_subtracted_where_the_pipeline_lives(generator, prompt):
     """Texts of another space: both are read there, not the difference put into words."""
     away = bindplug.load_embedder("small", "cpu").embed(text="a frog")
-    own = generator.prepare(prompt, None, away)
+    [own] = prompts(generator, prompt, away)
     wanted = generator.bank(bindplug.compose([(prompt, 1.0), (away, -0.5)]))
     assert np.allclose(own.vectors, wanted.vectors, atol=1e-6)
 
@@ -163,8 +172,10 @@ def test_a_negative_is_subtracted_where_the_pipeline_lives(generator, prompt):
     there = bindplug.load_embedder("small-clip", "cpu").embed
     mean = [unit(there(text=[t.replace("{}", w) for t in TEMPLATES]).vectors.mean(0))
             for w in ("heart", "frog")]  # fmt: skip
-    crossed = elsewhere.prepare(prompt, None, away)
+    [crossed] = prompts(elsewhere, prompt, away)
     assert np.allclose(crossed.vectors, unit(mean[0] - 0.5 * mean[1]), atol=1e-5)
+    with pytest.raises(BindplugError, match="a negative of 2 rows"):
+        generator.generate(prompt, negative=concatenate([away, away]), **FEW)
     [plain], [turned] = (
         generator.morph(prompt, away, 2, **given, steps=2)[:1] for given in ({}, {"negative": away})
     )
