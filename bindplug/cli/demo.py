@@ -4,7 +4,7 @@ from ..storage.examples import example_images, example_sounds
 from .options import device_option, output_options
 from .output import say
 
-SEED = 4  # of the images, chosen among the first ten by eye
+SEED = 12  # of the images, chosen among the first 22 by eye
 
 
 @click.command()
