@@ -10,7 +10,7 @@ from ..embedding.modalities import MODALITIES
 from ..embedding.vectors import Embedding, unit
 from ..errors import BindplugError, shorten
 from .bridge import Bridge
-from .fit import TEMPLATES, Target, choose_bridge, reader_of, source_of, wordings
+from .fit import TEMPLATES, Target, average, choose_bridge, reader_of, source_of, wordings
 
 log = logging.getLogger("bindplug")
 SAME = 0.999  # cosine from which a row is the embedding of its label
@@ -108,11 +108,12 @@ class TextReader:
         else:
             read, errors = self._encoder(left)
             vectors, refused = vectors | read, {text: str(err) for text, err in errors.items()}
-        for text in refused.keys() - self.missed:
-            log.warning(
-                "text %r becomes a mixture of other words in %s: %s",
-                shorten(text), self.space, refused[text],
-            )  # fmt: skip
+        for text, reason in refused.items():
+            if text not in self.missed:
+                log.warning(
+                    "text %r becomes a mixture of other words in %s: %s",
+                    shorten(text), self.space, reason,
+                )  # fmt: skip
         self.found |= vectors.keys()
         self.missed |= refused.keys()
         return vectors
@@ -150,8 +151,7 @@ class _Encoder:
             for text in texts:
                 self._encode([text])
             return
-        vectors = unit(rows.reshape(len(texts), len(self.templates), -1).mean(axis=1))
-        self.vectors.update(zip(texts, vectors, strict=True))
+        self.vectors.update(zip(texts, average(rows, len(self.templates)), strict=True))
 
 
 def _may_hold_text(embedding: Embedding) -> bool:

@@ -46,8 +46,12 @@ def word_vectors(
     embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES, progress: bool = False
 ) -> np.ndarray:
     """(W, D) unit vectors of words, averaged over templates; kept on disk for the next time."""
-    vectors = text_vectors(embedder, wordings(words, templates), progress)
-    return unit(vectors.reshape(len(words), len(templates), -1).mean(axis=1))
+    return average(text_vectors(embedder, wordings(words, templates), progress), len(templates))
+
+
+def average(vectors: np.ndarray, templates: int) -> np.ndarray:
+    """(W * T, D) vectors of `wordings` in T templates to (W, D) unit means."""
+    return unit(vectors.reshape(-1, templates, vectors.shape[1]).mean(axis=1))
 
 
 def wordings(words: Sequence[str], templates: Sequence[str]) -> list[str]:

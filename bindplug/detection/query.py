@@ -117,11 +117,11 @@ def build_query(
         choose_bridge(part, target, bridge, vocabulary, need_words=competition == "words")
         for part in parts
     ]
-    crossing = list(zip(bridges, parts, strict=True))
     readers = [
-        text_reader(part, target, b, vocabulary) if bridge is None else None for b, part in crossing
+        text_reader(part, target, b, vocabulary) if bridge is None else None
+        for b, part in zip(bridges, parts, strict=True)
     ]
-    crossings = [b.cross(part, r) for (b, part), r in zip(crossing, readers, strict=True)]
+    crossings = [b.cross(part, r) for b, part, r in zip(bridges, parts, readers, strict=True)]
     crossed = [c.rows for c in crossings if c.rows is not None]
     if len(crossed) < len(crossings):
         raise BindplugError("the words bridge leads to models that read text; choose another")

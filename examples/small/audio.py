@@ -115,8 +115,7 @@ def tuned_trunk(lesson: Lesson, folder: Path, which: str, seed: int) -> Tuned:
     """The pretrained trunk: first a head alone, then the last block with it, which changes the
     features less than both at once (LP-FT, Kumar et al., ICLR 2022)."""
     trunk = audio_trunk().to(memory_format=torch.channels_last)
-    cache = RUNS / f"clips-{which}.safetensors"
-    features = clip_features(trunk, lesson.clips, cache, f"{BATCHES} {MILD}")
+    features = clip_features(trunk, lesson.clips, RUNS / f"clips-{which}.safetensors")
     every = torch.arange(len(lesson.labels))
 
     def head_loss(step: int, g: torch.Generator) -> Tensor:
@@ -214,13 +213,16 @@ def figures(tower: Tower, names: Tensor) -> dict[str, tuple[float, ...]]:
     return out
 
 
-def clip_features(trunk: EffectsTrunk, clips: Clips, path: Path, key: str) -> Tensor:
+def clip_features(trunk: EffectsTrunk, clips: Clips, path: Path) -> Tensor:
     """(BATCHES, clips of a batch, W) features of damaged clips."""
 
     def batches(view: int) -> Iterator[Tensor]:
         yield clips.draw(step_generator(0, view), MILD)
 
-    return cached(path, key, lambda: {"x": encode_views(trunk, BATCHES, batches, "clips")})["x"]
+    def make() -> dict[str, Tensor]:
+        return {"x": encode_views(trunk, BATCHES, batches, "clips")}
+
+    return cached(path, f"{BATCHES} {MILD}", make)["x"]
 
 
 def trained_tower(space: str, seed: int, which: str = "train") -> tuple[Training, Tower]:

@@ -7,14 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from bindplug.models.small.image import sureness
+
 SHARE = 1.5  # of a class that is certain, in lengths of what the features give
 FITS = 0.4  # cosine from which a class's text and a picture's name mean the same
 PRIOR = 10.0  # certain sights that each class is believed before it has been right or wrong
-
-
-def sureness(classifier: nn.Linear, features: Tensor) -> Tensor:
-    """(B, 1280) features to (B, 1000), as `ImageTrunk` gives it."""
-    return classifier(features.float()).softmax(-1).square()
 
 
 @torch.inference_mode()
@@ -36,9 +33,10 @@ def class_columns(
     right, seen = torch.zeros(2, len(classes))
     lengths = []
     for features, names in views:
+        features = features.float()
         sure = sureness(classifier, features)
         right += (sure * (names @ classes.T > FITS)).sum(0)
         seen += sure.sum(0)
-        lengths.append(head(features.float()).norm(dim=1).mean())
+        lengths.append(head(features).norm(dim=1).mean())
     trust = (PRIOR + right) / (PRIOR + seen)
     return SHARE * torch.stack(lengths).mean() * (classes * trust[:, None]).T

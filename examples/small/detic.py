@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from trunks import image_trunk
 from workers import Batches
 
+from bindplug.models.small.image import CLASSES
 from bindplug.training import Run, cached, fit, step_generator
 from bindplug_detic import Detic, DeticConfig
 from bindplug_detic.images import MEAN, STD
@@ -38,7 +39,7 @@ CONFIG = DeticConfig(
     mask_width=32,
     mask_convs=2,
     region_width=1280,
-    region_classes=1000,
+    region_classes=CLASSES,
 )
 CLASS_STEPS, CLASS_BATCH = 1000, 8  # on mosaics
 STEPS, LR = 2600, 8e-4  # on scenes
@@ -72,8 +73,8 @@ def start(model: Detic, head: nn.Linear) -> None:
     The backbone is made to take Detic's pixels; the region map is the trunk's last layer, the
     region head its classifier and the image `head` of the classifier's space. All stay as they are.
     """
-    trunk, classifier = image_trunk(TRUNK).net, image_trunk(TRUNK).classifier
-    base = model.backbone.bottom_up.base
+    pretrained = image_trunk(TRUNK)
+    trunk, base = pretrained.net, model.backbone.bottom_up.base
     base.load_state_dict({k: v for k, v in trunk.state_dict().items() if k in base.state_dict()})
     # The trunk takes x / 127.5 - 1, Detic's pixels are (x - mean) / std.
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
@@ -83,7 +84,7 @@ def start(model: Detic, head: nn.Linear) -> None:
     region = model.roi_heads.region
     hidden = fuse_conv_bn_eval(trunk.conv_head.eval(), trunk.bn2.eval())
     model.backbone.region.load_state_dict(hidden.state_dict())
-    region.classifier.load_state_dict(classifier.state_dict())
+    region.classifier.load_state_dict(pretrained.classifier.state_dict())
     region.embed.load_state_dict(head.state_dict())
     for part in (base, model.backbone.region, region):
         part.requires_grad_(False)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from class_columns import sureness
 from known_words import StandIns
 from torch import Tensor, nn
 from trunks import COMPONENTS, principal_vectors
 
-from bindplug.models.small.image import ImageTrunk
+from bindplug.models.small.image import ImageTrunk, sureness
 from bindplug.models.small.pixels import scale
 from bindplug.models.small.text import TextTrunk, with_hidden
 from bindplug.models.small.words import word_key, words_of
@@ -171,7 +170,7 @@ class Heads(nn.Module):
         """(B, 1280) features to (B, D) unit vectors."""
         rows = self.image(F.dropout(self.standardise(x), self.dropout, self.training))
         if self.classifier is not None:
-            rows = rows + sureness(self.classifier, x) @ self.columns.T
+            rows = rows + sureness(self.classifier, x.float()) @ self.columns.T
         return F.normalize(rows, dim=-1)
 
     def image_head(self) -> nn.Linear:

@@ -116,9 +116,9 @@ class Training:
                 k and r["style"] != "gcompris-photo"
                 for k, r in zip(kept, self.pictures.rows, strict=True)
             ]
-        self.kept = torch.tensor(kept)
         self.of = Groups([[i for i in of.tolist() if kept[i]] for of in self.pictures.of])
         known = [r["split"] == "train" for r in self.vocab.rows]
+        self.kept = {"pictures": torch.tensor(kept), "vocab": torch.tensor(known)}
         self.vocab_of = Groups([[i for i in of.tolist() if known[i]] for of in self.vocab.of])
         self.known = torch.nonzero(self.vocab_of.sizes)[:, 0]
         train = torch.cat(
@@ -225,13 +225,13 @@ class Training:
     def know_classes(self) -> None:
         """What the trunk's classifier knows of photographs, added to the trained image head."""
         rows, linear = self.heads.texts(self.ids), self.classifier.linear
-        views, kept = [], torch.tensor([r["split"] == "train" for r in self.vocab.rows])
-        for name, of, vectors in (
+        views = []
+        for name, of, texts in (
             ("pictures", self.pictures.labels, self.own.mean(rows)),
             ("vocab", self.vocab.labels, self.vocab_texts.mean(rows)),
         ):
-            mask = self.kept if name == "pictures" else kept
-            views += [(x[mask], vectors[of[mask]]) for x in self.views[name]]
+            kept = self.kept[name]
+            views += [(x[kept], texts[of[kept]]) for x in self.views[name]]
         head = self.heads.standardise.fold_into(self.heads.image)
         columns = class_columns(head, linear, self.lemmas.mean(rows), views)
         self.heads.know(linear, columns)

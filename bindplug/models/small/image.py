@@ -26,12 +26,15 @@ def transform_video(
     return read_clips(source, size, clips, scale)
 
 
+def sureness(classifier: nn.Module, features: Tensor) -> Tensor:
+    """(B, W) features to the squares of C classes' probabilities, (B, C): of a class that the
+    classifier is not sure of next to nothing."""
+    return classifier(features).softmax(-1).square()
+
+
 class ImageTrunk(nn.Module):
     """EfficientNet-Lite and its classifier: (B, 3, S, S), or (B, 3, T, S, S) whose frames are
-    averaged, to (B, 1280 + 1000), the features and the squares of the classes' probabilities.
-
-    Of a class that the classifier is not sure of the square is next to nothing.
-    """
+    averaged, to (B, 1280 + 1000), the features and their `sureness`."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -43,8 +46,7 @@ class ImageTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x)
-        sure = self.classifier(features).softmax(-1).square()
-        return torch.cat([features, sure], dim=-1)
+        return torch.cat([features, sureness(self.classifier, features)], dim=-1)
 
     def features(self, x: Tensor) -> Tensor:
         """Images or frames as above to (B, 1280)."""

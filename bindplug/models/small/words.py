@@ -39,7 +39,7 @@ class WordTable:
     def __call__(self, text) -> np.ndarray:
         """A text to (32,) int64 rows, 0 where there is no further known word.
 
-        Words that are not known are left out; where none is, a warning is logged.
+        Words that are not known are left out; where none is, a warning is logged, once for a text.
 
         Raises:
             BindplugError: not a string, or without a letter or digit.
