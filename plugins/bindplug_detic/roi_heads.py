@@ -146,15 +146,19 @@ class ROIHeads(nn.Module):
 
     def cascade(self, maps: list[Tensor], boxes: Tensor, size) -> list[StageOutput]:
         """Three stages on one image; boxes are clipped to its (height, width), without padding,
-        between the stages, not before the first."""
-        stages = []
+        between the stages, not before the first. All stages share what the region head gives."""
+        pooled, stages = [], []
         for i, (head, predictor) in enumerate(zip(self.box_head, self.box_predictor, strict=True)):
             x = head(pool(maps, [boxes], 7))
             deltas = predictor.bbox_pred(x).float()
             decoded = decode_deltas(boxes, deltas, i)
-            rows = predictor.cls_score.embed(x, self.regions(maps, [boxes]))
-            stages.append(StageOutput(boxes, rows, deltas, decoded))
+            pooled.append((boxes, x, deltas, decoded))
             boxes = clip(decoded, *size)
+        # The region head is as slow as a stage, and boxes move little: it reads the last ones.
+        region = self.regions(maps, [pooled[-1][0]])
+        for predictor, (boxes, x, deltas, decoded) in zip(self.box_predictor, pooled, strict=True):
+            rows = predictor.cls_score.embed(x, region)
+            stages.append(StageOutput(boxes, rows, deltas, decoded))
         return stages
 
     def masks(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
