@@ -44,7 +44,10 @@ def test_a_sum_remembers_its_parts_and_a_difference_none():
     ]
     assert both[1].parts == both.parts[1:]
     assert concatenate([a, both]).parts == ((), (), *both.parts)
-    assert not any(compose([(a, 1.0), (b, -0.5)]).parts)
+    difference = compose([(a, 1.0), (b, -0.5)])
+    assert not any(difference.parts)
+    assert difference.labels == ("audio 0 - image 0", "audio 1 - image 0")
+    assert compose([(b, -0.5), (a, 1.0)]).labels[0] == "- image 0 + audio 0"
     assert compose([(a, 1.0), (make([[1, 1]]), 1.0)]).modality == "audio"
 
 
