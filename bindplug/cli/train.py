@@ -32,6 +32,7 @@ def _settings_options(command):
         notes, default, flag = f.metadata, f.default, flag_of(f.name)
         many = isinstance(default, tuple)
         shown = f" [{default}]" if default not in ((), "", 0, 0.0, False, True) else ""
+        shown += " May be repeated." if many else ""
         kind = (int if f.name == "seeds" else str) if many else type(default)
         keywords = {"default": None, "help": notes["help"] + shown, "multiple": many}
         if kind is bool:

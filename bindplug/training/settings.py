@@ -121,7 +121,7 @@ class Settings:
     grad_checkpointing: bool = _setting(False, "Training", "Recompute activations of blocks.")
     torchcompile: bool = _setting(False, "Training", "Run trunks through torch.compile.")
     seed: int = _setting(0, "Training", "Of all that is random.", least=0)
-    seeds: tuple[int, ...] = _setting((), "Training", "Several, one run each.")
+    seeds: tuple[int, ...] = _setting((), "Training", "In place of --seed: a run for each.")
 
     name: str = _setting("run", "Run", "Its folder below --logs.")
     logs: str = _setting("logs", "Run", "Folder of runs and of cached features.")
