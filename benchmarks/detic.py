@@ -99,7 +99,8 @@ def stages(model: Detic, picture: np.ndarray, vectors: np.ndarray):
         held["p"] = [m.float() for m in held["p"]]
         found = model.roi_heads.cascade(held["p"], held["boxes"], size)
         scores = score_matrix(found, model._columns(vectors), held["scores"])
-        held["found"] = select_detections(clip(found[-1].decoded, *size), scores, 0.02, True, 100)
+        boxes = clip(found[-1].decoded, *size)
+        held["found"] = select_detections(boxes, scores, 0.02, True, 100, model.nms)
 
     def mask_head():
         held["masks"] = model.roi_heads.masks(held["p"], held["found"][0])

@@ -67,7 +67,7 @@ class Scenes:
         found = []
         for (boxes, scores), f in zip(rows, self.features, strict=True):
             boxes, scores, ids = select_detections(
-                torch.from_numpy(boxes), scores, LEAST, one_class=False, top_k=MOST
+                torch.from_numpy(boxes), scores, LEAST, False, MOST, self.detector.model.nms
             )
             ids = np.array(classes)[ids.numpy()]
             size = f.image.size

@@ -129,7 +129,7 @@ def boxes_only(model, features, query: Query, classes: list[int]) -> Detections:
     """Every class's detections down to a low score, without masks, in original pixels."""
     scores = model.scores(features, query.vectors, query.to_probabilities)
     boxes = torch.from_numpy(model.proposals(features))
-    boxes, scores, ids = select_detections(boxes, scores, 0.02, False, 100, model.nms_iou)
+    boxes, scores, ids = select_detections(boxes, scores, 0.02, False, 100, model.nms)
     return Detections(
         boxes=boxes.numpy(),
         scores=scores.numpy(),

@@ -21,15 +21,30 @@ BACKBONES = {
 }
 LITE0 = ("tf_efficientnet_lite0", (1, 2, 2, 3, 3, 4, 1))  # timm's name and depths
 # Every released Detic classifies in CLIP ViT-B/32's space; sizes are its own, the threshold is
-# that of the authors' demo for custom vocabularies, and so is the overlap of objects of one class.
+# that of the authors' demo for custom vocabularies, and so is which boxes of one class are kept.
 RELEASED = {
     "space": "openai-clip-vit-b-32",
     "short_side": 800,
     "long_side": 1333,
     "threshold": 0.3,
     "nms_iou": 0.5,
+    "nms_inside": 1.0,
     "templates": ["a {}"],  # of the names that made its own classifiers
 }
+
+
+@dataclass(frozen=True)
+class NMS:
+    """Which boxes give way to a better one of their class.
+
+    Args:
+        iou: overlap (intersection over union) from which a box does.
+        inside: share of its own area from which a box that lies in the better one does, as parts of
+            a thing do; 1.0: none, as in released models.
+    """
+
+    iou: float = 0.5
+    inside: float = 1.0
 
 
 @dataclass(frozen=True)

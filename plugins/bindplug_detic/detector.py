@@ -14,7 +14,7 @@ from bindplug.storage.checkpoints import read_catalogue
 from bindplug.storage.download import pull
 from bindplug.storage.hashing import file_fingerprint
 
-from .config import RELEASED, own_vocabulary
+from .config import NMS, RELEASED, own_vocabulary
 
 HERE = Path(__file__).parent
 CATALOGUE = read_catalogue(HERE / "catalogue.json")
@@ -27,17 +27,18 @@ class DeticDetector(PromptedDetector):
     Args:
         space: of the model's classifier.
         short_side, long_side: pixels.
-        nms_iou: overlap from which only the better of two boxes of a class is kept.
+        nms_iou, nms_inside: as in `config.NMS`.
         threshold, templates, fingerprint: as in `bindplug.plugins.Detector`.
         own: whether its classifier's rows are a vocabulary in `space` (`own_vocabulary`).
     """
 
     def __init__(
         self, model, space: str, short_side: int, long_side: int, threshold: float,
-        nms_iou: float, templates: list[str], name: str, fingerprint: str = "", own: bool = False,
+        nms_iou: float, nms_inside: float, templates: list[str], name: str, fingerprint: str = "",
+        own: bool = False,
     ):  # fmt: skip
         self.model, self.space, self.name = model, space, f"detic/{name}"
-        model.nms_iou = nms_iou
+        model.nms = NMS(nms_iou, nms_inside)
         self.templates, self.fingerprint = tuple(templates), fingerprint
         self.short_side, self.long_side, self.score_threshold = short_side, long_side, threshold
         if own and model.classifier is not None:

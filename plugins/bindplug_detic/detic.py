@@ -19,7 +19,7 @@ from bindplug.storage.state_dict import check_state, read_state
 from . import images
 from .backbone import FPN, fold_norms
 from .centernet import CenterNetHead, select_proposals
-from .config import DeticConfig, config_from_state
+from .config import NMS, DeticConfig, config_from_state
 from .roi_heads import PYRAMID, ROIHeads, StageOutput, clip, score_matrix, select_detections
 from .swin import relative_position_index
 
@@ -60,7 +60,7 @@ class Detic(nn.Module):
         centernet = OrderedDict(centernet_head=CenterNetHead(config.fpn_width))
         self.proposal_generator = nn.Sequential(centernet)
         self.roi_heads = ROIHeads(config)
-        self.nms_iou = 0.5  # of boxes of one class, from which only the better is kept
+        self.nms = NMS()
         self.register_buffer("classifier", None, persistent=False)  # (D, C) unit columns, float32
 
     @classmethod
@@ -189,7 +189,7 @@ class Detic(nn.Module):
         """Detections by the (n, C) scores of an image's proposals, in original pixels.
         Raises BindplugError: more masks on a larger image than memory should hold."""
         boxes, scores, ids = select_detections(
-            features.boxes, scores, score_threshold, one_class_per_proposal, top_k, self.nms_iou
+            features.boxes, scores, score_threshold, one_class_per_proposal, top_k, self.nms
         )
         original = clip(boxes * features.ratio, *features.original_size)
         solid = (original[:, 2:] > original[:, :2]).all(dim=1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import DeticConfig
+from .config import NMS, DeticConfig
 
 # Divisors of the deltas (dx, dy, dw, dh) in the three stages.
 STAGE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
@@ -177,12 +177,11 @@ def score_matrix(
 
 
 def select_detections(
-    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int,
-    nms_iou: float = 0.5,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    boxes: Tensor, scores: Tensor, threshold: float, one_class: bool, top_k: int, nms: NMS
+) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (m, 4), scores (m,) and class ids (m,) after threshold and per-class NMS, best first,
     of (n, 4) clipped boxes and (n, C) scores. With `one_class` each proposal keeps only its best
-    class, as Detic's demo does. `nms_iou`: overlap from which only the better box is kept."""
+    class, as Detic's demo does."""
     from torchvision.ops import batched_nms
 
     finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
@@ -191,5 +190,19 @@ def select_detections(
         scores = scores * (scores == scores.amax(dim=1, keepdim=True))
     row, column = torch.nonzero(scores > threshold, as_tuple=True)
     boxes, scores = boxes[row], scores[row, column]
-    keep = batched_nms(boxes, scores, column, nms_iou)[:top_k]
+    keep = batched_nms(boxes, scores, column, nms.iou)[:top_k]
+    if nms.inside < 1:
+        keep = keep[~_in_better(boxes[keep], column[keep], nms.inside)]
     return boxes[keep], scores[keep], column[keep]
+
+
+def _in_better(boxes: Tensor, ids: Tensor, share: float) -> Tensor:
+    """(n,) bool: which of (n, 4) boxes, best first, lie in a better one of their class by more than
+    this share of their area."""
+    from torchvision.ops import box_area
+
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(dim=2)
+    inside = (common > share * box_area(boxes)) & (ids[:, None] == ids)
+    return inside.triu(diagonal=1).any(dim=0)
