@@ -3,7 +3,7 @@
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import BindplugError
@@ -15,6 +15,17 @@ MEDIA_ENDINGS = (*MODALITIES["audio"].endings, *MODALITIES["image"].endings)
 def caption(label: str) -> str:
     """The file name of an audio or image file without folder and ending; a text as it is."""
     return Path(label).stem if Path(label).suffix.lower() in MEDIA_ENDINGS else label
+
+
+def sum_caption(labels: Sequence[str], weights: Sequence[float]) -> str:
+    """One name for a weighted sum, of its parts' captions: "cat - dog"."""
+    text = ""
+    for label, weight in zip(map(caption, labels), weights, strict=True):
+        if weight < 0 and (" + " in label or " - " in label):
+            label = f"({label})"
+        sign = "- " if weight < 0 else "+ " if text else ""
+        text += f" {sign}{label}" if text else sign + label
+    return text
 
 
 def modality_by_ending(path: str | Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BindplugError, SpaceMismatch
+from .inputs import sum_caption
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -33,7 +34,7 @@ class Embedding:
         vectors: (N, D) float32, rows of length 1.
         space: name of the space, compared exactly; equal width is not equal space.
         modality: image, text, audio, ... or "mixed" for rows of several.
-        labels: one name a row: a path, a text, or those of a sum joined by " + " and " - ".
+        labels: one name a row: a path, a text, or of a sum its `sum_caption`.
         times: for each row the (start, end) seconds of its clips; () for stills and texts.
         parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
             for what is no sum.
@@ -153,17 +154,10 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
         total,
         embeddings[0].space,
         modality,
-        tuple(_sum_label(row, weights) for row in zip(*labels, strict=True)),
+        tuple(sum_caption(row, weights.tolist()) for row in zip(*labels, strict=True)),
         parts=tuple(tuple((e[i % len(e)], w) for e, w in parts) for i in range(count) if is_sum),
         embedder=_embedder(embeddings),
     )
-
-
-def _sum_label(labels: Sequence[str], weights: np.ndarray) -> str:
-    text = labels[0] if weights[0] >= 0 else f"- {labels[0]}"
-    for label, weight in zip(labels[1:], weights[1:], strict=True):
-        text += f" + {label}" if weight >= 0 else f" - {label}"
-    return text
 
 
 def mixed(parts: Sequence[Embedding], weights: Sequence[float] = ()) -> Embedding:

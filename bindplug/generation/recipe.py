@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..embedding.inputs import sum_caption
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError, check_choice
 from ..storage.hashing import hash_file
@@ -95,7 +96,8 @@ class Recipe(ImageSettings):
 
     @property
     def label(self) -> str:
-        return " + ".join(value for _, value in self.prompts)
+        values = [value for _, value in self.prompts]
+        return sum_caption(values, self.mix or [1.0] * len(values)) if values[1:] else values[0]
 
     def settings(self) -> GenerationSettings:
         """Its settings, without the images and embeddings that they need."""

@@ -38,13 +38,19 @@ class NMS:
     """Which boxes give way to a better one of their class.
 
     Args:
-        iou: overlap (intersection over union) from which a box does.
-        inside: share of its own area from which a box that lies in the better one does, as parts of
-            a thing do; 1.0: none, as in released models.
-    """
+        iou: a box is dropped when its intersection over union with a better one is more than this.
+        inside: a box is dropped when more than this share of its area lies in a better one, as
+            parts of a thing do; 1.0 drops none, as in released models.
+
+    Raises ValueError: a number that is not above 0 and at most 1."""
 
     iou: float = 0.5
     inside: float = 1.0
+
+    def __post_init__(self):
+        for name, value in (("iou", self.iou), ("inside", self.inside)):
+            if not 0 < value <= 1:
+                raise ValueError(f"nms_{name} is {value}; give a number above 0, at most 1")
 
 
 @dataclass(frozen=True)

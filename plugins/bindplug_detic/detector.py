@@ -87,10 +87,13 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
 def _read_config(path: Path) -> dict:
     try:
         metadata = json.loads(path.read_text())
-        return {key: type(value)(metadata[key]) for key, value in RELEASED.items()}
+        found = {key: type(value)(metadata[key]) for key, value in RELEASED.items()}
+        NMS(found["nms_iou"], found["nms_inside"])
+        return found
     except (OSError, ValueError, KeyError, TypeError) as err:
+        reason = f"no {err}" if isinstance(err, KeyError) else err
         raise BindplugError(
-            f"{path}: not a Detic folder's configuration ({err}); it holds {', '.join(RELEASED)}"
+            f"{path}: not a Detic folder's configuration ({reason}); give {', '.join(RELEASED)}"
         ) from err
 
 

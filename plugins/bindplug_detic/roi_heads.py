@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -154,7 +155,7 @@ class ROIHeads(nn.Module):
             decoded = decode_deltas(boxes, deltas, i)
             pooled.append((boxes, x, deltas, decoded))
             boxes = clip(decoded, *size)
-        # The region head is as slow as a stage, and boxes move little: it reads the last ones.
+        # The region head is as slow as a stage, and boxes move little: it reads those of the last.
         region = self.regions(maps, [pooled[-1][0]])
         for predictor, (boxes, x, deltas, decoded) in zip(self.box_predictor, pooled, strict=True):
             rows = predictor.cls_score.embed(x, region)
@@ -190,19 +191,28 @@ def select_detections(
         scores = scores * (scores == scores.amax(dim=1, keepdim=True))
     row, column = torch.nonzero(scores > threshold, as_tuple=True)
     boxes, scores = boxes[row], scores[row, column]
-    keep = batched_nms(boxes, scores, column, nms.iou)[:top_k]
+    keep = batched_nms(boxes, scores, column, nms.iou)
     if nms.inside < 1:
-        keep = keep[~_in_better(boxes[keep], column[keep], nms.inside)]
+        keep = keep[_outside_of_better(boxes[keep], column[keep], nms.inside, top_k)]
+    keep = keep[:top_k]
     return boxes[keep], scores[keep], column[keep]
 
 
-def _in_better(boxes: Tensor, ids: Tensor, share: float) -> Tensor:
-    """(n,) bool: which of (n, 4) boxes, best first, lie in a better one of their class by more than
-    this share of their area."""
-    from torchvision.ops import box_area
-
-    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    common = (high - low).clamp(min=0).prod(dim=2)
-    inside = (common > share * box_area(boxes)) & (ids[:, None] == ids)
-    return inside.triu(diagonal=1).any(dim=0)
+def _outside_of_better(boxes: Tensor, ids: Tensor, share: float, most: int) -> Tensor:
+    """Places of at most `most` of (n, 4) boxes, best first, of which no more than this share of the
+    area lies in a kept one of their class."""
+    kept: list[int] = []
+    of_class: dict[int, list[np.ndarray]] = {}
+    for i, (box, own) in enumerate(zip(boxes.cpu().numpy(), ids.tolist(), strict=True)):
+        better = of_class.setdefault(own, [])
+        if better:
+            others = np.stack(better)
+            sides = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2])
+            common = sides.clip(min=0).prod(axis=1).max()
+            if common > share * (box[2:] - box[:2]).prod():
+                continue
+        better.append(box)
+        kept.append(i)
+        if len(kept) == most:
+            break
+    return torch.tensor(kept, dtype=torch.int64, device=boxes.device)

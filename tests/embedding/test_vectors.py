@@ -51,6 +51,18 @@ def test_a_sum_remembers_its_parts_and_a_difference_none():
     assert compose([(a, 1.0), (make([[1, 1]]), 1.0)]).modality == "audio"
 
 
+def test_a_sum_is_named_by_its_parts_without_folders():
+    def named(name, vector):
+        return Embedding(np.array([vector], np.float32), "s", "audio", (name,))
+
+    cat, dog = named("m/cat.wav", [1, 0, 0]), named("m/dog.wav", [0, 1, 0])
+    cow = named("a cow", [0, 0, 1])
+    assert compose([(cat, 1.0), (dog, 0.5)]).labels == ("cat + dog",)
+    difference = compose([(dog, 1.0), (cow, -1.0)])
+    assert compose([(cat, 1.0), (difference, -0.5)]).labels == ("cat - (dog - a cow)",)
+    assert compose([(cat, 1.0), (difference, 0.5)]).labels == ("cat + dog - a cow",)
+
+
 def test_a_sum_is_carried_part_by_part():
     a, b = make([[1, 0]]), make([[0, 1]])
     nested = compose([(compose([(a, 1), (b, 1)]), 1), (b, 2)])

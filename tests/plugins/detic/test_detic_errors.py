@@ -109,8 +109,11 @@ def test_a_folder_of_ones_own(tmp_path):
         64,
         0.4,
     )
+    config.write_text(json.dumps({**metadata, "nms_inside": 70}))
+    with pytest.raises(BindplugError, match=r"config.json.*nms_inside is 70.0; give a number"):
+        load(f"local:{tmp_path / 'mine'}", "cpu")
     config.write_text("{}")
-    with pytest.raises(BindplugError, match=r"config.json.*space"):
+    with pytest.raises(BindplugError, match=r"config.json.*no 'space'"):
         load(f"local:{tmp_path / 'mine'}", "cpu")
     config.unlink()
     with pytest.raises(BindplugError, match=r"config.json"):

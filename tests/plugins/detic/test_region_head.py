@@ -1,11 +1,13 @@
 """The region head: a pretrained network on boxes, beside the box head."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import bindplug
 from bindplug_detic.config import DeticConfig
-from bindplug_detic.roi_heads import RegionHead
+from bindplug_detic.roi_heads import RegionHead, pool
 
 SIZES = DeticConfig("x", (), (), embed_dim=4, region_width=6, region_classes=5)
 
@@ -21,6 +23,19 @@ def test_it_is_the_mean_over_the_box_and_its_classes():
         found = head(region_map, [box])[0]
         wanted = head.embed(torch.cat([mean, sure]))
     assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_all_stages_share_what_it_sees_in_the_last_ones_boxes(media):
+    model = bindplug.load_detector("detic", device="cpu").model
+    image = np.asarray(Image.open(media / "coffee.png").convert("RGB"))[:, :, ::-1]
+    encoded = model.features(np.ascontiguousarray(image), 160, 280)
+    heads, last = model.roi_heads, encoded.stages[-1].boxes
+    with torch.inference_mode():
+        region = heads.regions(encoded.maps, [last])
+        for i, stage in enumerate(encoded.stages):
+            x = heads.box_head[i](pool(encoded.maps, [stage.boxes], 7))
+            rows = heads.box_predictor[i]["cls_score"].embed(x, region)
+            assert torch.allclose(stage.embeddings, rows, atol=1e-4)
 
 
 @pytest.mark.parametrize(
