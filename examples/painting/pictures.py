@@ -32,7 +32,7 @@ def sheet(world: World, seeds: int, path: Path) -> dict:
         pictures = world.generator.generate(world.heard[i], num_images=SEEDS, candidates=1)
         for seed, picture in enumerate(pictures):
             page.paste(picture, (x + LEFT + seed * SIDE, y))
-    page.save(path, quality=88)
+    page.save(path, quality=75)
     return {"concepts": len(rows), "seeds": SEEDS}
 
 
