@@ -23,9 +23,8 @@ def sum_caption(labels: Sequence[str], weights: Sequence[float]) -> str:
     for label, weight in zip(map(caption, labels), weights, strict=True):
         if weight < 0 and (" + " in label or " - " in label):
             label = f"({label})"
-        sign = "- " if weight < 0 else "+ " if text else ""
-        text += f" {sign}{label}" if text else sign + label
-    return text
+        text += f" - {label}" if weight < 0 else f" + {label}"
+    return text[1:] if weights[0] < 0 else text[3:]
 
 
 def modality_by_ending(path: str | Path) -> str:

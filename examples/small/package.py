@@ -119,8 +119,7 @@ def detic(seed: int, root: Path, which: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(halved(state), folder / "model.safetensors")
     metadata = {"space": "small-clip", "short_side": 320, "long_side": 560}
-    metadata |= {"threshold": 0.3, "nms_iou": 0.25, "nms_inside": 0.7}
-    metadata["templates"] = TEMPLATES
+    metadata |= {"threshold": 0.3, "nms_iou": 0.25, "nms_inside": 0.7, "templates": TEMPLATES}
     (folder / "config.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
