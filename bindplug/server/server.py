@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 
-from ..device import pick_device
 from ..errors import BindplugError
 from .engine import Engine
 from .in_browser import browser_files
@@ -49,7 +48,7 @@ class Server:
             }
         )
         self.engines: list[Engine] = []
-        for number, device in enumerate(map(pick_device, devices)):
+        for number, device in enumerate(map(models.place_on, devices)):
             batch = models.batch_on(device)
             company = partial(self._company, number)
             worker = Worker(f"bindplug-{number}", company, self.metrics.batch, batch)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..defaults import DETECTOR, EMBEDDER, GENERATOR
+from ..device import pick_device
 from ..errors import BindplugError
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # host names of this machine itself
@@ -57,6 +58,15 @@ class Models:
     dtype: str = "float32"
     split: bool = True
     batch_size: int | None = None  # inputs that are encoded together; None goes by the device
+
+    def place_on(self, device: str) -> str:
+        """The torch device for a `--device`; graphs of onnx: with no model beside them run on the
+        CPU. Raises BindplugError: a device that is not there, or that they cannot use."""
+        if self.model.startswith("onnx:") and self.detector == self.generator == NONE:
+            if device not in ("auto", "cpu"):
+                raise BindplugError(f"device {device!r}; onnx: runs on the CPU, choose auto or cpu")
+            return "cpu"
+        return pick_device(device)
 
     def batch_on(self, device: str) -> int:
         """Inputs that are encoded together on a torch device: a core has enough of a few."""

@@ -4,11 +4,13 @@ import asyncio
 import io
 import json
 import threading
+import time
 import wave
 
 import numpy as np
 import pytest
 
+from bindplug.errors import BindplugError
 from bindplug.server.metrics import Metrics
 from bindplug.server.settings import Models, Refused
 
@@ -221,6 +223,15 @@ def test_a_busy_device_is_not_taken_for_idle(start_server):
         thread.join()
 
 
+def test_graphs_without_a_model_beside_them_take_no_gpu():
+    models = Models(model="onnx:exported", detector="none", generator="none")
+    assert models.place_on("auto") == models.place_on("cpu") == "cpu"
+    with pytest.raises(BindplugError, match="'cuda:0'; onnx: runs on the CPU"):
+        models.place_on("cuda:0")
+    with pytest.raises(BindplugError, match="cannot be used here"):
+        Models(model="onnx:exported").place_on("cuda:77")  # Detic uses a GPU
+
+
 def test_an_input_that_is_being_read_counts(embedding_server, monkeypatch):
     engine = embedding_server.engines[0]
     reading, free = threading.Event(), threading.Event()
@@ -239,6 +250,9 @@ def test_an_input_that_is_being_read_counts(embedding_server, monkeypatch):
     assert reading.wait(20) and engine.load() == 1 and not engine.worker.running
     free.set()
     thread.join()
+    deadline = time.monotonic() + 20  # the answer comes first, then the count
+    while engine.load() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert engine.load() == 0
 
 
