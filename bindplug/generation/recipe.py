@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..embedding.inputs import sum_caption
+from ..embedding.inputs import caption, sum_caption
 from ..embedding.modalities import MODALITIES
 from ..errors import BindplugError, check_choice
 from ..storage.hashing import hash_file
@@ -32,7 +32,7 @@ class Recipe(ImageSettings):
 
     Attributes:
         prompts: (modality, path or text) pairs, which are composed into one embedding.
-        mix: a weight for each; () gives equal ones.
+        mix: a weight for each of `parts`; () gives equal ones.
         together: mix the audio prompts' waveforms, in place of adding their embeddings.
         window, normalize: as in `embed_audio_prompt`, for every audio prompt.
         options: of the prompts' transforms, as in `Embedder.embed`; each goes to the modalities
@@ -49,7 +49,8 @@ class Recipe(ImageSettings):
         embedder_fingerprint, generator_fingerprint: of the models, "" where unknown.
         sha256: of each file, by its path.
 
-    Raises BindplugError: prompts that are no (modality, string) pairs, or as in `ImageSettings`."""
+    Raises BindplugError: prompts that are no (modality, string) pairs, weights or a `together` that
+    do not fit them, or as in `ImageSettings`."""
 
     prompts: tuple[tuple[str, str], ...]
     mix: tuple[float, ...] = ()
@@ -93,11 +94,33 @@ class Recipe(ImageSettings):
             object.__setattr__(self, name, value)
         if self.candidates is not None:
             whole_number("candidates", self.candidates, 1)
+        if self.together and sum(modality == "audio" for modality, _ in prompts) < 2:
+            raise BindplugError("together: give two sounds or more to mix")
+        if mix and len(mix) != len(self.parts):
+            count = len(self.parts)
+            raise BindplugError(f"{len(mix)} weights for {count} prompts; give one for each")
+
+    @property
+    def parts(self) -> list[list[tuple[str, str]]]:
+        """What is added up: prompts, each by itself, but the sounds that are mixed into one, which
+        stand where the first of them does."""
+        parts: list[list[tuple[str, str]]] = []
+        sounds: list[tuple[str, str]] = []
+        for prompt in self.prompts:
+            if not (self.together and prompt[0] == "audio"):
+                parts.append([prompt])
+                continue
+            if not sounds:
+                parts.append(sounds)
+            sounds.append(prompt)
+        return parts
 
     @property
     def label(self) -> str:
-        values = [value for _, value in self.prompts]
-        return sum_caption(values, self.mix or [1.0] * len(values)) if values[1:] else values[0]
+        if len(self.prompts) == 1:
+            return self.prompts[0][1]
+        labels = [" and ".join(caption(value) for _, value in part) for part in self.parts]
+        return sum_caption(labels, self.mix or [1.0] * len(labels))
 
     def settings(self) -> GenerationSettings:
         """Its settings, without the images and embeddings that they need."""

@@ -130,15 +130,16 @@ class GenerationSession:
         """(1, D): a recipe's prompts, composed by its mix.
         Raises BindplugError: a prompt that cannot be read, or weights that do not fit the
         prompts."""
-        prompts, parts = recipe.prompts, []
-        if recipe.together:
-            sounds = [value for modality, value in prompts if modality == "audio"]
-            prompts = tuple(prompt for prompt in prompts if prompt[0] != "audio")
-            label = " and ".join(Path(sound).stem for sound in sounds)
-            sound = self._embed_prompt(recipe, "audio", mix_audio(sounds))
-            parts = [replace(sound, labels=(label,))]
-        parts += [self._embed_prompt(recipe, *prompt) for prompt in prompts]
+        parts = [self._embed_part(recipe, part) for part in recipe.parts]
         return mixed(parts, recipe.mix)
+
+    def _embed_part(self, recipe: Recipe, prompts: list[tuple[str, str]]) -> Embedding:
+        """Of one prompt, or of sounds that are mixed into one."""
+        if len(prompts) == 1:
+            return self._embed_prompt(recipe, *prompts[0])
+        sounds = [value for _, value in prompts]
+        label = " and ".join(Path(sound).stem for sound in sounds)
+        return replace(self._embed_prompt(recipe, "audio", mix_audio(sounds)), labels=(label,))
 
     def _embed_prompt(self, recipe: Recipe, modality: str, value) -> Embedding:
         if modality != "audio":

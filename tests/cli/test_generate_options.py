@@ -99,6 +99,23 @@ def test_two_sounds_at_once_or_added(run, media, tmp_path):
     assert json.loads(a.with_suffix(".json").read_text())["together"] is True
 
 
+def test_a_difference_has_another_name_than_the_sum(run, media, tmp_path):
+    two = ("--audio", media / "cat.wav", "--audio", media / "rain.wav", *FEW, "-o", "a")
+    assert run("generate", *two, "--mix", "1,1").exit_code == 0
+    assert run("generate", *two, "--mix", "1,-1").exit_code == 0
+    assert run("generate", *two, "--mix", "-1,1").exit_code == 0
+    assert sorted(p.stem for p in (tmp_path / "a").glob("*.png")) == [
+        "cat+rain_0000", "cat-minus-rain_0000", "minus-cat+rain_0000",
+    ]  # fmt: skip
+
+
+def test_two_sounds_in_one_and_a_text(run, media, tmp_path):
+    two = ("--audio", media / "cat.wav", "--audio", media / "rain.wav", "--text", "a tree")
+    result = run("generate", *two, "--together", "--mix", "0.5,0.5", *FEW, "-o", "a")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a" / "cat+rain+a-tree_0000.png").exists()
+
+
 def test_a_memory_of_ones_own(run, media, tmp_path, refused):
     assert run("embed", "--image", media / "farm.png", "--image", media / "garden.png", "-o",
                "m.safetensors").exit_code == 0  # fmt: skip

@@ -84,17 +84,38 @@ def test_with_models_of_ones_own(tmp_path):
 def test_refused(session, media):
     cat = ("audio", str(media / "cat.wav"))
     for recipe, words in (
-        (Recipe([cat], [0.5, 0.5]), "2 weights for 1 prompts"),
-        (Recipe([cat], together=True), "two sounds or more"),
         (Recipe([cat], window="loudest"), "mean, all or most_confident"),
         (Recipe([cat], init_image="absent.png"), "no such file"),
     ):
         with pytest.raises(BindplugError, match=words):
             next(session.generate(recipe))
+    with pytest.raises(BindplugError, match="2 weights for 1 prompts"):
+        Recipe([cat], [0.5, 0.5])
+    with pytest.raises(BindplugError, match="two sounds or more"):
+        Recipe([cat], together=True)
     with pytest.raises(BindplugError, match="seed 9223372036854775809"):
         Recipe([cat], seed=2**63 + 1)
     with pytest.raises(BindplugError, match="'smell'"):
         Recipe([("smell", "x")])
+
+
+@pytest.mark.parametrize("weights", [(0.99, 0.01), (0.01, 0.99)])
+def test_weights_are_those_of_the_prompts_in_order(weights, session, media):
+    """Also of sounds that are mixed into one, which stand where the first of them does."""
+    sounds = [("audio", str(media / f"{name}.wav")) for name in ("rain", "cat")]
+    recipe = Recipe([("text", "a tree"), *sounds], weights, together=True)
+    assert recipe.label == "a tree + rain and cat"
+    text = session.embed(Recipe([("text", "a tree")]))
+    mixture = session.embed(Recipe(sounds, together=True))
+    [row] = session.embed(recipe).vectors
+    expected = weights[0] * text.vectors[0] + weights[1] * mixture.vectors[0]
+    assert row @ (expected / np.linalg.norm(expected)) > 0.99999
+    last = Recipe([sounds[0], ("text", "a tree"), sounds[1]], weights, together=True)
+    assert last.label == "rain and cat + a tree"
+    assert session.embed(last).vectors[0] @ text.vectors[0] == pytest.approx(
+        session.embed(Recipe([*sounds, ("text", "a tree")], weights, together=True)).vectors[0]
+        @ text.vectors[0]
+    )
 
 
 def test_options_of_prompts_and_of_the_embedder(session, media):
