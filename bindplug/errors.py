@@ -35,6 +35,11 @@ class BindplugWarning(UserWarning):
     """Something that may not be meant and does not stop the work. One line, as in BindplugError."""
 
 
+def kind_of(err: BaseException) -> type[BindplugError]:
+    """MissingDependency for one, BindplugError for others: for an error that says more of it."""
+    return MissingDependency if isinstance(err, MissingDependency) else BindplugError
+
+
 def check_choice(what: str, value, known: Iterable[str]) -> None:
     """BindplugError for a value that is not among the known ones."""
     if value not in (known := list(known)):

@@ -1,6 +1,6 @@
 """Fitting bridges from embedders and a vocabulary, and the bridge that a crossing takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -19,7 +19,7 @@ from .bridge import (
     WordsBridge,
 )
 from .text_cache import text_vectors
-from .vocabulary import default_vocabulary
+from .vocabulary import as_words, default_vocabulary
 
 DEFAULT = "vocabulary"
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
@@ -63,7 +63,7 @@ def fit_bridge(
     kind: str,
     source,
     target,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: str | Iterable[str] | None = None,
     target_templates: Sequence[str] = TEMPLATES,
     progress: bool = False,
     centre: Embedding | None = None,
@@ -74,7 +74,8 @@ def fit_bridge(
         kind: one of `bindplug.bridge.KINDS`.
         source, target: embedders that support text, or names of spaces that an installed embedder
             has; the target of `words` is ignored.
-        vocabulary: words; None takes `default_vocabulary`, for the identity none.
+        vocabulary: words, or as in `read_vocabulary`; None takes `default_vocabulary`, for the
+            identity none.
         target_templates: wordings of a name in the target space, "{}" for the name.
         centre: for `linear`, an embedding of many inputs of the modality that will cross, in the
             source space: their mean takes the place of the words'.
@@ -87,7 +88,7 @@ def fit_bridge(
     _check_identity(kind, source.space, target.space)
     if kind == "identity" and vocabulary is None:
         return IdentityBridge(source.space)
-    words = default_vocabulary() if vocabulary is None else list(vocabulary)
+    words = default_vocabulary() if vocabulary is None else as_words(vocabulary)
     if not words:
         raise BindplugError("a bridge needs at least one word")
     for embedder in (source, target):
@@ -111,7 +112,7 @@ def choose_bridge(
     embedding: Embedding,
     target: Target,
     bridge: Bridge | str | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: str | Iterable[str] | None = None,
     need_words: bool = False,
 ) -> Bridge:
     """The bridge from an embedding's space to a target, fitted where it is not yet.
@@ -119,8 +120,9 @@ def choose_bridge(
     Args:
         bridge: a fitted bridge, a kind, or None for the default: identity within a space,
             vocabulary between two, words to a target that reads.
-        vocabulary: words to fit on. None takes the target's own where it has some, else the
-            shipped ones; of either, for sounds those that are known by a sound of their own.
+        vocabulary: words to fit on, or as in `read_vocabulary`. None takes the target's own where
+            it has some, else the shipped ones; of either, for sounds those that are known by a
+            sound of their own.
         need_words: whether the identity has to have words too.
 
     Raises BindplugError: a fitted bridge together with a vocabulary; SpaceMismatch: no bridge can
@@ -137,7 +139,7 @@ def choose_bridge(
             return IdentityBridge(space)
         if kind == "words" and space != READING:
             raise SpaceMismatch(READS_NO_TEXT)
-        chosen = _fit(kind, embedding, target, vocabulary)
+        chosen = _fit(kind, embedding, target, as_words(vocabulary))
     if chosen.target != space:
         raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
     return chosen

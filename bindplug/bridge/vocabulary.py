@@ -1,5 +1,6 @@
 """Word lists that bridges and detection compete over: shipped, from timm, or of a file."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 
 from ..embedding.modalities import MODALITIES
@@ -8,6 +9,14 @@ from ..storage.text_file import read_text
 
 SHIPPED = ("default", "sounding", "lvis")
 IMAGENET = ("imagenet-1k", "imagenet-21k")
+
+
+def as_words(vocabulary: str | Iterable[str] | None) -> list[str] | None:
+    """The words of a vocabulary: of a name or file as `read_vocabulary` does; None stays None.
+    Raises BindplugError: no such vocabulary, or no words."""
+    if vocabulary is None:
+        return None
+    return read_vocabulary(vocabulary) if isinstance(vocabulary, str) else list(vocabulary)
 
 
 def default_vocabulary(modality: str | None = None) -> list[str]:

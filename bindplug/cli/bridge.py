@@ -11,8 +11,8 @@ side_options = opt.options(
     opt.model_option,
     click.option("--to", "target", default=JUDGE, show_default=True,
                  help="Embedder of the target model's space."),
-    click.option("--vocabulary",
-                 help="default, sounding, imagenet-1k, imagenet-21k, or a file of lines."),
+    click.option("--vocabulary", cls=opt.Once,
+                 help="default, sounding, lvis, imagenet-1k, imagenet-21k, or a file of lines."),
     opt.device_option,
 )  # fmt: skip
 fit_options = opt.options(

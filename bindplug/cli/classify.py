@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import click
 
 from ..embedding.options import read_options
@@ -8,8 +10,12 @@ from .output import Failures, check_json, put_json
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--labels", metavar="A,B,...|FILE", help="Names, or a file with one a line.")
-@click.option("--examples", metavar="DIR", help="A folder with one folder of examples a class.")
+@click.option(
+    "--labels", cls=opt.Once, metavar="A,B,...|FILE", help="Names, or a file with one a line."
+)
+@click.option(
+    "--examples", cls=opt.Once, metavar="DIR", help="A folder with one folder of examples a class."
+)
 @opt.modality_option("Of the files; by default their endings say it.")
 @opt.template_option
 @opt.top_k_option(3)
@@ -24,13 +30,13 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
       bindplug classify --examples sounds/ new.wav
     """
     from ..embedding.classifier import LinearProbe, ZeroShot, classified, read_labels
-    from ..embedding.inputs import expand, modality_by_ending
+    from ..embedding.inputs import expand
     from ..evaluation.datasets import read_classified
     from ..evaluation.zero_shot import embed_good
 
     if (labels is None) == (examples is None):
         raise BindplugError("give either --labels or --examples")
-    modality = modality or modality_by_ending(files[0])
+    modality = modality or _one_modality(files)
     options = read_options(transform_options, [modality])
     inputs = [path for file in files for path in expand(modality, file)]
     names = None if labels is None else read_labels(labels)
@@ -51,3 +57,18 @@ def classify(files, labels, examples, modality, templates, top_k, json_file, ove
         click.echo(f"{row['file']}  " + ", ".join(f"{name} {v:.2f}" for name, v in best))
     put_json(json_file, {"schema": 1, "model": model, "files": found}, overwrite)
     failures.finish()
+
+
+def _one_modality(files) -> str:
+    """What the endings of files say, of folders nothing.
+    Raises BindplugError: no ending that says anything, or files of two modalities."""
+    from ..embedding.inputs import modality_by_ending
+
+    said: dict[str, str] = {}
+    for file in files:
+        with suppress(BindplugError):
+            said.setdefault(modality_by_ending(file), file)
+    if len(said) > 1:
+        given = ", ".join(f"{file} is {modality}" for modality, file in said.items())
+        raise BindplugError(f"{given}; name files of one modality a call, or give --modality")
+    return next(iter(said), None) or modality_by_ending(files[0])

@@ -9,7 +9,7 @@ from ..embedding.options import read_options
 from ..errors import BindplugError
 from .detect_job import Job, find_images
 from .detection_options import detection_options, open_question
-from .options import is_given, output_options, refuse_given, transform_option
+from .options import Once, is_given, output_options, refuse_given, transform_option
 from .output import Failures, JsonStream, check_json, check_outputs, put_json, say
 from .prompts import embed_prompts, need_prompts, prompt_files, prompts_of
 from .ray_engine import engine_options, on_ray, parquet_list, show_progress, tell
@@ -21,7 +21,9 @@ NOT_ON_RAY = {"video", "json_file", "coco", "label_studio", "yolo", "overlay", "
 @click.command()
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @prompts_of([s for s in MODALITIES if s != "video"])
-@click.option("--video", metavar="FILE", help="Search this video, by its own sound if no prompt.")
+@click.option(
+    "--video", cls=Once, metavar="FILE", help="Search this video, by its own sound if no prompt."
+)
 @transform_option
 @detection_options
 @click.option("--json", "json_file", metavar="FILE|-", help="Objects as JSON.")
@@ -74,6 +76,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
     if video:
         unused = {"coco", "label_studio", "yolo", "batch_size", "resume"}
         unused |= set() if overlay else {"overlay"}
+        unused |= set() if prompts else {"transform_options"}  # its own sound is heard as it is
         refuse_given("--video writes the annotated video and its timeline as JSON", unused)
     elif not vocabulary:
         need_prompts(prompts)
@@ -90,12 +93,14 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
     check_outputs([*paths, json_file, coco, label_studio], inputs)
     if folder is not None:
         click.get_current_context().with_resource(locked(make_folder(folder), say))
-        if not resume:
+        if resume:
+            job.refuse_strangers()
+        else:
             refuse_existing(paths, overwrite)
     for target in (json_file, coco, label_studio):
         check_json(target, overwrite, inputs)
     if yolo:
-        job.yolo = YoloFolder(yolo, job.images, overwrite or resume)
+        job.yolo = YoloFolder(yolo, job.images, overwrite, job.earlier() if resume else None)
     finder, embedder, asked = open_question(failures, options, **question)
     prompt = None
     if mix:

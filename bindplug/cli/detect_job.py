@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,24 @@ class Job:
         stems = [] if output is None else self.stems
         self.paths = [p for stem in stems for p in result_paths(output, stem, overlay)]
 
+    def earlier(self) -> Iterator[dict]:
+        """Entries of results that are there, made from whatever."""
+        for stem in self.stems:
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
+                yield entry
+
+    def refuse_strangers(self) -> None:
+        """Raises FileExists: an overlay would replace an image that no run of detect wrote: it has
+        no result beside it, and is no overlay that was to get its result next."""
+        from ..detection.results import is_overlay
+        from ..storage.atomic import refuse_existing
+
+        alone = [
+            p for p in self.paths if p.suffix == ".png" and not p.with_suffix(".json").exists()
+        ]
+        refuse_existing([p for p in alone if p.exists() and not is_overlay(p)], self.overwrite)
+
     def run(self, finder, made_from: dict, batch_size: int, failures: Failures, streams) -> None:
         """Detect with a Finder, and write each image's result at once, also to `streams`: pairs of
         a JsonStream and a function that makes its rows of an entry and its number."""
@@ -82,10 +101,12 @@ class Job:
         own = {"detector": finder.detector.name, "made_from": made_from}
         self.metadata = {**finder.query.metadata, **own}
         head = json.loads(to_json(document_head(self.metadata)))
+        if self.yolo is not None:
+            self.yolo.names = dict(enumerate(finder.query.labels))
         if self.resume:
             pairs = zip(self.images, self.stems, strict=True)
             self.done = {stem for path, stem in pairs if self._is_done(path, stem, head)}
-        for number, entry in self._entries(finder, batch_size, failures):
+        for number, entry in enumerate(self._entries(finder, batch_size, failures), 1):
             for stream, rows in streams:
                 for row in rows(entry, number):
                     stream.add(row, head)
@@ -119,8 +140,11 @@ class Job:
             raise BindplugError(f"{file}: cannot be read; delete it and resume again") from err
         differences = _differences(was, head)
         same_image = digest == content_hash(path)
-        if not differences and not same_image and image != path:
-            differences = [f"image {image}"]
+        if not differences and not same_image and image != path and not self.overwrite:
+            raise BindplugError(
+                f"{file}: is the result of {image}, and {path} would have the same name now; "
+                "choose another --output, or add --overwrite"
+            )
         if differences and not self.overwrite:
             raise BindplugError(
                 f"{file}: was made from other prompts, models or settings "
@@ -129,20 +153,20 @@ class Job:
             )
         return same_image and not differences and all(path.exists() for path in paths)
 
-    def _entries(self, finder, batch_size, failures) -> Iterator[tuple[int, dict]]:
-        """(number from 1, entry of the JSON's images), in order; unreadable ones are left out."""
+    def _entries(self, finder, batch_size, failures) -> Iterator[dict]:
+        """Entries of the JSON's images, in order; unreadable ones are left out."""
         pairs = list(zip(self.images, self.stems, strict=True))
         new = finder.stream([path for path, stem in pairs if stem not in self.done], batch_size)
-        for number, (path, stem) in enumerate(pairs, start=1):
+        for path, stem in pairs:
             if stem in self.done:
                 [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
-                yield number, {**entry, "image": path}
+                yield {**entry, "image": path}
                 continue
             _, found = next(new)
             if isinstance(found, BindplugError):
                 failures.add(found)
             else:
-                yield number, self._write(found, path, stem)
+                yield self._write(found, path, stem)
 
     def _write(self, found, path: str, stem: str) -> dict:
         from ..storage.hashing import content_hash

@@ -19,8 +19,8 @@ detection_options = opt.options(  # values as `open_question` takes them
                  "detector's choice."),
     click.option("--competition", "--contrast", help="What a prompt competes with: words, prompts "
                  "or none; by default words where a bridge is crossed."),
-    click.option("--vocabulary", help="Words of the bridge and the competition: default, sounding, "
-                 "lvis, imagenet-1k, imagenet-21k, or a file of lines."),
+    click.option("--vocabulary", cls=opt.Once, help="Words of the bridge and the competition: "
+                 "default, sounding, lvis, imagenet-1k, imagenet-21k, or a file of lines."),
     *(click.option(f"--negative-{name}", multiple=True, help="Not this.",
                    metavar="TEXT" if name == "text" else "FILE") for name in NEGATIVES),
     click.option("--threshold", "--conf", type=click.FloatRange(0, 1), callback=opt.finite,

@@ -5,7 +5,7 @@ import click
 from ..embedding.modalities import embed_one
 from ..embedding.options import read_options
 from ..errors import BindplugError
-from .options import embedder_options, embedder_settings, modality_option, open_embedder
+from .options import Once, embedder_options, embedder_settings, modality_option, open_embedder
 from .output import Failures, check_outputs, put_json, say
 from .prompts import need_prompts, prompt_files, prompt_options
 from .ray_engine import engine_options, on_ray, parquet_list, show_progress, tell
@@ -21,8 +21,9 @@ def _shard(ctx, param, value: str) -> tuple[int, int]:
 
 @click.command()
 @prompt_options
-@click.option("--list", "listed", metavar="FILE|-", help="Inputs, a line each: a path, or JSON; "
-              "with --engine ray also a .parquet with a column `path`.")  # fmt: skip
+@click.option("--list", "listed", cls=Once, metavar="FILE|-",
+              help="Inputs, a line each: a path, or JSON; with --engine ray also a .parquet with a "
+              "column `path`.")  # fmt: skip
 @modality_option("Of the list's plain lines; by default their endings say it.")
 @click.option("-o", "--output", metavar="FILE",
               help="x.safetensors, x.npy or x.parquet; else JSON to stdout.")  # fmt: skip

@@ -17,7 +17,7 @@ def evaluate():
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
 @opt.modality_option("Of the files.", default="audio")
-@click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
+@click.option("--labels", cls=opt.Once, metavar="A,B,...|FILE", help="What the classes are called.")
 @opt.template_option
 @click.option("--fold", help="Only this fold of the data.")
 @opt.json_options
@@ -71,8 +71,15 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, **loa
 
 @evaluate.command()
 @click.argument("annotations", metavar="COCO.json")
-@click.option("--images", metavar="DIR", help="Where file names start; by default the JSON's own.")
-@click.option("--sounds", metavar="DIR", help="A sound for each category, by its name.")
+@click.option(
+    "--images",
+    cls=opt.Once,
+    metavar="DIR",
+    help="Where file names start; by default the JSON's own.",
+)
+@click.option(
+    "--sounds", cls=opt.Once, metavar="DIR", help="A sound for each category, by its name."
+)
 @opt.json_options
 @detection_options
 def detect(annotations, images, sounds, json_file, overwrite, **question):
@@ -122,9 +129,11 @@ def avs(root, subset, seconds, json_file, overwrite, **question):
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
 @click.option("--judge", default=JUDGE, show_default=True, help="Who names and compares.")
-@click.option("--references", metavar="DIR|CSV", help="Real images of the same classes.")
-@click.option("--sounds", metavar="DIR|CSV", help="Sounds of the same classes.")
-@click.option("--labels", metavar="A,B,...|FILE", help="What the classes are called.")
+@click.option(
+    "--references", cls=opt.Once, metavar="DIR|CSV", help="Real images of the same classes."
+)
+@click.option("--sounds", cls=opt.Once, metavar="DIR|CSV", help="Sounds of the same classes.")
+@click.option("--labels", cls=opt.Once, metavar="A,B,...|FILE", help="What the classes are called.")
 @opt.template_option
 @click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
 @opt.json_options

@@ -23,21 +23,23 @@ NOT_ON_RAY = {"mix", "together", "morph", "frames", "like"}  # there each prompt
 @click.option("--generator", default=GENERATOR[0], show_default=True)
 @click.option("--weights", default=GENERATOR[1], show_default=True, help="A name or local:PATH.")
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
-@click.option("--negative-audio", metavar="FILE", help="A sound to steer away from.")
+@click.option("--negative-audio", cls=opt.Once, metavar="FILE", help="A sound to steer away from.")
 @click.option("--prompt", "beside", default="",
               help="Text beside the embedding, for models that read.")  # fmt: skip
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
-@click.option("--init-image", metavar="FILE", help="Start from this image.")
+@click.option("--init-image", cls=opt.Once, metavar="FILE", help="Start from this image.")
 @click.option("--strength", default=0.6, show_default=True,
               help="Share of the steps run on --init-image, above 0 to 1.")  # fmt: skip
 @click.option("--morph", nargs=2, metavar="FILE FILE",
               help="From one sound to another, as an animation.")  # fmt: skip
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(2))
-@click.option("--like", metavar="PNG", help="Generate an image of bindplug's again.")
+@click.option("--like", cls=opt.Once, metavar="PNG", help="Generate an image of bindplug's again.")
 @click.option("--window", default="mean", show_default=True,
               help="Of a long sound: mean, all or most-confident.")  # fmt: skip
 @click.option("--keep-loudness", is_flag=True, help="Let loud and quiet sounds differ.")
-@click.option("--bank", "--memory", metavar="FILE", help="Image embeddings, written by embed.")
+@click.option(
+    "--bank", "--memory", cls=opt.Once, metavar="FILE", help="Image embeddings, written by embed."
+)
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--candidates", type=int, help="Generated for each image, to keep the one nearest to "
               "the prompt; by default the model's own number.")  # fmt: skip

@@ -28,7 +28,8 @@ def list_command(as_json):
     if as_json:
         return put_json("-", found)
     for row in found:
-        name = row["name"] if row["kind"] != "detector" else f"{row['name']} {row['weights']}"
+        named = row["kind"] in ("detector", "masker", "generator")
+        name = f"{row['name']} {row['weights']}" if named else row["name"]
         size = "" if row["bytes"] is None else f", {row['bytes'] / 1e9:.1f} GB"
         click.echo(f"{row['kind']:<10} {name:<24} {row['state'] + size:<10} {row['about']}")
 

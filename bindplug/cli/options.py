@@ -15,6 +15,20 @@ from ..errors import BindplugError, check_choice
 OUTPUT = "bindplug-out"
 
 
+class Once(click.Option):
+    """An option that names an input and is refused when it is given twice: click itself would
+    take the last and drop the others."""
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, multiple=True, **settings)
+
+    def process_value(self, ctx, value):
+        values = super().process_value(ctx, value) or ()
+        if len(values) > 1:
+            raise BindplugError(f"{self.opts[0]} is given {len(values)} times; give it once")
+        return values[0] if values else None
+
+
 def options(*decorators: Callable) -> Callable:
     """One decorator for several; their options stand in the help in this order."""
     return lambda command: reduce(lambda inner, add: add(inner), reversed(decorators), command)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from ..embedding.modalities import MODALITIES, embed_one
+from ..embedding.modalities import MODALITIES, embed_one, options_of
 from ..embedding.options import read_options
 from ..errors import BindplugError
 from . import options as opt
@@ -45,13 +45,13 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
 
     check_store(store)
     if not prompts and export:
-        useless = ("mix", "top_k", "store", "json_file", "transform_options")
+        useless = ("mix", "top_k", "store", "json_file")
         opt.refuse_given("without a prompt nothing is searched for", useless)
     else:
         need_prompts(prompts)
     if modality == "text":
         raise BindplugError("texts are no files to search; choose image, audio, video, ...")
-    options = read_options(transform_options, {m for m, _ in prompts})
+    options = read_options(transform_options, {modality, *(m for m, _ in prompts)})
     files = prompt_files(prompts) + expand(modality, folder)
     check_outputs([json_file, export and Path(export) / EXPORTED], files)
     check_json(json_file, overwrite, ())
@@ -60,7 +60,8 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
     embedder = opt.open_embedder(model, **loading)
     parts = [embed_one(embedder, *prompt, options) for prompt in prompts]
     query = mixed(parts, mix) if parts else None
-    index = index_folder(embedder, folder, modality, progress=True, store=store)
+    of_files = options_of(modality, options)
+    index = index_folder(embedder, folder, modality, True, store, of_files)
     for error in index.errors:
         say(f"left out: {error}")
     if export:

@@ -58,7 +58,9 @@ def _messages_shown() -> Iterator[None]:
 
 
 @click.command(cls=Grouped)
-@click.option("--config", metavar="FILE", help="TOML of the same names; flags go before it.")
+@click.option(
+    "--config", cls=opt.Once, metavar="FILE", help="TOML of the same names; flags go before it."
+)
 @click.option("--preset", metavar="NAME", help="paper-audio, paper-depth, paper-thermal or "
               "paper-imu: ImageBind's Table 9; the file and flags go before it.")  # fmt: skip
 @click.option("--resume", type=click.Choice(["latest"]), help="Go on from the checkpoint.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ class PromptedDetector(Detector):
     def detect(
         self, image, embedding: Embedding, threshold: float | None = None, top_k: int = 100,
         bridge: Bridge | str | None = None, competition: str | None = None,
-        negative: Embedding | None = None, vocabulary: Sequence[str] | None = None,
+        negative: Embedding | None = None, vocabulary: str | Iterable[str] | None = None,
     ) -> Detections:  # fmt: skip
         """Find what the embedding means, each of its rows a class.
 
@@ -98,7 +99,7 @@ class PromptedDetector(Detector):
             competition: what a prompt competes with: "words" of a vocabulary, the other "prompts",
                 or "none"; None is words where a bridge is crossed (`bindplug.detection.query`).
             negative: an embedding of what is not to be found.
-            vocabulary: words of the bridge, and of the competition.
+            vocabulary: words of the bridge and the competition, or as in `read_vocabulary`.
 
         Raises BindplugError: an image that cannot be read, an unknown bridge or competition;
         SpaceMismatch: no bridge can be built."""
@@ -118,6 +119,8 @@ class Finder:
         self.score_threshold = detector.score_threshold if threshold is None else threshold
         if not 0 <= self.score_threshold <= 1:
             raise BindplugError(f"threshold {threshold}; give a number from 0 to 1")
+        if not isinstance(top_k, Integral) or isinstance(top_k, bool) or top_k < 1:
+            raise BindplugError(f"top_k {top_k!r}; give a whole number, at least 1")
         self.crops = None
         if bridge == "crops":
             from .crops import Crops

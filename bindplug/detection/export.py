@@ -21,6 +21,7 @@ from .results import coco_entries
 
 FROM, TO = "label", "image"  # Label Studio's names of the boxes' control, and of what it labels
 BRUSH = "brush"  # and of the masks' control
+YOLO_HEAD = ("path: .", "train: images", "val: images")  # of data.yaml
 SIZES = (3, 4, 8, 16)  # bits of the lengths in Label Studio's run-length code
 
 
@@ -64,24 +65,53 @@ def yolo_lines(entry: dict) -> list[str]:
     return out
 
 
+def yolo_text(entry: dict) -> str:
+    """The file of `yolo_lines`."""
+    return "".join(f"{line}\n" for line in yolo_lines(entry))
+
+
+def _text(path: Path) -> str:
+    """A file's text, "" where there is none."""
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
 class YoloFolder:
     """A `labels` folder with a text file for each image, called after it, and `data.yaml` with the
     names of the classes; the images stay where they are.
 
     Args:
         images: names of all images that will be added.
+        earlier: entries of a run that this one goes on with. Labels that hold the same as one of
+            these, and a `data.yaml` of this form, are its own and may be replaced.
+
+    Attributes:
+        names: of class ids; those of the objects that are added join them.
 
     Raises FileExists: a file exists and `overwrite` is False; BindplugError: two images of one
     name, whose labels would be one file, or a folder that cannot be written."""
 
-    def __init__(self, folder: str | Path, images: Iterable[str], overwrite: bool = False):
+    def __init__(
+        self, folder: str | Path, images: Iterable[str], overwrite: bool = False,
+        earlier: Iterable[dict] | None = None,
+    ):  # fmt: skip
         self.labels, self.head = Path(folder, "labels"), Path(folder, "data.yaml")
         self.names: dict[int, str] = {}
         stems = [Path(image).stem for image in images]
         if twice := next((s for s, count in Counter(stems).items() if count > 1), None):
             raise BindplugError(f"{twice}: two images of this name, by which YOLO knows labels")
-        refuse_existing([*(self._path(stem) for stem in stems), self.head], overwrite)
+        own = set() if earlier is None else self._own(earlier)
+        paths = [*(self._path(stem) for stem in stems), self.head]
+        refuse_existing([path for path in paths if path not in own], overwrite)
         make_folder(self.labels)
+
+    def _own(self, earlier: Iterable[dict]) -> set[Path]:
+        """Files that a run of these entries wrote."""
+        own = {self.head} if _text(self.head).startswith("\n".join(YOLO_HEAD)) else set()
+        for entry in earlier:
+            path = self._path(Path(entry["image"]).stem)
+            if _text(path) == yolo_text(entry):
+                own.add(path)
+        return own
 
     def _path(self, stem: str) -> Path:
         return self.labels / f"{stem}.txt"
@@ -89,14 +119,14 @@ class YoloFolder:
     def add(self, entry: dict) -> None:
         """Write the labels of one image."""
         self.names.update((found["class_id"], found["label"]) for found in entry["objects"])
-        text = "".join(f"{line}\n" for line in yolo_lines(entry))
+        text = yolo_text(entry)
         write_file(self._path(Path(entry["image"]).stem), lambda f: f.write(text.encode()))
 
     def close(self) -> Path:
         """Write `data.yaml`, and give its path."""
         names = _in_order(self.names)
         # JSON strings are YAML, whatever is in them.
-        lines = ["path: .", "train: images", "val: images", f"nc: {len(names)}", "names:"]
+        lines = [*YOLO_HEAD, f"nc: {len(names)}", "names:"]
         lines += [f"  {i}: {json.dumps(name)}" for i, name in enumerate(names)]
         text = "\n".join(lines) + "\n"
         write_file(self.head, lambda f: f.write(text.encode()))

@@ -1,6 +1,6 @@
 """Queries: the rows that a detector scores regions with, and how logits become scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from ..bridge import Bridge, Target, choose_bridge, text_reader, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
+from ..bridge.vocabulary import as_words
 from ..embedding.vectors import Embedding, unit
 from ..errors import BindplugError, SpaceMismatch, check_choice
 
@@ -80,7 +81,7 @@ class Query:
 def build_query(
     embedding: Embedding, target: Target | str, bridge: Bridge | str | None = None,
     competition: str | None = None, negative: Embedding | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: str | Iterable[str] | None = None,
 ) -> Query:  # fmt: skip
     """The query of an embedding, each row a prompt, for a detector.
 
@@ -91,12 +92,17 @@ def build_query(
         competition: one of COMPETITIONS; None takes "words" where a bridge is crossed and "none"
             within the detector's own space.
         negative: what regions shall not be, in the embedding's space.
-        vocabulary: words to name prompts and regions with; None as in `choose_bridge`.
+        vocabulary: words to name prompts and regions with, or as in `read_vocabulary`; None as in
+            `choose_bridge`.
 
     Raises BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
     bridge without words where they are needed; SpaceMismatch: no bridge can be built, or a negative
     of another space."""
+    if not isinstance(embedding, Embedding):
+        what = type(embedding).__name__
+        raise BindplugError(f'a prompt of type {what}; give an Embedding, as embed(text="a dog")')
     target = Target(target) if isinstance(target, str) else target
+    vocabulary = as_words(vocabulary)
     if not len(embedding):
         raise BindplugError("an embedding without rows holds no prompt; give at least one")
     if negative is not None and negative.space != embedding.space:

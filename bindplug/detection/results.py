@@ -13,6 +13,7 @@ from ..errors import MissingDependency
 from ..storage.atomic import make_folder, refuse_existing, write_file, write_json
 
 SCHEMA = 1
+OVERLAY = ("Software", "bindplug detect")  # text of overlays' PNG files
 
 
 @dataclass(eq=False)
@@ -130,9 +131,25 @@ class Detections:
         paths[-1].unlink(missing_ok=True)  # not the old JSON beside the new overlay
         if overlay:
             image = self.overlay()
-            write_file(paths[0], lambda f: image.save(f, format="PNG"))
+            from PIL.PngImagePlugin import PngInfo
+
+            info = PngInfo()
+            info.add_text(*OVERLAY)
+            write_file(paths[0], lambda f: image.save(f, format="PNG", pnginfo=info))
         write_json(paths[-1], document([self]))
         return paths
+
+
+def is_overlay(path: Path) -> bool:
+    """Whether `Detections.save` wrote a PNG."""
+    from PIL import Image
+
+    key, value = OVERLAY
+    try:
+        with Image.open(path) as image:
+            return image.info.get(key) == value
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def result_paths(folder: Path, stem: str, overlay: bool = True) -> list[Path]:

@@ -54,8 +54,9 @@ class Index:
 
 
 def index_folder(
-    embedder, folder: str | Path, modality: str = "image", progress=False, store: str = "numpy"
-) -> Index:
+    embedder, folder: str | Path, modality: str = "image", progress=False, store: str = "numpy",
+    options: dict | None = None,
+) -> Index:  # fmt: skip
     """Embed a folder's files of one modality; those of an earlier call are not embedded again.
 
     The index is kept in `cache_dir()/index`, and beside it the store that ranks it; a damaged one
@@ -64,6 +65,7 @@ def index_folder(
 
     Args:
         store: "numpy", "faiss" or "lancedb" (`bindplug.embedding.stores`).
+        options: of the files' modality, as in `Embedder.embed`; with others the index is another.
 
     Raises BindplugError: no such folder or store, no file of this modality that can be read, or a
     cache folder that cannot be written; MissingDependency: the store's package is not installed."""
@@ -72,14 +74,17 @@ def index_folder(
     if not folder.is_dir():
         raise BindplugError(f"{folder}: is no folder; give the one to search in")
     key = f"{folder.resolve()}\n{modality}\n{embedder.space}\n{embedder.fingerprint}"
+    key += f"\n{sorted(options.items())}" if options else ""
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = cache_folder("index") / f"{name}.safetensors"
     with locked(path):
-        index = _update(embedder, folder, modality, path, progress)
+        index = _update(embedder, folder, modality, path, progress, options or {})
         return replace(index, store=open_store(store, path, index.vectors, index.paths))
 
 
-def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -> Index:
+def _update(
+    embedder, folder: Path, modality: str, path: Path, progress: bool, options: dict
+) -> Index:
     files = {p: file_state(p) for p in expand(modality, str(folder.resolve()))}
     if not embedder.fingerprint:  # nothing tells whether another network made it
         path.unlink(missing_ok=True)
@@ -95,10 +100,10 @@ def _update(embedder, folder: Path, modality: str, path: Path, progress: bool) -
     if new:
         items = [(modality, p) for p in new]
         try:
-            errors = embed_files(embedder, items, part, overwrite=True, progress=progress).errors
+            errors = embed_files(embedder, items, part, options, True, progress).errors
             kept.update(zip(read_metadata(part)["labels"], map_vectors(part), strict=True))
         except BindplugError as err:  # none can be read
-            errors = (str(err),)
+            errors = tuple(str(err).splitlines())
             if len(new) > 1 and not str(err).startswith(tuple(new)):
                 raise
         for p in new:

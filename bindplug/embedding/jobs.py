@@ -68,7 +68,7 @@ def embed_files(
         options: of the modalities, as in `Embedder.embed`; each goes to those that have it.
 
     Raises BindplugError: an unknown ending, an existing file of other content, or no input that can
-    be read."""
+    be read: a line for each."""
     output = Path(output)
     check_format(output)
     make_folder(output.parent)
@@ -110,7 +110,7 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
     errors = tuple(e for t in tables for e in t["errors"])
     if not rows:
         shutil.rmtree(folder)
-        raise BindplugError(errors[0] if errors else "no input to embed")
+        raise BindplugError("\n".join(errors) or "no input to embed")
     labels = [label for t in tables for label in t["labels"]]
     width = next(t["width"] for t in tables if t["rows"])
     metadata = {"space": embedder.space, "labels": labels, "job": job["id"], "errors": errors}

@@ -38,7 +38,8 @@ class Embedding:
         times: for each row the (start, end) seconds of its clips; () for stills and texts.
         parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
             for what is no sum.
-        embedder: what made the vectors, where it is known: bridges encode their words with it.
+        embedder: what made the vectors, where it is known: bridges encode their words with it. It
+            is not pickled; a bridge then takes the installed embedder of the space.
 
     Raises BindplugError: vectors that are not (N, D) or not finite, or other counts of labels,
     times or parts."""
@@ -66,6 +67,17 @@ class Embedding:
             if len(each) != len(vectors):
                 raise BindplugError(f"{len(vectors)} vectors with the {name} of {len(each)}")
             object.__setattr__(self, name, each)
+
+    def __getstate__(self) -> dict:
+        """Without the embedder: a pickled embedding would carry all its weights."""
+        return {**self.__dict__, "embedder": None}
+
+    def __copy__(self) -> Embedding:
+        return replace(self)
+
+    def __deepcopy__(self, memo) -> Embedding:
+        """Copies of the vectors, of the same embedder."""
+        return replace(self, vectors=self.vectors.copy())
 
     def __len__(self) -> int:
         return len(self.vectors)

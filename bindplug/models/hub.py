@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import BindplugError, first_line
+from ..errors import BindplugError, first_line, kind_of
 from ..storage.atomic import write_file
 from ..storage.cache_dir import cache_dir, hub_access, is_offline
 from ..storage.hashing import folder_fingerprint
@@ -71,5 +71,5 @@ def open_pretrained(
                 of["revision"] = commit  # the processor of the same
             processor = processor_class.from_pretrained(path, **of)
     except Exception as err:  # transformers and the hub raise many kinds
-        raise BindplugError(f"{weights}: cannot be loaded as {kind}: {first_line(err)}") from err
+        raise kind_of(err)(f"{weights}: cannot be loaded as {kind}: {first_line(err)}") from err
     return model.eval().to(device, torch_dtype(dtype)), processor, path

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..embedding.modalities import MODALITIES
 from ..plugins import Plugin
+from ..storage.cache_dir import is_offline
 from ..storage.checkpoints import read_catalogue
 from ..storage.download import pull
 from .imagebind import HUGE_SPACE, open_local
@@ -14,7 +15,7 @@ CATALOGUE = read_catalogue(Path(__file__).with_name("catalogue.json"))
 
 def load(weights: str, device: str, **settings):
     checkpoint = CATALOGUE[0]
-    if not checkpoint.path.exists():
+    if not (checkpoint.path.exists() or is_offline()):
         logging.getLogger("bindplug").warning(
             "%s: %.1f GB from %s, licence %s",
             checkpoint.name, checkpoint.bytes / 1e9, checkpoint.url, checkpoint.licence,

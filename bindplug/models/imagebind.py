@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..embedding.embedder import Embedder
 from ..embedding.modalities import MODALITIES, modalities_of, numpy_prepare, prepare
-from ..errors import BindplugError, first_line
+from ..errors import BindplugError, first_line, kind_of
 from ..plugins import Network, NumpyTransform
 from ..storage.cache_dir import hub_access, is_offline
 from ..storage.hashing import file_fingerprint
@@ -127,7 +127,7 @@ def fetch_hub(name: str) -> Path:
                 repo, revision=wanted, allow_patterns=patterns, local_files_only=is_offline()
             )
     except Exception as err:  # the hub raises many kinds
-        raise BindplugError(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
+        raise kind_of(err)(f"hf:{name}: cannot be fetched: {first_line(err)}") from err
     folder = Path(folder)
     if not revision:
         record_commit(repo, folder.name)  # a snapshot's folder is named by its commit

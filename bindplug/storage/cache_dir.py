@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import BindplugError
+from ..errors import BindplugError, MissingDependency
 from .atomic import reason
 from .hashing import file_fingerprint
 
@@ -45,7 +45,7 @@ def hub_access() -> Iterator[None]:
 
     For libraries that take no `local_files_only`: the hub reads HF_HUB_OFFLINE once, when it is
     imported, so its constant is set for the block. Applies to the whole process.
-    Raises BindplugError: offline, and a file is not in the hub's cache."""
+    Raises MissingDependency: offline, and a file is not in the hub's cache."""
     if not is_offline():
         yield
         return
@@ -66,7 +66,7 @@ def hub_access() -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__
         if not cause:
             raise
-        raise BindplugError(
+        raise MissingDependency(
             f"not in the hub's cache ({constants.HF_HUB_CACHE}), and bindplug is offline; "
             "run it once with a connection"
         ) from err

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BindplugError
+from ..errors import BindplugError, MissingDependency
 from .atomic import write_file
 from .cache_dir import cache_dir, derived_folder
 from .hashing import hash_file
@@ -65,12 +65,13 @@ def record_hash(checkpoint: Checkpoint, digest: str) -> None:
 
 
 def verify(checkpoint: Checkpoint, progress: bool = False) -> None:
-    """Check size and sha256; BindplugError for a checkpoint that is absent, or not what was
+    """Check size and sha256.
+    Raises MissingDependency: an absent checkpoint; BindplugError: one that is not what was
     published or first downloaded."""
     path = checkpoint.path
     anew = f"run: bindplug models remove {checkpoint.name}, then pull it again"
     if not path.is_file():
-        raise BindplugError(
+        raise MissingDependency(
             f"{checkpoint.name} is not here; run: bindplug models pull {checkpoint.name}"
         )
     if not is_whole(checkpoint):

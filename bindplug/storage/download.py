@@ -9,7 +9,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ..errors import BindplugError
+from ..errors import BindplugError, MissingDependency
 from .atomic import reason
 from .cache_dir import is_offline
 from .checkpoints import Checkpoint, hash_record, is_whole, known_hash, record_hash
@@ -27,12 +27,13 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
     An interrupted download goes on where it stopped. Several processes may ask at once: one
     fetches, the others wait. The file appears under its name only when size and sha256 are right;
     where no sha256 is published, that of the first download on this machine counts.
-    Raises BindplugError: offline, too little disk, no connection, or not the file it should be."""
+    Raises MissingDependency: offline; BindplugError: too little disk, no connection, or not the
+    file it should be."""
     path = checkpoint.path
     if is_whole(checkpoint):
         return path
     if is_offline():
-        raise BindplugError(
+        raise MissingDependency(
             f"{checkpoint.name} is not here ({path}) and bindplug is offline; "
             f"run once with a connection: bindplug models pull {checkpoint.name}"
         )

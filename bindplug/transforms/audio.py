@@ -112,11 +112,17 @@ def read_channel(source, channel: str, name: str, to: int = RATE) -> np.ndarray:
     """A sound (`read_sound`) at `to` Hz: (C, n) whose first channel is the one to use.
 
     "first" leaves all channels, since the reference subtracts the mean of all; it warns where the
-    first is silent and another is not. "loudest" and "mix" give (1, n)."""
+    first is silent and another is not. "loudest" and "mix" give (1, n); "mix" warns where channels
+    are each other's opposite."""
     check_choice("channel", channel, ("first", "loudest", "mix"))
     wave, rate = read_sound(source)
     if channel == "mix":
-        wave = wave.mean(0, keepdims=True)
+        mixed = wave.mean(0, keepdims=True)
+        if np.square(mixed).mean() < QUIET**2 * np.square(wave).mean():
+            log.warning(
+                "%s: its channels cancel out when they are mixed; choose the channel loudest", name
+            )
+        wave = mixed
     elif len(wave) > 1:
         power = np.square(wave).mean(1)
         loudest = int(power.argmax())

@@ -14,6 +14,8 @@ from .media import decode_soundtrack
 log = logging.getLogger("bindplug")
 
 NO_SOUND = "cannot be decoded as audio; give a whole wav, flac, ogg, mp3, m4a or video"
+RATES = (100, 10_000_000)  # Hz, lowest and highest
+UNKNOWN_SIZE = 0x7FFF0000  # bytes of samples; a pipe's WAV has this or more in its header
 FULL_SCALE = 8.0  # beyond it, floating-point samples are no sound in [-1, 1]
 
 
@@ -28,8 +30,8 @@ def read_sound(source) -> tuple[np.ndarray, int]:
             (n,), (C, n) or (n, C): float in [-1, 1]; signed integers of 16, 24 or 32 bits, the
             least that holds all values; or unsigned integers, whose zero is in the middle.
 
-    Raises BindplugError: absent, not audio, empty, or not finite; an array of other values, shape
-    or rate."""
+    Raises BindplugError: absent, not audio, empty, or not finite; a rate that no sound has; an
+    array of other values, shape or rate."""
     if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():
         source = (source["array"], source["sampling_rate"])
     name = source_name(source, "audio array")
@@ -40,6 +42,12 @@ def read_sound(source) -> tuple[np.ndarray, int]:
     else:
         raise BindplugError(
             f"audio of type {type(source).__name__}; give a path, a file object or (array, Hz)"
+        )
+    low, high = RATES
+    if not low <= rate <= high:
+        raise BindplugError(
+            f"{name}: has a rate of {rate} Hz; a sound has {low} Hz to {high / 1e6:g} MHz, so its "
+            "header is damaged; export it again"
         )
     if data.size == 0:
         raise BindplugError(f"{name}: holds no samples; give a sound of at least 25 ms")
@@ -57,6 +65,7 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
     source = reopenable(source, name, "sound file")
     try:
         with open_source(source, name, "sound file") as file, decoding(name, NO_SOUND):
+            _warn_if_cut(file, name)
             data, rate = soundfile.read(Seekable(file), dtype="float32", always_2d=True)
         return data.T, rate
     except BindplugError as err:
@@ -66,6 +75,28 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
             return decode_soundtrack(source, name)
         except BindplugError as second:
             raise second if str(second).endswith("has no sound") else err from None
+
+
+def _warn_if_cut(file, name: str) -> None:
+    """Of a WAV that is shorter than its header says; libsndfile reads what is there. What was
+    written to a pipe does not know its length."""
+    head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                start = file.tell()
+                there = file.seek(0, os.SEEK_END) - start
+                if size < UNKNOWN_SIZE and there < 0.99 * size:
+                    log.warning(
+                        "%s: is cut short: %d of %d bytes of its samples are there",
+                        name,
+                        there,
+                        size,
+                    )
+                break
+            file.seek(size + size % 2, os.SEEK_CUR)
+    file.seek(0)
 
 
 class Seekable:

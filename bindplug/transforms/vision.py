@@ -49,7 +49,8 @@ def load_image(source, upright: bool = False) -> Image.Image:
             not.
 
     Raises BindplugError: absent, not an image, damaged, without pixels, of more than about 179 Mpx,
-    or gray beyond 16 bits."""
+    or gray beyond 16 bits; another `upright` than True or False."""
+    check_choice("upright", upright, (True, False))
     name = image_name(source)
     if isinstance(source, Image.Image):
         image = source
@@ -171,7 +172,6 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
 
 def image_array(source, config: VisionConfig, upright: bool = False) -> np.ndarray:
     """One image to (3, image_size, image_size) float32; arguments as in `load_image`."""
-    check_choice("upright", upright, (True, False))
     return normalise(unit_range(resize_and_crop(load_image(source, upright), config.image_size)))
 
 

@@ -119,6 +119,11 @@ class Family(ABC):
             raise BindplugError(f"{name} has no noise level")
         if settings.negative_text and "negative_prompt" not in parameters:
             raise BindplugError(f"{name} has no negative prompt")
+        if (settings.text or settings.negative_text) and not self._attends_to_words():
+            raise BindplugError(
+                "a prompt beside the embedding does not reach these weights, which have no "
+                "cross-attention; leave it out, or add a text to the embedding (--text with --mix)"
+            )
         values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
         values |= {k: self.size for k in ("height", "width") if k in values} | own
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}
@@ -129,6 +134,13 @@ class Family(ABC):
                     "these weights need"
                 )
         return replace(settings, **missing)
+
+    def _attends_to_words(self) -> bool:
+        """Whether a UNet has a block that reads the prompt."""
+        config = config_of(self.pipe, "unet")
+        lists = (config.get(f"{part}_block_types") or () for part in ("down", "up"))
+        kinds = [config.get("mid_block_type"), *(kind for kinds in lists for kind in kinds)]
+        return not config or any("CrossAttn" in str(kind) for kind in kinds)
 
     def place(self, rows: Tensor) -> Tensor:
         """Rows on the device and in the dtype of the network that takes them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bindplug.errors import BindplugError, first_line
+from bindplug.errors import BindplugError, first_line, kind_of
 from bindplug.generation.settings import GenerationSettings
 from bindplug.storage.cache_dir import hub_access, is_offline
 from bindplug.storage.hashing import folder_fingerprint
@@ -46,7 +46,7 @@ def open_pipeline(weights: str, folder: Path | None, dtype):
                 )  # fmt: skip
             return pipe.to(dtype), folder_fingerprint(files_in) if files_in else ""
     except Exception as err:  # diffusers and the hub raise many kinds
-        raise BindplugError(
+        raise kind_of(err)(
             f"{folder or weights}: cannot be loaded as a pipeline: {first_line(err)}"
         ) from err
 

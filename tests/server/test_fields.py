@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 import pytest
 
+from bindplug.cli.options import Once
 from bindplug.errors import BindplugError
 from bindplug.server.app import ENDPOINTS
 from bindplug.server.fields import Field, Form
@@ -45,7 +46,7 @@ def test_names_are_those_of_the_command_line(path):
         switch = isinstance(param, click.Option) and param.is_flag
         assert (field.kind == "switch") == switch or field.name in ("overlay", "coco"), field.name
         # Whether an option may be repeated; --vocabulary takes a file in place of several words.
-        several = param.multiple or param.nargs not in (1,)
+        several = param.nargs != 1 or (param.multiple and not isinstance(param, Once))
         assert field.many == several or field.name in ("vocabulary", "labels", "examples")
         if field.kind in ("whole", "number") and (path, field.name) != ("/v1/classify", "top_k"):
             default = param.default if isinstance(param.default, (int, float)) else None
