@@ -91,16 +91,21 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
         paths = [folder / f"{Path(video).stem}{e}" for e in (".mp4", ".json", ".png")]
     inputs = [*prompt_files(prompts + negatives), *job.images, video, question["vocabulary"]]
     check_outputs([*paths, json_file, coco, label_studio], inputs)
-    if folder is not None:
-        click.get_current_context().with_resource(locked(make_folder(folder), say))
-        if resume:
-            job.refuse_strangers()
-        else:
+
+    def refuse() -> None:
+        if folder is not None and not resume:
             refuse_existing(paths, overwrite)
+        elif folder is not None:
+            job.refuse_strangers()
+
+    refuse()
     for target in (json_file, coco, label_studio):
         check_json(target, overwrite, inputs)
     if yolo:
         job.yolo = YoloFolder(yolo, job.images, overwrite, job.earlier() if resume else None)
+    if folder is not None:
+        click.get_current_context().with_resource(locked(make_folder(folder), say))
+        refuse()  # another process may have written meanwhile
     finder, embedder, asked = open_question(failures, options, **question)
     prompt = None
     if mix:

@@ -1,5 +1,6 @@
 """What a family of diffusers pipelines is: where its pipelines take an embedding, and how."""
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from inspect import signature
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bindplug.embedding.vectors import Embedding
-from bindplug.errors import BindplugError, SpaceMismatch
+from bindplug.errors import BindplugError, BindplugWarning, SpaceMismatch
 from bindplug.generation.settings import GenerationSettings
 
 ANY_SIZE = {"UpBlock2D", "CrossAttnUpBlock2D"}  # of diffusers' UNet; others double what they get
@@ -120,10 +121,11 @@ class Family(ABC):
         if settings.negative_text and "negative_prompt" not in parameters:
             raise BindplugError(f"{name} has no negative prompt")
         if (settings.text or settings.negative_text) and not self._attends_to_words():
-            raise BindplugError(
-                "a prompt beside the embedding does not reach these weights, which have no "
-                "cross-attention; leave it out, or add a text to the embedding (--text with --mix)"
-            )
+            warnings.warn(
+                "a prompt beside the embedding changes nothing here: these weights have no "
+                "cross-attention; add a text to the embedding instead (--text with --mix)",
+                BindplugWarning, stacklevel=2,
+            )  # fmt: skip
         values = {ours: parameters[theirs].default for ours, theirs in self.setting_names.items()}
         values |= {k: self.size for k in ("height", "width") if k in values} | own
         missing = {k: v for k, v in values.items() if getattr(settings, k) is None}

@@ -137,6 +137,17 @@ def test_only_sounds_are_said_in_words_of_things_that_sound():
         assert cross(row, "small-clip", "linear")[1].words == tuple(default_vocabulary())
 
 
+def test_vocabularies_by_name_and_from_generators():
+    row = Embedding(np.eye(1, 256), "small", "audio", ("x",))
+    for given in ("sounding", default_vocabulary("audio"), iter(default_vocabulary("audio"))):
+        bridge = cross(row, "small-clip", vocabulary=given)[1]
+        assert bridge.words == tuple(default_vocabulary("audio"))
+    with pytest.raises(BindplugError, match="no vocabulary 'soundin'"):
+        cross(row, "small-clip", vocabulary="soundin")
+    with pytest.raises(BindplugError, match="no vocabulary 'dogs'"):
+        fit_bridge("vocabulary", "small", "small-clip", "dogs")
+
+
 def test_word_lists_of_a_file(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("\ufeffdog\r\ncat\r\n\r\ndog\r\n", "utf-8")

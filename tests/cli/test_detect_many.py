@@ -134,3 +134,31 @@ def test_a_checkpoints_own_vocabulary(run, refused, media, monkeypatch):
         round(float(s), 4) for s in want.scores
     ]
     assert {o["label"] for o in data["images"][0]["objects"]} <= {"cat", "dog"}
+
+
+def test_one_video_a_call(refused):
+    two = ("--video", "a.mp4", "--video", "b.mp4")
+    refused("detect", *two, words="--video is given 2 times; give it once")
+
+
+def test_what_resume_may_replace(run, refused, folder, media, tmp_path):
+    ask = ("detect", "--audio", media / "rooster.wav", "--audio", media / "dog.wav", folder)
+    (tmp_path / "r").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "r" / "1.png")  # nothing of bindplug's
+    refused(*ask, "-o", "r", "--resume", words="r/1.png: exists")
+    hand = tmp_path / "hand" / "labels" / "1.txt"
+    hand.parent.mkdir(parents=True)
+    hand.write_text("0 .5 .5 .1 .1\n")
+    again = (*ask, "-o", "s", "--resume", "--yolo", "hand")
+    refused(*again, words="hand/labels/1.txt: exists")
+    hand.unlink()
+    assert run(*again).exit_code == 0
+    data = Path("hand/data.yaml").read_text()
+    assert 'nc: 2\nnames:\n  0: "rooster"\n  1: "dog"\n' in data
+    (tmp_path / "s" / "2.json").unlink()  # as a run that was stopped leaves it
+    Path("hand/labels/2.txt").unlink()
+    Path("hand/data.yaml").unlink()
+    assert run(*again).exit_code == 0
+    assert Path("hand/data.yaml").read_text() == data
+    Path("hand/data.yaml").write_text("names: [mine]\n")
+    refused(*again, words="hand/data.yaml: exists")

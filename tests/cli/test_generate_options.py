@@ -154,8 +154,10 @@ def test_refusals(refused, media, arguments, words):
 
 
 def test_a_text_is_a_prompt_and_not_the_pipelines_text(run, tmp_path):
-    assert run("generate", "--text", "a cat", "--prompt", "oil", *FEW).exit_code == 0
-    assert run("generate", "--text", "a cat", *FEW, "-o", "b").exit_code == 0
+    result = run("generate", "--text", "a cat", "--prompt", "oil", *FEW)
+    assert result.exit_code == 0 and "changes nothing here" in result.stderr
+    result = run("generate", "--text", "a cat", *FEW, "-o", "b")
+    assert result.exit_code == 0 and "changes nothing" not in result.stderr
     for folder, text in (("bindplug-out", "oil"), ("b", "")):
         metadata = json.loads((tmp_path / folder / "a-cat_0000.json").read_text())
         assert metadata["text"] == text and metadata["prompts"] == [["text", "a cat"]]

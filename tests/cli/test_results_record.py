@@ -114,7 +114,15 @@ def test_resume_searches_a_changed_image_again(run, refused, things):
     assert "done already" in run(*BASE, "--threshold", 0, "--resume").stderr
     (things / "sub").mkdir()
     Image.new("RGB", (60, 40)).save(things / "sub" / "a.png")
-    refused("detect", "sub/a.png", *BASE[2:], "--threshold", 0, "--resume", words="image a.png")
+    refused(
+        "detect",
+        "sub/a.png",
+        *BASE[2:],
+        "--threshold",
+        0,
+        "--resume",
+        words="is the result of a.png",
+    )
 
 
 def test_resume_makes_the_overlay_that_is_missing(run, things):

@@ -52,3 +52,18 @@ def test_what_is_refused(run, refused, pictures):
     for option in (("--top-k", "2"), ("--mix", "1"), ("--json", "-"), ("--store", "faiss")):
         words = f"nothing is searched for; leave out {option[0]}"
         refused("search", "p", "--export", "out", *option, words=words)
+
+
+def test_options_are_of_the_searched_files_too(run, refused, pictures):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    turned = Image.linear_gradient("L").convert("RGB")
+    turned.save(pictures / "phone.jpg", exif=exif)
+    ask = ("search", "p", "--image", pictures / "phone.jpg", "--top-k", "1")
+    for options in ((), ("--option", "upright=true"), ()):
+        result = run(*ask, *options)
+        assert result.stdout.startswith("1.0000") and "phone.jpg" in result.stdout, result.output
+    result = run("search", "p", "--text", "a", "--option", "upright=true")
+    assert result.exit_code == 0, result.output
+    refused(*ask, "--option", "upright=flase", words="no upright 'flase'; choose True or False")
+    refused("search", "p", "--text", "a", "--option", "rate=2", words="image, text has")

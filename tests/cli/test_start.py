@@ -84,3 +84,9 @@ def test_no_flag_means_two_things():
 
     for name in COMMANDS:
         check(main.get_command(None, name), name)
+
+
+def test_models_names_weights_as_options_take_them(run):
+    lines = [line.split() for line in run("models").stdout.splitlines()]
+    assert ["generator", "unclip", "small"] in [line[:3] for line in lines]
+    assert ["detector", "detic", "small"] in [line[:3] for line in lines]

@@ -50,6 +50,13 @@ def test_embed_by_an_imagebind(run, refused, tmp_path, imagebind_folder):
     refused("embed", "--text", "a", "--option", "truncation=old", words="text has no option")
 
 
+def test_embed_names_all_that_cannot_be_read(run, tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+    result = run("embed", "--image", "a.png", "--image", "b.png", "-o", "x.npy")
+    assert result.exit_code == 2 and not (tmp_path / "x.npy").exists()
+    assert "a.png" in result.stderr and "b.png: no such file" in result.stderr
+
+
 def test_embed_refuses(refused):
     refused("embed", "--text", "a", "--option", "clips=3", words="text has: truncation")
     refused("embed", "--list", "absent", words="absent")
@@ -87,6 +94,9 @@ def test_classify(run, refused, media, tmp_path):
         "rain",
     ]
     refused("classify", files[0], words="--labels or --examples")
+    two = (files[0], media / "farm.png", "--labels", "a")
+    refused("classify", *two, words="cat.wav is audio, ")
+    refused("classify", *two, "--labels", "b", words="--labels is given 2 times")
     refused(
         "classify",
         files[0],

@@ -9,6 +9,7 @@ import torch
 import bindplug
 from bindplug import BindplugError, Embedding, SpaceMismatch
 from bindplug.bridge import READING, IdentityBridge, Target, VocabularyBridge, WordsBridge
+from bindplug.detection.detector import Finder
 from bindplug.detection.query import build_query
 from bindplug.embedding.vectors import unit
 
@@ -89,6 +90,18 @@ def test_errors(bridge):
         build_query(sound(np.eye(1, 6)), "a", IdentityBridge("a"), competition="words")
     with pytest.raises(SpaceMismatch, match="target models that read"):
         WordsBridge("a", WORDS, HERE)(sound(np.eye(1, 6)))
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 2.5, True, None])
+def test_numbers_of_objects(top_k):
+    row = Embedding(np.eye(1, 4), "a", "text", ("x",))
+    with pytest.raises(BindplugError, match="top_k"):
+        Finder(SimpleNamespace(score_threshold=0.5), row, top_k=top_k)
+
+
+def test_prompts_are_embeddings():
+    with pytest.raises(BindplugError, match="type str; give an Embedding"):
+        build_query("dog", "a")
 
 
 def test_saying_it_in_words():

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -106,3 +108,14 @@ def test_indexing_keeps_rows():
     e = make([[1, 0], [0, 1], [1, 1]])
     assert e[1].vectors.shape == (1, 2) and e[1].labels == ("audio 1",)
     assert len(e[1:]) == 2
+
+
+def test_pickles_leave_the_embedder_out_and_copies_share_it():
+    embedder = object()
+    e = compose([(replace(make([[1, 0]]), embedder=embedder), 1.0), (make([[0, 1]]), 0.5)])
+    assert e.embedder is embedder
+    back = pickle.loads(pickle.dumps(e))
+    assert back == e and back.embedder is None and back.parts[0][0][0].embedder is None
+    for made in (copy.copy(e), copy.deepcopy(e)):
+        assert made == e and made.embedder is embedder
+    assert copy.deepcopy(e).vectors is not e.vectors

@@ -266,7 +266,7 @@ def test_commands(server, checkpoint, monkeypatch):
     refused = call("path", "w")
     assert refused.exit_code == 3 and "models pull w" in refused.stderr
     refused = call("pull", "w", "--offline")
-    assert refused.exit_code == 2 and "offline" in refused.stderr
+    assert refused.exit_code == 3 and "offline" in refused.stderr
     for name in ("BINDPLUG_OFFLINE", "HF_HUB_OFFLINE"):
         os.environ.pop(name)  # monkeypatch would put them back
     pulled = call("pull", "w")

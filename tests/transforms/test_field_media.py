@@ -233,6 +233,8 @@ def test_eight_bits_and_bfloat16():
         (([[0.1, 0.2], [0.3]], RATE), "rows of one length"),
         ((tone(), "fast"), "whole number of Hz"),
         ((tone(), 0.5), "whole number of Hz"),
+        ((tone(), 1), "a rate of 1 Hz"),
+        ((tone(), 10**12), "100 Hz to 10 MHz"),
         (torch.zeros(RATE), "type Tensor"),
         (({}, RATE), "numbers"),
     ],
@@ -241,6 +243,31 @@ def test_eight_bits_and_bfloat16():
 def test_what_is_no_sound(source, words):
     with pytest.raises(BindplugError, match=words):
         load_audio(source)
+
+
+def test_channels_that_cancel_out(tmp_path, caplog):
+    path = str(tmp_path / "antiphase.wav")
+    soundfile.write(path, np.stack([tone(), -tone()], 1), RATE, "FLOAT")
+    with caplog.at_level(logging.WARNING, "bindplug"):
+        distinct_clips(path, AudioConfig(), channel="loudest")
+        assert not caplog.records
+        distinct_clips(path, AudioConfig(), channel="mix")
+    assert f"{path}: its channels cancel out" in caplog.text
+
+
+def test_a_wav_that_is_cut_short(tmp_path, caplog):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(), RATE)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    streamed = data[:40] + b"\xff\xff\xff\xff" + data[44:]  # its length is unknown
+    with caplog.at_level(logging.WARNING, "bindplug"):
+        assert torch.equal(load_audio(io.BytesIO(data))[0], load_audio(io.BytesIO(streamed))[0])
+        assert not caplog.records
+        assert len(load_audio(str(path))[0][0]) < len(tone())
+    promised = len(data) - 44
+    there = len(data) // 2 - 44
+    assert f"{path}: is cut short: {there} of {promised} bytes" in caplog.text
 
 
 def test_streams(tmp_path):
