@@ -103,10 +103,13 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
         scratch = target.with_name(f".{secrets.token_hex(8)}.part")
         try:
             with scratch.open("xb") as file:
+                mode = stat.S_IMODE(scratch.stat().st_mode)
                 with suppress(FileNotFoundError):
-                    scratch.chmod(stat.S_IMODE(target.stat().st_mode))
+                    mode = stat.S_IMODE(target.stat().st_mode)
+                    scratch.chmod(mode)
                 yield file
-                file.flush()
+            with scratch.open("rb+") as file:  # a library may have put another file in its place
+                scratch.chmod(mode)
                 os.fsync(file.fileno())
             os.replace(scratch, target)
         except BaseException:

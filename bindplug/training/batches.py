@@ -12,7 +12,7 @@ from ..embedding.prefetch import prefetch
 from ..errors import BindplugError
 from .data.loader import Loader, stack
 from .data.plan import Plan, Shown
-from .data.tables import Bad
+from .data.rows import Bad
 from .feature_cache import Features
 from .processes import Processes
 

@@ -161,6 +161,11 @@ def _of_base(
         saved = read_description(folder).towers[modality]
         if saved.kind == "embedder":
             raise BindplugError(f"{modality}={spec.kind}: {folder} refers to {saved.name} for it")
+        if saved.kind == "tower" and spec.kind == "train":
+            raise BindplugError(
+                f"{modality}=train: {folder} holds an adapter of {saved.name}; train that further "
+                f"by --tower {modality}=lora, or the whole trunk by --init {saved.name}"
+            )
         tower = load_tower(folder, modality, open_embedder)
         own = TowerSpec(modality, "tower", init) if spec.kind == "lora" else replace(saved, lora={})
     elif hasattr(base.network, "open_trunk"):

@@ -33,7 +33,7 @@ def export(folder: Path, settings: Settings, setup: Setup, report: dict, command
     description = Description(space, parts.width, parts.specs, {}, scales, tuple(templates), card)
     save_towers(folder, description, parts.towers)
     text = model_card(settings, setup, space, report, command)
-    write_file(folder / "README.md", lambda f: f.write(text.encode()))
+    write_file(folder / "README.md", lambda f: f.write(text.encode("utf-8", "surrogateescape")))
     return space
 
 

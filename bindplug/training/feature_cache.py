@@ -12,11 +12,11 @@ from torch import Tensor
 from ..cache import Cache
 from ..embedding.prefetch import prefetch
 from ..errors import BindplugError
+from ..models.towers.spec import TowerSpec
 from ..models.towers.tower import Tower
 from ..storage.state_dict import state_digest
 from .data.loader import Loader, stack
-from .data.rows import Crop, Moment, Row, Source
-from .data.tables import Bad
+from .data.rows import Bad, Crop, Moment, Row, Source
 
 FORMAT = {"imu": 2}  # of what is kept, else 1; a change of views or augmentations makes a new one
 CLIPS = 32  # of a forward pass
@@ -40,13 +40,15 @@ class Features:
         return self.vectors[self.rows[key]]
 
 
-def fingerprint(tower: Tower) -> str:
-    """Of a trunk's weights and precision; "" where it is not known, and then nothing is kept."""
+def fingerprint(tower: Tower, spec: TowerSpec) -> str:
+    """Of a trunk's weights, precision and arguments, which may decide its transform; "" where it is
+    not known, and then nothing is kept."""
     embedder = getattr(tower.trunk, "embedder", None)
     if embedder is not None:
         return embedder.fingerprint and f"{embedder.fingerprint} {tower.precision}"
     digest = state_digest(tower.trunk.state_dict())
-    return f"{type(tower.trunk).__qualname__} {digest} {tower.precision}"
+    made = spec.kind, spec.name, sorted(spec.arguments.items())
+    return f"{type(tower.trunk).__qualname__} {made} {digest} {tower.precision}"
 
 
 def make_features(

@@ -14,8 +14,7 @@ from ..evaluation.metrics import retrieval, top_k
 from ..models.towers.tower import Tower
 from .binder import Binder
 from .data.loader import Loader
-from .data.rows import Row, Source
-from .data.tables import Bad
+from .data.rows import Bad, Row, Source
 from .feature_cache import CLIPS, Features
 
 TEMPLATES = ("{}", "a {}", "a photo of a {}")  # where an embedder has none of its own

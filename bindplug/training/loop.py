@@ -1,5 +1,6 @@
 """A training loop that shows progress, logs a curve and resumes where it was interrupted."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from ..errors import BindplugError, first_line
 from ..storage.atomic import writing
 from .logs import append_row
 from .muon import Muon
+
+log = logging.getLogger("bindplug")
+BLOCKS = (".blocks.", ".resblocks.", ".layers.", ".layer.")  # in names of transformers' matrices
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,10 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
     matrices, rest = [], []
     for name, p in model.named_parameters():
         if p.requires_grad:
-            in_block = run.muon_lr and p.ndim == 2 and ".blocks." in name
+            in_block = run.muon_lr and p.ndim == 2 and any(part in name for part in BLOCKS)
             (matrices if in_block else rest).append(p)
+    if run.muon_lr and not matrices:
+        log.warning("--opt muon: no matrix of a transformer block is trained; AdamW takes all")
     decayed = [p for p in rest if p.ndim >= 2]
     others = [p for p in rest if p.ndim < 2]
     groups = [

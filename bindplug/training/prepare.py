@@ -12,13 +12,13 @@ import torch
 
 from ..embedding.options import option_value
 from ..errors import BindplugError
+from ..models.towers.spec import parse_tower
 from .binder import Binder, Parts, make_losses, make_towers
 from .data.augment import parse_augmentations
 from .data.loader import Loader
 from .data.plan import Plan
-from .data.rows import Moment, Source, ids_of
+from .data.rows import Bad, Moment, Source, ids_of
 from .data.sources import kind_of, read_sources
-from .data.tables import Bad
 from .feature_cache import Features, fingerprint, make_features
 from .figures import TEMPLATES, Validation
 from .processes import Processes
@@ -72,7 +72,9 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
         settings.seed,
         settings.align == "aligned",
     )
-    weights = {m: fingerprint(t) for m, t in sorted(parts.towers.items()) if t.is_frozen}
+    weights = {
+        m: fingerprint(t, parts.specs[m]) for m, t in sorted(parts.towers.items()) if t.is_frozen
+    }
     stream, sources, features = None, [], {}
     if _is_stream(settings):
         stream = Stream(settings, modalities, bad, processes)
@@ -89,6 +91,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
                 )  # fmt: skip
                 sources = [s for s in (s.without(failed) for s in sources) if s.rows]
     _check_trained(parts, bound)
+    _drop_strangers(settings, parts, bound)
     binder = Binder(parts.towers, make_losses(settings, bound)).to(device)
     for modality, tower in parts.towers.items():
         if modality not in bound:
@@ -144,6 +147,24 @@ def _features(
             modality, parts.towers[modality], sources, loader, views, bad, path, weights, device,
             settings.workers,
         )  # fmt: skip
+
+
+def _drop_strangers(settings: Settings, parts: Parts, bound: list[str]) -> None:
+    """Towers that the data does not bind stay only where they are of the space already: frozen
+    towers of the embedder that the frozen image tower is of.
+    Raises BindplugError: one that `--tower` names and nothing trains."""
+    named = {parse_tower(text).modality for text in settings.tower}
+    of_base = parts.specs["image"].kind == "embedder" and parts.towers["image"].head.kind == "none"
+    for modality in [m for m in parts.towers if m not in bound]:
+        is_trained = any(p.requires_grad for p in parts.towers[modality].parameters())
+        if is_trained and modality in named:
+            raise BindplugError(
+                f"--tower {modality}: no row of the data has {modality} beside an image; "
+                "leave it out"
+            )
+        if is_trained or not of_base:
+            log.warning("%s: left out, since no row of the data binds it to this space", modality)
+            del parts.towers[modality], parts.specs[modality]
 
 
 def _check_trained(parts: Parts, bound: list[str]) -> None:

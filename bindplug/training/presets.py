@@ -1,7 +1,8 @@
 """The recipes of ImageBind's Table 9, by the names of `bindplug.training.settings`.
 
 Each binds one modality to frozen image and text encoders, which `--init` names. The paper's batches
-are those of the table; with fewer GPUs give `--accum-freq`, which leaves the result as it is.
+are those of the table; with fewer GPUs give `--accum-freq`, which changes only what is drawn at
+random.
 """
 
 _ALL = {

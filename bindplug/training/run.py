@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..device import pick_device
 from ..errors import BindplugError, FileExists
-from ..storage.atomic import make_folder, write_file, write_json, writing
+from ..storage.atomic import make_folder, refuse_existing, write_file, write_json, writing
 from ..storage.locks import locked
 from ..storage.state_dict import read_state
 from .batches import Batch, Reader, plan_batches
@@ -72,14 +72,18 @@ def _train(
         return Training(settings, device, processes, resume).run(command)
     make_folder(folder)
     with locked(folder):
-        checkpoint = folder / CHECKPOINT
-        if checkpoint.exists() and not resume:
-            if not overwrite:
-                raise FileExists(f"{checkpoint}: exists; go on with --resume latest")
+        checkpoint, results = folder / CHECKPOINT, [folder / REPORT, folder / MODEL]
+        if checkpoint.exists() and not (resume or overwrite):
+            raise FileExists(f"{checkpoint}: exists; go on with --resume latest")
+        if not (checkpoint.exists() or overwrite):
+            refuse_existing(results, overwrite)
+        training = Training(settings, device, processes, resume)  # before anything is removed
+        if not resume:
             for name in (CHECKPOINT, BEST, REPORT, "log.csv", "figures.csv"):
                 (folder / name).unlink(missing_ok=True)
-        write_file(folder / "settings.toml", lambda f: f.write(to_toml(settings).encode()))
-        return Training(settings, device, processes, resume).run(command)
+        text = to_toml(settings).encode("utf-8", "surrogateescape")
+        write_file(folder / "settings.toml", lambda f: f.write(text))
+        return training.run(command)
 
 
 class Training:
@@ -99,8 +103,7 @@ class Training:
             self.loop.resume()
             self.setup.bad.recall(self.loop.notes.get("left out", ()))
         self.validate_every = max(1, round(settings.val_frequency * self.epoch_steps))
-        tensorboard = settings.report_to == "tensorboard"
-        self.logs = Logs(self.folder, self.loop.step, tensorboard) if processes.is_first else None
+        self.logs: Logs | None = None
         self.last: Batch | None = None
 
     def _run_settings(self, steps: int) -> Run:
@@ -116,6 +119,9 @@ class Training:
     def run(self, command: str) -> dict:
         """Take the steps that are left, export, and report."""
         began, batches = time.monotonic(), self._batches()
+        if self.processes.is_first:
+            tensorboard = self.settings.report_to == "tensorboard"
+            self.logs = Logs(self.folder, self.loop.step, tensorboard)
         left_out = {"of the training data": self.setup.bad}
         if self.setup.validation:
             left_out["of the validation data"] = self.setup.validation.bad

@@ -7,6 +7,7 @@ flags from it.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -143,9 +144,19 @@ class Settings:
                 check_choice(flag, value, notes["choices"])
             if notes["least"] is not None and not value >= notes["least"]:  # NaN too
                 raise BindplugError(f"{flag} {value}; give at least {notes['least']}")
-        for name in ("head_dropout", "beta1", "beta2", "ema", "lr_cooldown_end"):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise BindplugError(f"{flag} {value}; give a finite number")
+        for name in ("ema", "lr_cooldown_end"):
             if not getattr(self, name) <= 1:
                 raise BindplugError(f"{flag_of(name)} {getattr(self, name)}; give at most 1")
+        for name in ("head_dropout", "beta1", "beta2"):
+            if not getattr(self, name) < 1:
+                raise BindplugError(f"{flag_of(name)} {getattr(self, name)}; give less than 1")
+        for seed in (self.seed, *self.seeds):
+            if not 0 <= seed < SEEDS:
+                raise BindplugError(f"seed {seed}; give 0 to {SEEDS - 1}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise BindplugError("--seeds: one is given twice; each has a folder of its own")
         for template in self.template:
             if "{}" not in template:
                 raise BindplugError(f"--template {template!r} has no {{}} for the name")
@@ -157,6 +168,9 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+SEEDS = 2**32  # different ones
+# Pairs of settings of which one takes the place of the other.
+INSTEAD = (("warmup", "warmup_epochs"), ("steps", "epochs"), ("seed", "seeds"))
 _FIELDS = {f.name: f for f in fields(Settings)}
 
 
@@ -201,10 +215,32 @@ def read_settings(flags: dict, config: str | None = None, preset: str | None = N
                 raise BindplugError(f"{config}: no setting {key!r}{hint}")
             else:
                 given[name] = converted(name, value, config)
+    given = _over(given, flags)
     if preset:
         check_choice("preset", preset, PRESETS)
-        given = {**PRESETS[preset], **given}
-    return Settings(**{**given, **flags})
+        given = _over(PRESETS[preset], _joined(PRESETS[preset], given))
+    return Settings(**given)
+
+
+def _over(below: dict, above: dict) -> dict:
+    """Settings with others over them, which also put out what says the same in another way."""
+    out = {**below, **above}
+    for pair in INSTEAD:
+        for one, other in (pair, pair[::-1]):
+            if one in above and other not in above:
+                out.pop(other, None)
+    return out
+
+
+def _joined(preset: dict, given: dict) -> dict:
+    """Given settings, whose towers and augmentations a preset's of other modalities join."""
+    out = dict(given)
+    for name in ("tower", "aug"):
+        if name in preset and name in given:
+            own = {text.partition("=")[0] for text in given[name]}
+            kept = (text for text in preset[name] if text.partition("=")[0] not in own)
+            out[name] = (*kept, *given[name])
+    return out
 
 
 def to_toml(settings: Settings) -> str:

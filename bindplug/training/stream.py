@@ -10,9 +10,8 @@ from ..embedding.prefetch import prefetch
 from ..errors import BindplugError
 from .batches import TRIES, Batch, Item, give_up, join
 from .data.loader import Loader
-from .data.rows import Row
+from .data.rows import Bad, Row
 from .data.shards import Samples, expand_shards, read_shards, row_of
-from .data.tables import Bad
 from .processes import Processes
 from .settings import Settings
 

@@ -113,7 +113,9 @@ def compose(
         if torch.rand((), generator=g) < 0.2 * strength:
             image.copy_(blur(image[None])[0])
         image.add_(0.02 * strength * torch.randn(image.shape, generator=g)).clamp_(0, 1)
-        kept = [i for i, m in enumerate(layers) if m.sum() > 200]
+        areas = [int(m.sum()) for m in layers]
+        # Of a thin drawing by itself what there is, so that no scene is empty.
+        kept = [i for i, area in enumerate(areas) if area > 200 or area == max(areas)]
         masks = torch.stack([layers[i] for i in kept])
         boxes = torch.stack([_box(m) for m in masks])
         labels = torch.tensor([objects[i] for i in kept])

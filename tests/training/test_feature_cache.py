@@ -17,9 +17,9 @@ def test_files_and_trunks_are_hashed_once(settings, world, monkeypatch):
         files[str(item)] += isinstance(item, str)
         return hashed(item)
 
-    def print_counted(tower):
+    def print_counted(tower, spec):
         trunks[tower.trunk.modalities[0]] += 1
-        return printed(tower)
+        return printed(tower, spec)
 
     monkeypatch.setattr(bindplug.cache, "_hash", hash_counted)
     monkeypatch.setattr(bindplug.training.prepare, "fingerprint", print_counted)

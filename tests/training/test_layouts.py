@@ -10,9 +10,8 @@ from PIL import Image
 from bindplug import BindplugError
 from bindplug.imagebind import DepthConfig, IMUConfig
 from bindplug.training.data.inputs import open_input
-from bindplug.training.data.rows import Crop, Moment
+from bindplug.training.data.rows import Bad, Crop, Moment
 from bindplug.training.data.sources import kind_of, read_rows
-from bindplug.training.data.tables import Bad
 from bindplug.transforms.depth import transform_depth
 from bindplug.transforms.imu import transform_imu
 

@@ -11,8 +11,7 @@ from xml.etree import ElementTree
 
 from ...errors import BindplugError, first_line
 from ...storage.text_file import read_text
-from .rows import Crop, Moment, Row
-from .tables import Bad
+from .rows import Bad, Crop, Moment, Row
 
 VIDEO = (".mp4", ".mkv", ".webm")
 # Metres; see bindplug.transforms.depth. The Xtion's is a guess.
@@ -27,7 +26,8 @@ def audioset(folder: Path, split: str, bad: Bad) -> list[Row]:
     the YouTube id. Segments whose video is not there are left out without a word: many are gone."""
     names = {}
     for row in csv.reader(_lines(folder / "class_labels_indices.csv")[1:]):
-        names[row[1]] = row[2]
+        if len(row) > 2:
+            names[row[1]] = row[2]
     videos: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO:
@@ -39,6 +39,9 @@ def audioset(folder: Path, split: str, bad: Bad) -> list[Row]:
     for table in tables:
         for cells in csv.reader(_lines(table), skipinitialspace=True):
             if cells and not cells[0].startswith("#") and (path := videos.get(cells[0])):
+                if len(cells) < 4:
+                    bad.add(f"{table}: {cells[0]} has no labels")
+                    continue
                 labels = tuple(names.get(m, m) for m in cells[3].split(","))
                 whole = Moment(str(path))
                 rows.append(Row({"image": (whole,), "audio": (whole,)}, str(path), labels))

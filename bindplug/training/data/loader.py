@@ -38,7 +38,7 @@ class Loader:
         """What decides, with a view's number, its moment and crop: inputs of one name share them,
         so features of an input are computed once for all rows where it has the same name."""
         if isinstance(value, Moment):
-            return value.path
+            return str(value.path)
         shared = modality in STILLS and sum(m in STILLS for m in row.inputs) > 1
         return row.name if shared and self.is_aligned else str(value)
 

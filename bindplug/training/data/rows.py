@@ -64,6 +64,38 @@ class Row:
     options: dict[str, dict] = field(default_factory=dict)
 
 
+class Bad:
+    """What could not be used: an error at once, or counted.
+
+    Args:
+        is_strict: raise the first.
+
+    Attributes:
+        messages: of what was left out, each once, however often it was met.
+    """
+
+    def __init__(self, is_strict: bool = False):
+        self.is_strict, self.messages, self._known = is_strict, [], set()
+
+    def add(self, message: str | BindplugError) -> None:
+        if self.is_strict:
+            raise BindplugError(f"{message} (--strict)")
+        self.recall([str(message)])
+
+    def recall(self, messages: Iterable[str]) -> None:
+        """Count what an earlier part of the run left out."""
+        for message in messages:
+            if message not in self._known:
+                self._known.add(message)
+                self.messages.append(message)
+
+    def summary(self, what: str) -> str:
+        """One line, "" where nothing was left out."""
+        if not self.messages:
+            return ""
+        return f"{len(self.messages)} {what} left out; the first: {self.messages[0]}"
+
+
 @dataclass(frozen=True)
 class Source:
     """Rows that all have the same modalities, image among them."""
@@ -83,21 +115,26 @@ class Source:
         return replace(self, rows=tuple(rows))
 
 
-def make_sources(rows: Iterable[Row], where: str, wanted: Iterable[str]) -> list[Source]:
+def make_sources(
+    rows: Iterable[Row], where: str, wanted: Iterable[str], bad: Bad | None = None
+) -> list[Source]:
     """Rows by the modalities that they have and that have a tower.
 
     Args:
         where: the data, for messages.
         wanted: modalities with a tower.
+        bad: told of rows without an image, or without anything beside it that has a tower.
 
     Raises BindplugError: no row with an image and another modality that has a tower."""
     wanted, groups, seen = set(wanted), {}, Counter()
     for row in rows:
-        seen.update(row.inputs)
+        seen.update(row.inputs.keys())
         kept = {m: x for m, x in row.inputs.items() if m in wanted and x}
         if "image" in kept and len(kept) > 1:
             key = tuple(sorted(kept))
             groups.setdefault(key, []).append(replace(row, inputs=kept))
+        elif bad:
+            bad.add(f"{where}: {row.name} is not an image and something beside it that has a tower")
     if not groups:
         has = ", ".join(sorted(seen)) or "nothing"
         raise BindplugError(

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...embedding.modalities import MODALITIES
 from ...errors import BindplugError, MissingDependency, first_line
-from .rows import Member, Moment, Row
-from .tables import Bad, group_of, labels_of
+from .rows import Bad, Member, Moment, Row
+from .tables import group_of, labels_of
 
 BUFFER = 1000  # rows that are shuffled together
 TEXTS, LABELS, NOTES = ("txt", "text", "caption"), ("cls", "label"), ("json",)

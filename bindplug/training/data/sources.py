@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...errors import BindplugError
 from . import layouts
-from .rows import Row, Source, make_sources
-from .tables import Bad, folder_rows, table_rows, video_rows
+from .rows import Bad, Row, Source, make_sources
+from .tables import folder_rows, table_rows, video_rows
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
@@ -60,10 +60,14 @@ def read_rows(
     Raises BindplugError: as the reader of its kind does."""
     place, split = split_of(data)
     path = Path(place)
+    if split and kind not in layouts.LAYOUTS:
+        raise BindplugError(f"{data}: only layouts of data sets have splits; leave out #{split}")
     if kind in ("csv", "jsonl"):
         return table_rows(path, modalities, bad, names)
     if kind in layouts.LAYOUTS:
         return layouts.LAYOUTS[kind](path, split, bad)
+    if kind == "webdataset":
+        raise BindplugError(f"{data}: shards are for --train-data; give a table or a folder here")
     if not path.is_dir():
         raise BindplugError(f"{place}: no such folder")
     return video_rows(path) if kind == "videos" else folder_rows(path, modalities, bad)
@@ -77,5 +81,7 @@ def read_sources(
     out = []
     for place in data:
         rows = read_rows(place, kind_of(place, kind), modalities, bad, names)
-        out += make_sources(rows, place, modalities)
+        if not rows and bad.messages:
+            raise BindplugError(f"{place}: {bad.summary('of its rows')}, and none is left")
+        out += make_sources(rows, place, modalities, bad)
     return out

@@ -11,39 +11,7 @@ from ...embedding.modalities import MODALITIES
 from ...embedding.tables import LABEL_COLUMNS, Record, find_beside, read_csv, split_labels
 from ...errors import BindplugError
 from ...storage.text_file import read_text
-from .rows import Moment, Row
-
-
-class Bad:
-    """What could not be used: an error at once, or counted.
-
-    Args:
-        is_strict: raise the first.
-
-    Attributes:
-        messages: of what was left out, each once, however often it was met.
-    """
-
-    def __init__(self, is_strict: bool = False):
-        self.is_strict, self.messages, self._known = is_strict, [], set()
-
-    def add(self, message: str | BindplugError) -> None:
-        if self.is_strict:
-            raise BindplugError(f"{message} (--strict)")
-        self.recall([str(message)])
-
-    def recall(self, messages: Iterable[str]) -> None:
-        """Count what an earlier part of the run left out."""
-        for message in messages:
-            if message not in self._known:
-                self._known.add(message)
-                self.messages.append(message)
-
-    def summary(self, what: str) -> str:
-        """One line, "" where nothing was left out."""
-        if not self.messages:
-            return ""
-        return f"{len(self.messages)} {what} left out; the first: {self.messages[0]}"
+from .rows import Bad, Moment, Row
 
 
 def table_rows(
@@ -61,11 +29,15 @@ def table_rows(
     wanted, names = {*modalities, "video"}, names or {}
     known = {*wanted, *MODALITIES}
     rows, (columns, records) = [], _records(path)
+    for modality, column in names.items():
+        if column and column not in columns:
+            has = ", ".join(sorted(columns)) or "nothing"
+            raise BindplugError(f"{path}: has no column {column!r} for {modality}; it has {has}")
     columns |= {modality for modality, column in names.items() if column in columns}
     for record in records:
         own = {m: record.cells.get(column) for m, column in names.items() if column}
         cells = {**record.cells, **own}
-        given = {m: _several(v) for m, v in cells.items() if m in known and v not in (None, "")}
+        given = {m: _several(v) for m, v in cells.items() if m in known and v not in (None, "", [])}
         problem = record.problem or ("" if given else "has no input")
         if problem:
             bad.add(f"{path}: line {record.line} {problem}")

@@ -1,0 +1,136 @@
+"""What a user gets wrong is said before anything is trained, removed or written."""
+
+import csv
+import logging
+import os
+import stat
+
+import pytest
+
+import bindplug
+from bindplug import BindplugError
+from bindplug.errors import FileExists
+from bindplug.models.towers.build import make_trunk
+from bindplug.models.towers.spec import parse_tower
+from bindplug.storage.atomic import writing
+from bindplug.training.data.rows import Bad, Row, make_sources
+from bindplug.training.data.sources import read_sources
+from bindplug.training.feature_cache import fingerprint
+from bindplug.training.run import train
+from bindplug.training.settings import read_settings
+
+BOTH = ["image", "audio", "text"]
+
+
+def test_rows_of_other_modalities():
+    rows = [
+        Row({"image": ("a",), "audio": ("b",)}, "1"),
+        Row({"image": ("a",), "text": ("c",)}, "2"),
+        Row({"audio": ("b",), "text": ("c",)}, "3"),
+        Row({"image": ("a",)}, "4"),
+    ]
+    bad = Bad()
+    sources = make_sources(rows, "t", BOTH, bad)
+    assert [s.modalities for s in sources] == [("audio", "image"), ("image", "text")]
+    assert len(bad.messages) == 2 and "t: 3 is not an image and" in bad.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "names", "words"),
+    [
+        ("train.csv#train", "csv", None, "only layouts of data sets have splits"),
+        ("image#val", "folder", None, "leave out #val"),
+        ("a.tar", "webdataset", None, "shards are for --train-data"),
+        ("train.csv", "csv", {"image": "picture"}, "no column 'picture' for image; it has audio"),
+    ],
+)
+def test_data_that_is_not_what_was_meant(world, place, kind, names, words):
+    with pytest.raises(BindplugError, match=words):
+        read_sources((str(world / place),), kind, BOTH, Bad(), names)
+
+
+def test_files_that_are_all_gone_are_named(tmp_path):
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "audio"], ["x.png", "x.wav"], ["y.png", "y.wav"]])
+    with pytest.raises(BindplugError, match=r"2 of its rows left out; the first: .*x\.png"):
+        read_sources((str(tmp_path / "t.csv"),), "csv", BOTH, Bad())
+
+
+def test_arguments_of_a_trunk_are_part_of_the_features_key():
+    towers = [parse_tower(f"image=timm:resnet10t,size={size}") for size in (64, 128)]
+    trunk = make_trunk(towers[0], bindplug.load_embedder)
+    tower = type("Tower", (), {"trunk": trunk, "precision": None})
+    assert fingerprint(tower, towers[0]) == fingerprint(tower, towers[0])
+    assert fingerprint(tower, towers[0]) != fingerprint(tower, towers[1])
+
+
+def test_a_run_that_cannot_begin_leaves_the_old_one_whole(settings, tmp_path):
+    train(settings(steps=2), "cpu")
+    folder = tmp_path / "logs" / "run"
+
+    def contents():
+        return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    before = contents()
+    with pytest.raises(BindplugError, match=r"absent\.csv"):
+        train(settings(train_data=("absent.csv",), steps=2), "cpu", overwrite=True)
+    with pytest.raises(BindplugError, match="other settings"):
+        train(settings(steps=2, lr=0.5), "cpu", resume=True)
+    assert contents() == before
+    (folder / "checkpoint.pt").unlink()
+    for resume in (False, True):
+        with pytest.raises(FileExists, match=r"report\.json: exists"):
+            train(settings(steps=2, lr=0.5), "cpu", resume=resume)
+    train(settings(steps=2, lr=0.5), "cpu", overwrite=True)
+    assert contents()[str(folder / "settings.toml")] != before[str(folder / "settings.toml")]
+
+
+def test_towers_that_nothing_binds(settings, caplog):
+    own = "audio=imagebind:width=32,depth=2,heads=2"
+    with pytest.raises(BindplugError, match="--tower depth: no row of the data has depth"):
+        train(settings(tower=(own, "depth=imagebind:width=32,depth=1,heads=2")), "cpu")
+    with caplog.at_level(logging.WARNING, "bindplug"):
+        [report] = train(settings(tower=(own,), embed_dim=16, steps=2), "cpu")
+    assert "text: left out, since no row of the data binds it" in caplog.text
+    made = bindplug.load_embedder(f"local:{report['model']}", "cpu")
+    assert set(made.modalities) == {"image", "video", "audio"}
+
+
+def test_what_goes_before_a_preset():
+    flags = {"train_data": ("x",), "tower": ("image=timm:resnet18",), "aug": ("image=none",)}
+    of = read_settings({**flags, "warmup": 0}, preset="paper-audio")
+    assert of.tower == ("audio=imagebind:drop_path=0.1", "image=timm:resnet18")
+    assert of.aug == ("audio=window,frequency_mask:12", "image=none")
+    assert of.warmup == 0 and of.warmup_epochs == 0
+    assert read_settings(flags, preset="paper-audio").warmup_epochs == 2
+
+
+def test_a_flag_of_a_pair_goes_before_the_other_one_of_a_file(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text('train-data = ["x"]\nsteps = 4\nseeds = [1, 2]\n')
+    of = read_settings({"epochs": 10.0, "seed": 7}, str(path))
+    assert (of.steps, of.epochs, of.seeds, of.seed) == (0, 10.0, (), 7)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": float("inf")}, {"beta1": 1.0}, {"seed": 2**40}, {"seeds": (7, 7)},
+     {"head_dropout": 1.0}, {"val_frequency": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_no_run_can_have(wrong):
+    with pytest.raises(BindplugError, match=next(iter(wrong)).rstrip("s").replace("_", "-")):
+        read_settings({"train_data": ("x",), **wrong})
+
+
+def test_files_that_libraries_write_have_the_mode_that_the_umask_gives(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with writing(tmp_path / "x") as file:
+            (tmp_path / "other").write_bytes(b"whole")
+            (tmp_path / "other").chmod(0o600)
+            os.replace(tmp_path / "other", file.name)  # as safetensors does
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").read_bytes() == b"whole"
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
