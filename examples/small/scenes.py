@@ -84,43 +84,53 @@ def compose(
         if len(rows):
             canvas[rows] = photographs(grounds, Draw(len(rows), g), SIZE)
     scenes = []
-    for image in canvas:
-        objects, taken, layers = [], [], []
-        alone = bool(torch.rand((), generator=g) < large)
-        sides = (SIDES[1], SIZE) if alone else SIDES
-        for _ in range(1 if alone else int(torch.randint(2, most + 1, (), generator=g))):
-            r = torch.rand(8, generator=g)
-            which = 0 if len(sources) == 1 or r[3] < 0.7 else 1
-            pictures, ids = sources[which]
-            known = [n for n in range(len(pictures.names)) if len(pictures.of[n])]
-            name = known[int(r[4] * len(known))]
-            number = int(pictures.of[name][int(r[5] * len(pictures.of[name]))])
-            rgba = pictures.rgba[number]
-            side = int(sides[0] + (sides[1] - sides[0]) * r[6])
-            layer = _turned(rgba.float() / 255, side, r)
-            one = Draw(1, g)
-            layer = recolour(layer[None], one, torch.full((1,), strength * float(r[7])))[0]
-            x, y = _free_place(side, taken, g)
-            taken.append((x, y, side))
-            region = image[:, y : y + side, x : x + side]
-            region.copy_(layer[:3] + (1 - layer[3:]) * region)
-            solid = torch.zeros(SIZE, SIZE, dtype=torch.bool)
-            solid[y : y + side, x : x + side] = layer[3] > 0.5
-            layers = [m & ~solid for m in layers] + [solid]
-            objects.append(int(ids[name]))
-        if torch.rand((), generator=g) < 0.2 * strength:
-            image.copy_(outline(image[None], torch.rand(1, generator=g))[0])
-        if torch.rand((), generator=g) < 0.2 * strength:
-            image.copy_(blur(image[None])[0])
-        image.add_(0.02 * strength * torch.randn(image.shape, generator=g)).clamp_(0, 1)
-        areas = [int(m.sum()) for m in layers]
-        # Of a thin drawing by itself what there is, so that no scene is empty.
-        kept = [i for i, area in enumerate(areas) if area > 200 or area == max(areas)]
-        masks = torch.stack([layers[i] for i in kept])
-        boxes = torch.stack([_box(m) for m in masks])
-        labels = torch.tensor([objects[i] for i in kept])
-        scenes.append(Scene(image, boxes, labels, masks))
+    for ground in canvas:
+        scene = None
+        while scene is None:  # a drawing by itself may be too faint or thin to count
+            scene = _scene(ground.clone(), sources, g, strength, most, large)
+        scenes.append(scene)
     return scenes
+
+
+def _scene(
+    image: Tensor, sources: list, g: torch.Generator, strength: float, most: int, large: float
+) -> Scene | None:
+    """A scene on a ground, arguments as of `compose`; None where no object can be seen."""
+    objects, taken, layers = [], [], []
+    alone = bool(torch.rand((), generator=g) < large)
+    sides = (SIDES[1], SIZE) if alone else SIDES
+    for _ in range(1 if alone else int(torch.randint(2, most + 1, (), generator=g))):
+        r = torch.rand(8, generator=g)
+        which = 0 if len(sources) == 1 or r[3] < 0.7 else 1
+        pictures, ids = sources[which]
+        known = [n for n in range(len(pictures.names)) if len(pictures.of[n])]
+        name = known[int(r[4] * len(known))]
+        number = int(pictures.of[name][int(r[5] * len(pictures.of[name]))])
+        rgba = pictures.rgba[number]
+        side = int(sides[0] + (sides[1] - sides[0]) * r[6])
+        layer = _turned(rgba.float() / 255, side, r)
+        one = Draw(1, g)
+        layer = recolour(layer[None], one, torch.full((1,), strength * float(r[7])))[0]
+        x, y = _free_place(side, taken, g)
+        taken.append((x, y, side))
+        region = image[:, y : y + side, x : x + side]
+        region.copy_(layer[:3] + (1 - layer[3:]) * region)
+        solid = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+        solid[y : y + side, x : x + side] = layer[3] > 0.5
+        layers = [m & ~solid for m in layers] + [solid]
+        objects.append(int(ids[name]))
+    if torch.rand((), generator=g) < 0.2 * strength:
+        image.copy_(outline(image[None], torch.rand(1, generator=g))[0])
+    if torch.rand((), generator=g) < 0.2 * strength:
+        image.copy_(blur(image[None])[0])
+    image.add_(0.02 * strength * torch.randn(image.shape, generator=g)).clamp_(0, 1)
+    kept = [i for i, m in enumerate(layers) if m.sum() > 200]
+    if not kept:
+        return None
+    masks = torch.stack([layers[i] for i in kept])
+    boxes = torch.stack([_box(m) for m in masks])
+    labels = torch.tensor([objects[i] for i in kept])
+    return Scene(image, boxes, labels, masks)
 
 
 def _box(mask: Tensor) -> Tensor:
