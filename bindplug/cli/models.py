@@ -31,7 +31,7 @@ def list_command(as_json):
         named = row["kind"] in ("detector", "masker", "generator")
         name = f"{row['name']} {row['weights']}" if named else row["name"]
         size = "" if row["bytes"] is None else f", {row['bytes'] / 1e9:.1f} GB"
-        click.echo(f"{row['kind']:<10} {name:<24} {row['state'] + size:<10} {row['about']}")
+        click.echo(f"{row['kind']:<10} {name:<31} {row['state'] + size:<16} {row['about']}")
 
 
 @models.command()

@@ -108,9 +108,9 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
                     mode = stat.S_IMODE(target.stat().st_mode)
                     scratch.chmod(mode)
                 yield file
-            with scratch.open("rb+") as file:  # a library may have put another file in its place
-                scratch.chmod(mode)
+            with scratch.open("rb") as file:  # a library may have put another file in its place
                 os.fsync(file.fileno())
+            scratch.chmod(mode)
             os.replace(scratch, target)
         except BaseException:
             scratch.unlink(missing_ok=True)
