@@ -13,7 +13,7 @@ from bindplug.errors import FileExists
 from bindplug.models.towers.build import make_trunk
 from bindplug.models.towers.spec import parse_tower
 from bindplug.storage.atomic import writing
-from bindplug.training.data.rows import Bad, Row, make_sources
+from bindplug.training.data.rows import Bad, Row, ids_of, make_sources
 from bindplug.training.data.sources import read_sources
 from bindplug.training.feature_cache import fingerprint
 from bindplug.training.run import train
@@ -134,3 +134,8 @@ def test_files_that_libraries_write_have_the_mode_that_the_umask_gives(tmp_path)
         os.umask(before)
     assert (tmp_path / "x").read_bytes() == b"whole"
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
+
+
+def test_labels_in_another_order_are_the_same():
+    rows = [Row({}, "1", ("dog", "animal")), Row({}, "2", ("animal", "dog")), Row({}, "3", ("x",))]
+    assert ids_of(rows, "label") == [0, 0, 1]

@@ -150,7 +150,7 @@ def ids_of(rows: Iterable[Row], positives: str) -> list[int]:
     Rows without a label or group belong to nothing but themselves.
     Raises BindplugError: positives by what no two rows share."""
     rows = list(rows)
-    keys = [row.labels if positives == "label" else row.group for row in rows]
+    keys = [tuple(sorted(row.labels)) if positives == "label" else row.group for row in rows]
     numbers, out = {}, []
     for i, key in enumerate(keys):
         out.append(numbers.setdefault(key or i, len(numbers)))
