@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bindplug.embedding.modalities import MODALITIES, numpy_prepare, prepare
-from bindplug.errors import BindplugError, first_line
+from bindplug.errors import first_line, kind_of
 from bindplug.imagebind.config import TextConfig, VisionConfig
 from bindplug.plugins import Network, NumpyTransform, Plugin
 from bindplug.storage.cache_dir import hub_access
@@ -97,7 +97,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
             with hub_access():
                 return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
-            raise BindplugError(
+            raise kind_of(err)(
                 f"{space}: open_clip's {model} ({weights}) cannot be had: {first_line(err)}"
             ) from err
 

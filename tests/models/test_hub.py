@@ -135,5 +135,5 @@ def test_an_offline_failure_is_one_clear_line_at_once(monkeypatch, caplog, libra
         with pytest.raises(BindplugError, match="bindplug is offline") as caught:
             load()
         seconds = time.perf_counter() - start
-    assert seconds < 1 and "\n" not in str(caught.value)
+    assert seconds < 1 and "\n" not in str(caught.value) and caught.value.exit_code == 3
     assert str(constants.HF_HUB_CACHE) in str(caught.value) and not caplog.records

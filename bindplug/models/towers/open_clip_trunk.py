@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ...embedding.modalities import MODALITIES, numpy_prepare, prepare
-from ...errors import BindplugError, check_choice, first_line
+from ...errors import check_choice, first_line, kind_of
 from ...imagebind import TextConfig, VisionConfig
 from ...plugins import NumpyTransform
 from ...storage.cache_dir import hub_access
@@ -31,7 +31,7 @@ class OpenCLIPTrunk(Trunk):
             with hub_access():
                 model = open_clip.create_model(name, pretrained=weights or None)
         except Exception as err:  # open_clip and the hub raise many kinds
-            raise BindplugError(
+            raise kind_of(err)(
                 f"open_clip's {name} ({weights or 'no weights'}) cannot be had: {first_line(err)}"
             ) from err
         self.modalities, self.pretrained = (modality,), bool(weights)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import BindplugError, first_line
+from ...errors import BindplugError, first_line, kind_of
 from ...storage.cache_dir import hub_access
 from ...storage.state_dict import read_state
 from ...transforms.vision import load_image, resize_and_crop
@@ -42,7 +42,7 @@ class TimmTrunk(Trunk):
                     name, pretrained=pretrained, num_classes=0, in_chans=channels, **settings
                 )
         except Exception as err:  # timm and the hub raise many kinds
-            raise BindplugError(f"timm's model {name!r} cannot be had: {first_line(err)}") from err
+            raise kind_of(err)(f"timm's model {name!r} cannot be had: {first_line(err)}") from err
         if checkpoint:
             _load(net, checkpoint)
         data = timm.data.resolve_model_data_config(net)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...errors import BindplugError, check_choice, first_line
+from ...errors import check_choice, first_line, kind_of
 from ...storage.cache_dir import hub_access, is_offline
 from ...transforms.audio import read_channel
 from ...transforms.vision import load_image
@@ -55,7 +55,7 @@ class TransformersTrunk(Trunk):
                     config = transformers.AutoConfig.from_pretrained(name, **of)
                     net = transformers.AutoModel.from_config(config)
         except Exception as err:  # transformers and the hub raise many kinds
-            raise BindplugError(f"{name}: cannot be loaded: {first_line(err)}") from err
+            raise kind_of(err)(f"{name}: cannot be loaded: {first_line(err)}") from err
         net = getattr(net, "vision_model" if modality == "image" else f"{modality}_model", net)
         self.net, self.modalities, self.channel = net, (modality,), channel
         self.width = net.config.hidden_size
