@@ -79,8 +79,11 @@ class Job:
         """Entries of results that are there, made from whatever."""
         for stem in self.stems:
             with suppress(OSError, ValueError, KeyError, TypeError):
-                [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
-                yield entry
+                yield self._entry(stem)
+
+    def _entry(self, stem: str) -> dict:
+        [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
+        return entry
 
     def refuse_strangers(self) -> None:
         """Raises FileExists: an overlay would replace an image that no run of detect wrote: it has
@@ -159,8 +162,7 @@ class Job:
         new = finder.stream([path for path, stem in pairs if stem not in self.done], batch_size)
         for path, stem in pairs:
             if stem in self.done:
-                [entry] = json.loads((self.output / f"{stem}.json").read_bytes())["images"]
-                yield {**entry, "image": path}
+                yield {**self._entry(stem), "image": path}
                 continue
             _, found = next(new)
             if isinstance(found, BindplugError):

@@ -60,8 +60,14 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
     embedder = opt.open_embedder(model, **loading)
     parts = [embed_one(embedder, *prompt, options) for prompt in prompts]
     query = mixed(parts, mix) if parts else None
-    of_files = options_of(modality, options)
-    index = index_folder(embedder, folder, modality, True, store, of_files)
+    index = index_folder(
+        embedder,
+        folder,
+        modality,
+        progress=True,
+        store=store,
+        options=options_of(modality, options),
+    )
     for error in index.errors:
         say(f"left out: {error}")
     if export:

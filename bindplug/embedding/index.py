@@ -100,7 +100,9 @@ def _update(
     if new:
         items = [(modality, p) for p in new]
         try:
-            errors = embed_files(embedder, items, part, options, True, progress).errors
+            errors = embed_files(
+                embedder, items, part, options, overwrite=True, progress=progress
+            ).errors
             kept.update(zip(read_metadata(part)["labels"], map_vectors(part), strict=True))
         except BindplugError as err:  # none can be read
             errors = tuple(str(err).splitlines())

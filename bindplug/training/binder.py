@@ -67,6 +67,12 @@ class Parts:
     base: object | None
     width: int
 
+    @property
+    def keeps_space(self) -> bool:
+        """Whether the space is that of the frozen image tower's embedder: nothing is put on top of
+        it, and everything else is bound to it."""
+        return self.specs["image"].kind == "embedder" and self.towers["image"].head.kind == "none"
+
 
 def make_towers(settings: Settings, device: str) -> Parts:
     """The towers of a run, frozen, locked in part or trained as the settings say, on `device`.

@@ -16,8 +16,8 @@ from .settings import Settings, to_toml
 def export(folder: Path, settings: Settings, setup: Setup, report: dict, command: str) -> str:
     """Write `config.json`, `model.safetensors` and `README.md`; returns the name of the space.
 
-    The space is that of the frozen image tower's embedder, where nothing was put on top of it:
-    everything else was bound to it. Else it is new, and named by `--space` or by the weights.
+    The space is that of the base where it is kept (`Parts.keeps_space`), else new, and named by
+    `--space` or by the weights.
     """
     parts = setup.parts
     space = _space(settings, setup)
@@ -38,9 +38,8 @@ def export(folder: Path, settings: Settings, setup: Setup, report: dict, command
 
 
 def _space(settings: Settings, setup: Setup) -> str:
-    image = setup.parts.towers["image"]
-    if setup.parts.specs["image"].kind == "embedder" and image.head.kind == "none":
-        return image.trunk.embedder.space
+    if setup.parts.keeps_space:
+        return setup.parts.towers["image"].trunk.embedder.space
     if settings.space:
         return settings.space
     return f"{Path(settings.name).name}-{state_digest(setup.binder.state_dict())[:8]}"

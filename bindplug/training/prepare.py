@@ -94,9 +94,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
     _drop_strangers(settings, parts, bound)
     binder = Binder(parts.towers, make_losses(settings, bound)).to(device)
     for modality, tower in parts.towers.items():
-        if modality not in bound:
-            tower.requires_grad_(False)
-        elif modality in features:
+        if modality in features:
             tower.head.standardise(torch.cat(features[modality].vectors).to(device))
     plan, ids = None, ()
     if stream is None:
@@ -151,10 +149,9 @@ def _features(
 
 def _drop_strangers(settings: Settings, parts: Parts, bound: list[str]) -> None:
     """Towers that the data does not bind stay only where they are of the space already: frozen
-    towers of the embedder that the frozen image tower is of.
+    ones, where the space is kept.
     Raises BindplugError: one that `--tower` names and nothing trains."""
     named = {parse_tower(text).modality for text in settings.tower}
-    of_base = parts.specs["image"].kind == "embedder" and parts.towers["image"].head.kind == "none"
     for modality in [m for m in parts.towers if m not in bound]:
         is_trained = any(p.requires_grad for p in parts.towers[modality].parameters())
         if is_trained and modality in named:
@@ -162,7 +159,7 @@ def _drop_strangers(settings: Settings, parts: Parts, bound: list[str]) -> None:
                 f"--tower {modality}: no row of the data has {modality} beside an image; "
                 "leave it out"
             )
-        if is_trained or not of_base:
+        if is_trained or not parts.keeps_space:
             log.warning("%s: left out, since no row of the data binds it to this space", modality)
             del parts.towers[modality], parts.specs[modality]
 

@@ -72,11 +72,11 @@ def _train(
         return Training(settings, device, processes, resume).run(command)
     make_folder(folder)
     with locked(folder):
-        checkpoint, results = folder / CHECKPOINT, [folder / REPORT, folder / MODEL]
-        if checkpoint.exists() and not (resume or overwrite):
+        checkpoint = folder / CHECKPOINT
+        if not checkpoint.exists():
+            refuse_existing([folder / REPORT, folder / MODEL], overwrite)
+        elif not (resume or overwrite):
             raise FileExists(f"{checkpoint}: exists; go on with --resume latest")
-        if not (checkpoint.exists() or overwrite):
-            refuse_existing(results, overwrite)
         training = Training(settings, device, processes, resume)  # before anything is removed
         if not resume:
             for name in (CHECKPOINT, BEST, REPORT, "log.csv", "figures.csv"):

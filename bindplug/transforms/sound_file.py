@@ -80,22 +80,16 @@ def _file_audio(source, name: str) -> tuple[np.ndarray, int]:
 def _warn_if_cut(file, name: str) -> None:
     """Of a WAV that is shorter than its header says; libsndfile reads what is there. What was
     written to a pipe does not know its length."""
-    head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        while len(chunk := file.read(8)) == 8:
+    chunk = file.read(12)
+    if chunk[:4] == b"RIFF" and chunk[8:] == b"WAVE":
+        while len(chunk := file.read(8)) == 8 and chunk[:4] != b"data":
             size = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                start = file.tell()
-                there = file.seek(0, os.SEEK_END) - start
-                if size < UNKNOWN_SIZE and there < 0.99 * size:
-                    log.warning(
-                        "%s: is cut short: %d of %d bytes of its samples are there",
-                        name,
-                        there,
-                        size,
-                    )
-                break
             file.seek(size + size % 2, os.SEEK_CUR)
+        size, start = int.from_bytes(chunk[4:], "little"), file.tell()
+        there = file.seek(0, os.SEEK_END) - start
+        if chunk[:4] == b"data" and size < UNKNOWN_SIZE and there < 0.99 * size:
+            what = "%s: is cut short: %d of %d bytes of its samples are there"
+            log.warning(what, name, there, size)
     file.seek(0)
 
 
