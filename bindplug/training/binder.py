@@ -161,6 +161,11 @@ def _of_base(
     modality = spec.modality
     if base is None or modality not in base.modalities:
         raise BindplugError(f"{modality}={spec.kind}: --init names no embedder of {modality}")
+    if spec.arguments:
+        raise BindplugError(
+            f"{modality}={spec.kind}: takes no {next(iter(spec.arguments))}; the trunk is that of "
+            f"{settings.init}"
+        )
     init = absolute_name(settings.init)
     if isinstance(base.network, TowersNetwork):
         folder = base.network.folder
@@ -171,6 +176,11 @@ def _of_base(
             raise BindplugError(
                 f"{modality}=train: {folder} holds an adapter of {saved.name}; train that further "
                 f"by --tower {modality}=lora, or the whole trunk by --init {saved.name}"
+            )
+        if spec.head not in ("", saved.head):
+            raise BindplugError(
+                f"{modality}={spec.kind}: the head of {folder} is {saved.head}; leave out "
+                f"head={spec.head}"
             )
         tower = load_tower(folder, modality, open_embedder)
         own = TowerSpec(modality, "tower", init) if spec.kind == "lora" else replace(saved, lora={})

@@ -19,6 +19,16 @@ log = logging.getLogger("bindplug")
 BLOCKS = (".blocks.", ".resblocks.", ".layers.", ".layer.")  # in names of transformers' matrices
 
 
+class OtherRun(BindplugError):
+    """A checkpoint is of a run with other settings; `differences` says which."""
+
+    def __init__(self, checkpoint: Path, differences: str):
+        super().__init__(
+            f"{checkpoint} is of a run with other settings ({differences}); remove it, or choose "
+            "another folder"
+        )
+
+
 @dataclass(frozen=True)
 class Run:
     """Settings of one training run.
@@ -160,8 +170,8 @@ class Loop:
         self.step, self.notes = 0, {}
 
     def resume(self) -> bool:
-        """Go on from the checkpoint; False where there is none. Raises BindplugError: it is of a
-        run with other settings, or damaged."""
+        """Go on from the checkpoint; False where there is none. Raises OtherRun: it is of a run
+        with other settings; BindplugError: it is damaged."""
         if not self.checkpoint.exists():
             return False
         device = next(self.model.parameters()).device
@@ -172,10 +182,7 @@ class Loop:
                 f"{self.checkpoint}: cannot be read ({first_line(err)}); remove it to start anew"
             ) from err
         if saved.get("settings", self.key) != self.key:
-            raise BindplugError(
-                f"{self.checkpoint} is of a run with other settings, {saved['settings']}; remove "
-                "it, or choose another folder"
-            )
+            raise OtherRun(self.checkpoint, saved["settings"])
         self.load_state(saved["model"], self.checkpoint)
         with torch.no_grad():
             for name, average in self.averaged.items():

@@ -22,7 +22,7 @@ from .data.sources import kind_of, read_sources
 from .feature_cache import Features, fingerprint, make_features
 from .figures import TEMPLATES, Validation
 from .processes import Processes
-from .settings import Settings
+from .settings import Settings, flag_of
 from .stream import Stream
 
 log = logging.getLogger("bindplug")
@@ -197,6 +197,15 @@ def _key(settings: Settings, sources: list[Source], weights: dict[str, str]) -> 
             digest.update(repr((row.inputs, row.labels, row.group, row.options)).encode())
     digest.update(repr(weights).encode())
     return f"bindplug train {digest.hexdigest()}"
+
+
+def differences(before: Settings, now: Settings) -> list[str]:
+    """Of each setting that decides the result and differs, what it was and is."""
+    return [
+        f"{flag_of(f.name)} was {getattr(before, f.name)!r} and is {getattr(now, f.name)!r}"
+        for f in fields(now)
+        if f.name not in BESIDES and getattr(before, f.name) != getattr(now, f.name)
+    ]
 
 
 def _options(settings: Settings, modalities: list[str]) -> dict[str, dict]:

@@ -20,14 +20,15 @@ from .batches import Batch, Reader, plan_batches
 from .export import export
 from .gradients import backward
 from .logs import Logs
-from .loop import Loop, Run
+from .loop import Loop, OtherRun, Run
 from .losses import positives_of
-from .prepare import Setup, prepare
+from .prepare import Setup, differences, prepare
 from .processes import Processes, end_processes, start_processes
-from .settings import Settings, folder_of, to_toml
+from .settings import Settings, folder_of, read_settings, to_toml
 
 log = logging.getLogger("bindplug")
 CHECKPOINT, BEST, MODEL, REPORT = "checkpoint.pt", "best.safetensors", "model", "report.json"
+SETTINGS = "settings.toml"
 
 
 def train(
@@ -82,7 +83,7 @@ def _train(
             for name in (CHECKPOINT, BEST, REPORT, "log.csv", "figures.csv"):
                 (folder / name).unlink(missing_ok=True)
         text = to_toml(settings).encode("utf-8", "surrogateescape")
-        write_file(folder / "settings.toml", lambda f: f.write(text))
+        write_file(folder / SETTINGS, lambda f: f.write(text))
         return training.run(command)
 
 
@@ -100,11 +101,23 @@ class Training:
             processes.is_first,
         )  # fmt: skip
         if resume:
-            self.loop.resume()
+            self._resume()
             self.setup.bad.recall(self.loop.notes.get("left out", ()))
         self.validate_every = max(1, round(settings.val_frequency * self.epoch_steps))
         self.logs: Logs | None = None
         self.last: Batch | None = None
+
+    def _resume(self) -> None:
+        """Raises OtherRun: the checkpoint's settings or data are others; they are named."""
+        try:
+            self.loop.resume()
+        except OtherRun as err:
+            before = self.folder / SETTINGS
+            changes = (
+                differences(read_settings({}, before), self.settings) if before.exists() else ()
+            )
+            what = ", ".join(changes) or "its data, or a model that it names, was another"
+            raise OtherRun(self.loop.checkpoint, what) from err
 
     def _run_settings(self, steps: int) -> Run:
         s = self.settings
@@ -129,6 +142,8 @@ class Training:
         for what, bad in left_out.items():
             if summary := bad.summary(what):
                 log.warning("%s", summary)
+        if self.settings.early_stop_on and self.setup.validation and not self.loop.step:
+            self._check_figure(self.setup.validation.figures())
         if not self.loop.notes.get("stopped"):
             self.loop.steps(lambda step, _: self._backward(step, next(batches)), self._after,
                             self.settings.name)  # fmt: skip
@@ -238,10 +253,6 @@ class Training:
         notes, settings = self.loop.notes, self.settings
         self.logs.figures(step, figures)
         name = settings.early_stop_on or next(iter(figures), "")
-        if settings.early_stop_on and name not in figures:
-            raise BindplugError(
-                f"--early-stop-on {name!r}: no such figure; there are {', '.join(figures)}"
-            )
         value = figures[name]["value"] if name else None
         is_best = value is not None and value > notes.get("best", -1.0)
         if is_best or not settings.early_stop or "figures" not in notes:
@@ -256,6 +267,14 @@ class Training:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in known[:3])
         log.info("step %d: %s", step, shown)
         return bool(settings.early_stop) and notes.get("waited", 0) >= settings.early_stop
+
+    def _check_figure(self, figures: dict[str, dict]) -> None:
+        """Raises BindplugError: training shall stop on a figure that there is not."""
+        if self.settings.early_stop_on not in figures:
+            raise BindplugError(
+                f"--early-stop-on {self.settings.early_stop_on!r}: no such figure; there are "
+                f"{', '.join(figures)}"
+            )
 
     def _save_best(self) -> None:
         from safetensors.torch import save_file

@@ -11,7 +11,7 @@ from ..errors import BindplugError
 from .batches import TRIES, Batch, Item, give_up, join
 from .data.loader import Loader
 from .data.rows import Bad, Row
-from .data.shards import Samples, expand_shards, read_shards, row_of
+from .data.shards import Samples, expand_shards, first_modalities
 from .processes import Processes
 from .settings import Settings
 
@@ -20,25 +20,17 @@ class Stream:
     """The rows of shards in batches.
 
     Attributes:
-        modalities: that the first sample has and that have a tower, image among them.
+        modalities: that the first sample that can be used has, and that have a tower.
         epoch_steps: by `--train-num-samples`.
         size: rows of a batch of this process.
 
-    Raises BindplugError: no number of samples, or a first sample without an image and another
-    modality that has a tower."""
+    Raises BindplugError: no number of samples, or as `first_modalities`."""
 
     def __init__(self, settings: Settings, modalities: list[str], bad: Bad, processes: Processes):
         if not settings.train_num_samples:
             raise BindplugError("shards: give the pairs of an epoch as --train-num-samples")
         shards, self.bad, self.settings = expand_shards(settings.train_data), bad, settings
-        first = next((row_of(s, set(modalities)) for s in read_shards(shards, bad)), None)
-        found = [m for m in sorted(first.inputs if first else ()) if m in modalities]
-        if "image" not in found or len(found) < 2:
-            raise BindplugError(
-                f"{shards[0]}: its first sample has {', '.join(first.inputs) if first else 'no'} "
-                f"input; an image and another of {', '.join(modalities)} are needed"
-            )
-        self.modalities = found
+        self.modalities = found = first_modalities(shards, modalities, bad)
         self.size = settings.batch_size // processes.count
         if self.size < 1 or self.size * processes.count < 2:
             raise BindplugError(f"--batch-size {settings.batch_size} is too small")

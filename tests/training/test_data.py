@@ -130,7 +130,7 @@ def test_image_and_depth_share_crop_and_flip(still, is_aligned):
     of = parse_augmentations(("image=crop:0.2,flip", "depth=crop:0.2,flip"), list(trunks))
     loader = Loader(trunks, of, seed=3, is_aligned=is_aligned)
     agree = []
-    for number in range(8):
+    for number in range(24):
         image, depth = aligned(loader, still, number)
         rows = [x[0, 112] for x in (image, depth)]
         ends = [((x - x.mean()) / x.std())[[20, 200]] for x in rows]

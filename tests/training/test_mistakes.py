@@ -15,6 +15,7 @@ from bindplug.models.towers.spec import parse_tower
 from bindplug.storage.atomic import writing
 from bindplug.training.data.rows import Bad, Row, ids_of, make_sources
 from bindplug.training.data.sources import read_sources
+from bindplug.training.data.tables import folder_rows
 from bindplug.training.feature_cache import fingerprint
 from bindplug.training.run import train
 from bindplug.training.settings import read_settings
@@ -74,7 +75,7 @@ def test_a_run_that_cannot_begin_leaves_the_old_one_whole(settings, tmp_path):
     before = contents()
     with pytest.raises(BindplugError, match=r"absent\.csv"):
         train(settings(train_data=("absent.csv",), steps=2), "cpu", overwrite=True)
-    with pytest.raises(BindplugError, match="other settings"):
+    with pytest.raises(BindplugError, match=r"other settings \(--lr was 0\.\d+ and is 0\.5\)"):
         train(settings(steps=2, lr=0.5), "cpu", resume=True)
     assert contents() == before
     (folder / "checkpoint.pt").unlink()
@@ -94,6 +95,35 @@ def test_towers_that_nothing_binds(settings, caplog):
     assert "text: left out, since no row of the data binds it" in caplog.text
     made = bindplug.load_embedder(f"local:{report['model']}", "cpu")
     assert set(made.modalities) == {"image", "video", "audio"}
+
+
+def test_a_figure_that_there_is_not_is_said_before_the_first_step(settings, world, tmp_path):
+    with pytest.raises(BindplugError, match="'recall': no such figure; there are audio"):
+        train(settings(val_data=(str(world / "val.csv"),), early_stop_on="recall"), "cpu")
+    assert not (tmp_path / "logs" / "run" / "log.csv").exists()
+
+
+def test_a_tower_of_the_base_keeps_its_head_and_trunk(settings):
+    [report] = train(settings(steps=2), "cpu")
+    base = {"init": f"local:{report['model']}", "name": "again"}
+    with pytest.raises(BindplugError, match=r"the head of .* is linear; leave out head=mlp"):
+        train(settings(tower=("audio=train:head=mlp",), **base), "cpu")
+    with pytest.raises(BindplugError, match="takes no width; the trunk is that of local:"):
+        train(settings(tower=("audio=train:width=64",), **base), "cpu")
+
+
+def test_files_without_a_partner_are_counted(world, tmp_path):
+    place = tmp_path / "data" / "red"
+    place.mkdir(parents=True)
+    image, sound = next((world / "image").rglob("*.png")), next((world / "audio").rglob("*.wav"))
+    for name, source in (("a.png", image), ("a.wav", sound), ("b.png", image), ("c.wav", sound)):
+        (place / name).write_bytes(source.read_bytes())
+    bad = Bad()
+    [row] = folder_rows(tmp_path / "data", BOTH, bad)
+    assert row.inputs["audio"] == (str(place / "a.wav"),)
+    assert sorted(m.partition(": ")[0] for m in bad.messages) == [
+        str(place / "b.png"), str(place / "c.wav")
+    ]  # fmt: skip
 
 
 def test_what_goes_before_a_preset():

@@ -8,7 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from bindplug import BindplugError
-from bindplug.training.data.shards import Samples, expand_shards, read_shards, row_of
+from bindplug.training.data.shards import (
+    Samples,
+    expand_shards,
+    first_modalities,
+    read_shards,
+    row_of,
+)
 from bindplug.training.data.tables import Bad
 from bindplug.training.run import train
 
@@ -69,6 +75,19 @@ def test_the_stream(shards):
     halves = [take(shards, 8, rank=r, count=5) for r in range(5)]  # more processes than shards
     assert set().union(*halves) == set(first)
     assert not set(take(shards, 4, rank=0, count=2)) & set(take(shards, 4, rank=1, count=2)[:4])
+
+
+def test_the_first_sample_that_can_be_used_says_what_is_trained(shards, tmp_path):
+    whole = sorted(map(str, shards.glob("*.tar")))
+    with tarfile.open(tmp_path / "first.tar", "w") as tar:
+        add(tar, "a.json", b"[1")
+        add(tar, "b.png", b"1")
+    bad = Bad()
+    first = [str(tmp_path / "first.tar")]
+    assert first_modalities(first + whole, ["audio", "image"], bad) == ["audio", "image"]
+    assert "a.json: is no JSON object" in bad.messages[0] and "b: has image" in bad.messages[1]
+    with pytest.raises(BindplugError, match=r"first.tar: no sample with an image and another"):
+        first_modalities(first, ["audio", "image"], bad)
 
 
 def test_a_shard_that_breaks_off(shards, tmp_path):

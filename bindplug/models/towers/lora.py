@@ -7,6 +7,9 @@ output projection without calling that layer, so an adapter around it would neve
 
 from __future__ import annotations
 
+import math
+import re
+
 import torch
 from torch import Tensor, nn
 
@@ -24,8 +27,8 @@ def add_adapter(trunk: nn.Module, settings: dict) -> None:
             a regular expression that whole names of linear layers match. By default all linear
             layers are adapted, and the packed projections of attention.
 
-    Raises MissingDependency: peft is not installed; BindplugError: an unknown setting, or nothing
-    that the expression matches."""
+    Raises MissingDependency: peft is not installed; BindplugError: an unknown setting, a value that
+    is none of its kind, or nothing that the expression matches."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as err:
@@ -33,8 +36,7 @@ def add_adapter(trunk: nn.Module, settings: dict) -> None:
     if unknown := sorted(set(settings) - set(DEFAULTS)):
         raise BindplugError(f"lora has no {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
     of = {**DEFAULTS, **settings}
-    if not isinstance(of["r"], int) or of["r"] < 1:
-        raise BindplugError(f"lora: r is {of['r']!r}; give a rank from 1")
+    _check(of)
     attention = [m for m in trunk.modules() if isinstance(m, nn.MultiheadAttention)]
     inside = {id(m.out_proj) for m in attention}
     linear = [
@@ -50,10 +52,23 @@ def add_adapter(trunk: nn.Module, settings: dict) -> None:
     trunk.requires_grad_(False)
     try:
         inject_adapter_in_model(config, trunk)
-    except ValueError as err:
+    except (ValueError, re.error) as err:
         raise BindplugError(f"lora: {first_line(err)}") from err
     for name, parameter in trunk.named_parameters():
         parameter.requires_grad_("lora_" in name)
+
+
+def _check(settings: dict) -> None:
+    """Raises BindplugError: a value that is none of its kind."""
+    r, alpha, dropout = (settings[name] for name in ("r", "alpha", "dropout"))
+    if type(r) is not int or r < 1:
+        raise BindplugError(f"lora: r is {r!r}; give a rank from 1")
+    if alpha is not None and not (type(alpha) in (int, float) and 0 < alpha < math.inf):
+        raise BindplugError(f"lora: alpha is {alpha!r}; give a positive number")
+    if not (type(dropout) in (int, float) and 0 <= dropout < 1):
+        raise BindplugError(f"lora: dropout is {dropout!r}; give a number from 0 to below 1")
+    if not isinstance(settings["target"], str):
+        raise BindplugError(f"lora: target is {settings['target']!r}; give a regular expression")
 
 
 def adapter_state(trunk: nn.Module) -> dict[str, Tensor]:

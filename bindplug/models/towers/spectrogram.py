@@ -9,6 +9,7 @@ from ...errors import BindplugError
 from ...imagebind import AudioConfig, DepthConfig, ThermalConfig
 
 CONFIGS = {"audio": AudioConfig, "depth": DepthConfig, "thermal": ThermalConfig}
+SPECTROGRAM = (AudioConfig.mel_bins, AudioConfig.frames)
 
 
 def one_channel(modality: str, item, size: int, options: dict) -> tuple[Tensor, tuple]:
@@ -16,7 +17,7 @@ def one_channel(modality: str, item, size: int, options: dict) -> tuple[Tensor, 
 
     Args:
         size: of the side of depth and thermal images, pixels; a sound's log-mel clips are
-            (n, 1, 128, 204) whatever it is.
+            (n, 1, *SPECTROGRAM) whatever it is.
 
     Raises BindplugError: a modality that is no image of one channel, or as the transform does."""
     if modality not in CONFIGS:

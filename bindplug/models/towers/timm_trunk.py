@@ -10,7 +10,7 @@ from ...errors import BindplugError, first_line, kind_of
 from ...storage.cache_dir import hub_access
 from ...storage.state_dict import read_state
 from ...transforms.vision import load_image, resize_and_crop
-from .spectrogram import one_channel, options_of
+from .spectrogram import SPECTROGRAM, one_channel, options_of
 from .tower import Trunk
 
 
@@ -24,9 +24,11 @@ class TimmTrunk(Trunk):
         name: as `timm.create_model` takes it.
         pretrained: fetch timm's weights.
         checkpoint: a file of weights to read instead.
-        size: pixels of the side; 0 takes the model's own.
+        size: pixels of the side; 0 takes the model's own. A transformer's position embeddings are
+            made for it, and for the spectrograms of sounds.
 
-    Raises BindplugError: no such model, weights that cannot be had, or of another model."""
+    Raises BindplugError: no such model, a size that it cannot have, weights that cannot be had, or
+    of another model."""
 
     def __init__(
         self, modality: str, name: str, pretrained: bool = False, checkpoint: str = "",
@@ -35,6 +37,8 @@ class TimmTrunk(Trunk):
         super().__init__()
         import timm
 
+        if type(size) is not int or size < 0:
+            raise BindplugError(f"timm:{name}: size is {size!r}; give pixels")
         channels = 3 if modality == "image" else 1
         try:
             with hub_access():
@@ -47,6 +51,9 @@ class TimmTrunk(Trunk):
             _load(net, checkpoint)
         data = timm.data.resolve_model_data_config(net)
         self.size = size or data["input_size"][-1]
+        if size or modality == "audio":
+            shape = SPECTROGRAM if modality == "audio" else (size, size)
+            _set_input_size(net, name, shape)
         self.resized = round(self.size / data["crop_pct"])
         shape = (3, 1, 1)
         self.mean, self.std = (torch.tensor(data[k]).reshape(shape) for k in ("mean", "std"))
@@ -81,6 +88,15 @@ class TimmTrunk(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
+
+
+def _set_input_size(net: nn.Module, name: str, shape: tuple[int, int]) -> None:
+    """Of a model whose weights depend on it, such as a vision transformer."""
+    if hasattr(net, "set_input_size"):
+        try:
+            net.set_input_size(img_size=shape)
+        except (AssertionError, RuntimeError, ValueError) as err:
+            raise BindplugError(f"timm:{name} takes no {shape}: {first_line(err)}") from err
 
 
 def _load(net: nn.Module, path: str) -> None:

@@ -6,6 +6,7 @@ import glob
 import json
 from collections.abc import Callable, Hashable, Iterator
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from .rows import Bad, Member, Moment, Row
 from .tables import group_of, labels_of
 
 BUFFER = 1000  # rows that are shuffled together
+TRIES = 100  # first samples of which one must have what is trained
 TEXTS, LABELS, NOTES = ("txt", "text", "caption"), ("cls", "label"), ("json",)
 
 
@@ -92,6 +94,30 @@ def row_of(sample: dict, modalities: set[str]) -> Row:
     return Row(inputs, key, labels_of(cells), group_of(cells))
 
 
+def first_modalities(shards: list[str], towers: list[str], bad: Bad) -> list[str]:
+    """The modalities of the first sample with an image and another input that has a tower.
+
+    Raises BindplugError: none of the first samples has both."""
+    for sample in islice(read_shards(shards, bad), TRIES):
+        try:
+            row = row_of(sample, set(towers))
+        except BindplugError as err:
+            bad.add(err)
+            continue
+        found = sorted(m for m in row.inputs if m in towers)
+        if "image" in found and len(found) > 1:
+            return found
+        bad.add(_lacking(row))
+    first = bad.messages[0] if bad.messages else "they are empty"
+    raise BindplugError(
+        f"{shards[0]}: no sample with an image and another of {', '.join(towers)}: {first}"
+    )
+
+
+def _lacking(row: Row) -> str:
+    return f"{row.name}: has {', '.join(row.inputs) or 'no input'}"
+
+
 def _modality(ending: str, modalities: set[str]) -> str:
     head, _, _ = ending.partition(".")
     if head in modalities:
@@ -143,7 +169,7 @@ class Samples:
                 self.bad.add(err)
                 continue
             if not self.needs(row):
-                self.bad.add(f"{row.name}: has {', '.join(row.inputs) or 'no input'}")
+                self.bad.add(_lacking(row))
                 continue
             held.append(row)
             if len(held) > BUFFER:

@@ -104,9 +104,9 @@ def group_of(cells: dict) -> str:
 def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:
     """Rows of DIR/CLASS/files or DIR/MODALITY/CLASS/files.
 
-    In a class, files of one name without ending are a row; where none are, each file of another
-    modality is a row with all of the class's images as alternatives. A class without two modalities
-    is bad data.
+    In a class, files of one name without ending are a row, and files without a partner are bad
+    data; where none has one, each file of another modality is a row with all of the class's images
+    as alternatives. A class without two modalities is bad data.
 
     Raises BindplugError: a folder without classes."""
     modalities = [m for m in modalities if m in MODALITIES and m not in ("video", "text")]
@@ -129,7 +129,7 @@ def folder_rows(folder: Path, modalities: Iterable[str], bad: Bad) -> list[Row]:
             has = ", ".join(found) or "nothing"
             bad.add(f"{folder}: class {name!r} has {has}; an image and another modality are needed")
             continue
-        rows += _class_rows(name, found)
+        rows += _class_rows(name, found, bad)
     return rows
 
 
@@ -140,7 +140,7 @@ def _unclaimed(paths: list[str], found: dict[str, list[str]]) -> list[str]:
     return [p for p in paths if p not in claimed]
 
 
-def _class_rows(name: str, found: dict[str, list[str]]) -> list[Row]:
+def _class_rows(name: str, found: dict[str, list[str]], bad: Bad) -> list[Row]:
     by_stem: dict[str, dict[str, tuple]] = {}
     for modality, paths in found.items():
         for path in paths:
@@ -150,6 +150,9 @@ def _class_rows(name: str, found: dict[str, list[str]]) -> list[Row]:
         others = [(m, p) for m, paths in found.items() if m != "image" for p in paths]
         images = tuple(found["image"])
         return [Row({"image": images, m: (p,)}, p, (name,), name) for m, p in others]
+    for alone in (x for x in by_stem.values() if x not in pairs):
+        path = next(iter(alone.values()))[0]
+        bad.add(f"{path}: its class has pairs by name, and no file of its name makes one with it")
     return [Row(x, x["image"][0], (name,), name) for x in pairs]
 
 
