@@ -23,6 +23,7 @@ from torch import Tensor
 from trunks import IMAGE, member
 from words import synonyms
 
+from bindplug.models.small.words import words_of
 from bindplug.training import step_generator
 
 LINES = 6  # of a concept
@@ -87,6 +88,8 @@ def main() -> None:
     for name, (plain, damaged) in others.items():
         named.append({"image": plain + damaged, "text": texts_of(name), "label": name})
     write("names", named)
+    met = sorted({word for line in named for text in line["text"] for word in words_of(text)})
+    (RUNS / "words.txt").write_text("".join(f"{word}\n" for word in met))
     write("sounds", heard)
     write("names-val", [
         {"image": path, "text": concept, "label": concept}

@@ -15,6 +15,7 @@ from bindplug.models.small.audio import EffectsTrunk, transform_audio
 from bindplug.models.small.text import with_hidden
 from bindplug.models.small.words import UNKNOWN, WordTable, word_key
 from bindplug.models.towers.tower import Trunk
+from bindplug.storage.text_file import read_text
 
 
 def packages():
@@ -59,33 +60,41 @@ class Effects(Trunk):
 
 class Words(Trunk):
     """Texts to (B, hidden + width) features, as the shipped text trunk: a weighted mean of word
-    vectors, and a hidden layer. A vector is spaCy's, turned, plus one of the word's own, which is
-    nothing for words that training never meets.
+    vectors, and a hidden layer. A vector is spaCy's, turned; for words that training meets, one of
+    their own is added, since spaCy's table gives one vector to many (horse and frog, say).
 
     Args:
         pretrained: read spaCy's vectors from their package.
-        keys, rows, components: of the table, where it is not read.
+        words: a file of the words that training meets, one a line.
+        keys, own, rows, components: of the table, where it is not read.
         width: of a word vector. hidden: units of the layer.
     """
 
     modalities = ("text",)
 
     def __init__(
-        self, pretrained: bool = False, keys: int = 0, rows: int = 1, components: int = 128,
-        width: int = 96, hidden: int = 384,
+        self, pretrained: bool = False, words: str = "", keys: int = 0, own: int = 1,
+        rows: int = 1, components: int = 128, width: int = 96, hidden: int = 384,
     ):  # fmt: skip
         super().__init__()
         self.pretrained, self.width = pretrained, hidden + width
         given, rows_of = torch.zeros(rows, components), torch.zeros(keys, 2, dtype=torch.int64)
         if pretrained:
-            words, table = packages().principal_vectors()
-            given = torch.cat([torch.zeros_like(table[:1]), table])  # row 0: no word
-            found = {word_key(word): row + 1 for word, row in words.items()}
+            met = read_text(words).split()
+            table_rows, table = packages().principal_vectors()
+            own = 1 + len(met)  # row 0: no word; then those met; then spaCy's
+            given = torch.zeros(own, table.shape[1])
+            for row, word in enumerate(met, 1):
+                if word in table_rows:
+                    given[row] = table[table_rows[word]]
+            given = torch.cat([given, table])
+            found = {word_key(word): own + row for word, row in table_rows.items()}
+            found |= {word_key(word): row for row, word in enumerate(met, 1)}
             rows_of = torch.tensor(sorted(found.items()))
         self.register_buffer("given", given)
         self.register_buffer("rows_of", rows_of)  # a word's key and its row
         self._table: WordTable | None = None
-        self.own, self.weights = nn.Embedding(len(given), width), nn.Embedding(len(given), 1)
+        self.own, self.weights = nn.Embedding(own, width), nn.Embedding(own, 1)
         self.turn = nn.Linear(given.shape[1], width, bias=False)
         self.hidden = nn.Linear(width, hidden)
         nn.init.zeros_(self.own.weight)
@@ -98,10 +107,12 @@ class Words(Trunk):
 
     def skeleton(self, name: str, arguments: dict) -> tuple[str, dict]:
         rows, components = self.given.shape
-        sizes = {"keys": len(self.rows_of), "rows": rows, "components": components}
-        return name, sizes | {"width": self.turn.out_features, "hidden": self.hidden.out_features}
+        own, width = self.own.weight.shape
+        sizes = {"keys": len(self.rows_of), "own": own, "rows": rows, "components": components}
+        return name, sizes | {"width": width, "hidden": self.hidden.out_features}
 
     def forward(self, ids: Tensor) -> Tensor:
-        share = self.weights(ids).masked_fill(ids[..., None] == UNKNOWN, -1e9).softmax(dim=1)
-        vectors = self.own(ids) + self.turn(self.given[ids])
+        own = ids * (ids < len(self.own.weight))  # of all other words row 0, which is never met
+        share = self.weights(own).masked_fill(ids[..., None] == UNKNOWN, -1e9).softmax(dim=1)
+        vectors = self.own(own) + self.turn(self.given[ids])
         return with_hidden(self.hidden, (share * vectors).sum(dim=1))

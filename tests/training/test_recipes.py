@@ -23,7 +23,7 @@ def test_settings(path):
     assert set(parse_augmentations(settings.aug, modalities)) <= set(modalities)
 
 
-def test_the_words_trunk(monkeypatch):
+def test_the_words_trunk(monkeypatch, tmp_path):
     """Two words of one vector are told apart by what training adds to them alone."""
     monkeypatch.syspath_prepend(str(EXAMPLES / "small"))
     import towers
@@ -33,16 +33,24 @@ def test_the_words_trunk(monkeypatch):
     fake = type("Packages", (), {"principal_vectors": staticmethod(lambda: (found, table))})
     monkeypatch.setattr(towers, "packages", lambda: fake)
     torch.manual_seed(0)
-    trunk = towers.Words(pretrained=True, width=4, hidden=5)
+    (tmp_path / "words.txt").write_text("dog\ncat\npug\n")
+    sizes = {"width": 4, "hidden": 5}
+    trunk = towers.Words(pretrained=True, words=str(tmp_path / "words.txt"), **sizes)
     ids = torch.cat([trunk.transform("text", t)[0] for t in ("a dog", "Cat", "kitten", "dog cat")])
     assert ids.shape == (4, 32) and (ids > 0).sum(1).tolist() == [1, 1, 1, 2]
     rows = trunk(ids)
     assert rows.shape == (4, 9)
     assert torch.allclose(rows[1], rows[2]) and not torch.allclose(rows[0], rows[1])
     assert torch.allclose(rows[3, 5:], (rows[0, 5:] + rows[1, 5:]) / 2, atol=1e-6)
+    with torch.no_grad():
+        trunk.own.weight[1:] += torch.randn(3, 4)
+    trained = trunk(ids)
+    assert not torch.allclose(trained[1], rows[1]) and torch.equal(trained[2], rows[2])
+    pug = trunk.transform("text", "pug")[0]  # a word that the table does not hold
+    assert torch.equal((pug > 0).sum(1), torch.tensor([1])) and trunk(pug).abs().sum() > 0
     again = towers.Words(**trunk.skeleton("words", {"pretrained": True})[1])
     again.load_state_dict(trunk.state_dict())
-    assert torch.allclose(again(again.transform("text", "kitten")[0]), rows[2:3], atol=1e-6)
+    assert torch.allclose(again(again.transform("text", "kitten")[0]), trained[2:3], atol=1e-6)
 
 
 def test_stand_ins(monkeypatch):
