@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from image_text import TEMPERATURE
 from torch import Tensor
 from torchvision.ops import box_iou, roi_align
+from trunk_classifier import TEMPERATURE
 
 from bindplug_detic import Detic
 from bindplug_detic.centernet import STRIDES, select_proposals

@@ -9,24 +9,22 @@ from __future__ import annotations
 import argparse
 
 import torch
-import torch.nn.functional as F
 from class_columns import class_columns
 from data import RUNS, Pictures, concepts, texts_of
 from features import TRUNK, features
 from heads import Heads, Space, Words
-from torch import Tensor, nn
+from torch import Tensor
+from trunk_classifier import TEMPERATURE, Classifier, MadeFeatures
 from trunks import image_trunk
 from words import classes, dictionary, synonyms
 
 from bindplug.training import Groups, Run, accuracy, fit, info_nce
 
-TEMPERATURE = 0.05
 OTHER_NAMES, CLASSES, LEMMAS = 150, 256, 384  # of a step, beside the 66 concepts twice
-MARGIN = (5.0, 14.0)  # logits by which a made feature's class exceeds all others
 SHOWN = 0.2  # share of a concept's images that are made features of its ImageNet classes
 CLASS_WEIGHT = 0.3  # of the loss of ImageNet's classes
-DISTILLED, MADE, DISTILL_WEIGHT = 256, 128, 2.0  # features whose class probabilities are learnt
-SURE = 0.3  # probability of the likeliest class from which names that fit no likely one are wrong
+MADE, DISTILL_WEIGHT = 128, 2.0  # made features among those whose class probabilities are learnt
+PLAIN = 1 / 3  # share of pictures that are shown as they are, on white
 KIN = 0.45  # cosine of two words from which a name may fit a class
 
 
@@ -36,70 +34,8 @@ SPACES = {
 }
 
 
-class MadeFeatures:
-    """Features of ImageNet's classes, whose images are not here, in two ways of equal shares: the
-    classifier's row w_c itself; and real features, moved along a class's direction until the
-    classifier names that class. That direction is covariance * w_c (linear discriminants:
-    w_c = covariance^-1 mean_c).
-
-    Args:
-        rows: (1000, 1280) of the classifier.
-        base: (N, 1280) features to move.
-    """
-
-    def __init__(self, rows: Tensor, base: Tensor):
-        self.base, self.rows = base, rows - rows.mean(0)
-        covariance = torch.cov(base.T) + 1e-3 * torch.eye(base.shape[1])
-        directions = self.rows @ covariance
-        self.directions = directions / (self.rows * directions).sum(1, keepdim=True)
-        self.mean = base.mean(0)
-        length = (base - self.mean).norm(dim=1).mean()
-        self.plain = self.mean + 0.7 * length * F.normalize(self.rows, dim=1)
-
-    def draw(self, chosen: Tensor, g: torch.Generator) -> Tensor:
-        """(B,) classes to (B, 1280) features."""
-        x = self.base[torch.randint(len(self.base), (len(chosen),), generator=g)]
-        logits = x @ self.rows.T
-        low, high = MARGIN
-        margin = low + (high - low) * torch.rand(len(chosen), generator=g)
-        gap = logits.amax(1) - logits[torch.arange(len(x)), chosen] + margin
-        moved = (x + self.directions[chosen] * gap[:, None]).clamp(min=0)
-        return torch.where(torch.rand(len(x), 1, generator=g) < 0.5, moved, self.plain[chosen])
-
-
-class Classifier:
-    """The trunk's own classifier, whose knowledge of photographs the heads are to keep.
-
-    Args:
-        linear: features to logits of ImageNet's classes.
-        base: (N, 1280) features to mix.
-        fits: (classes, names) bool, whether a name may be right where a class is.
-    """
-
-    def __init__(self, linear: nn.Linear, base: Tensor, fits: Tensor):
-        self.linear, self.base, self.fits = linear, base, fits.float()
-        self.deviation = base.std(0)
-
-    def draw(self, g: torch.Generator) -> Tensor:
-        """(DISTILLED, 1280): two features mixed, with noise."""
-        x, y = self.base[torch.randint(len(self.base), (2, DISTILLED), generator=g)]
-        share, level = torch.rand(2, DISTILLED, 1, generator=g)
-        noise = level * self.deviation * torch.randn(x.shape, generator=g)
-        return (torch.lerp(x, y, share) + noise).clamp(min=0)
-
-    def loss(self, features: Tensor, rows: Tensor, classes: Tensor, names: Tensor) -> Tensor:
-        """Divergence of the classifier's probabilities and those of the nearest texts (knowledge
-        distillation, arXiv 1503.02531), the names that cannot be right among them.
-
-        Args:
-            features: (B, 1280), and `rows` (B, D), the unit vectors of the heads.
-            classes: (1000, D) unit vectors of texts, one a class; `names` (N, D).
-        """
-        wanted = self.linear(features).softmax(1)
-        unclear = (wanted @ self.fits > 0.1) | (wanted.amax(1, keepdim=True) < SURE)
-        others = (rows @ names.T / TEMPERATURE).masked_fill(unclear, -1e4)
-        found = torch.cat([rows @ classes.T / TEMPERATURE, others], 1).log_softmax(1)
-        return F.kl_div(found[:, : len(classes)], wanted, reduction="batchmean")
+def chance(count: int, p: float, g: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=g) < p
 
 
 class Training:
@@ -152,7 +88,7 @@ class Training:
             group([[a] for a, _ in pairs]),
             group([[b] for _, b in pairs]),
         )
-        self.classes = Groups([classes(n) for n in names])
+        self.texts, self.classes = texts, Groups([classes(n) for n in names])
         words = Words(texts, self.named, space.words)
         self.ids = words.ids(texts)
         self.heads = Heads(space, words, train)
@@ -162,45 +98,40 @@ class Training:
         self.classifier = Classifier(linear, base, fits)
 
     def loss(self, step: int, g: torch.Generator) -> Tensor:
+        return self.image_loss(g) + self.dictionary_loss(g)
+
+    def view(self, table: str, index: Tensor, g: torch.Generator) -> Tensor:
+        """(B, 1280) features of pictures of a table, plain or in one of the changed views."""
+        views = self.views[table]
+        which = torch.randint(1, len(views), (len(index),), generator=g)
+        which[chance(len(index), PLAIN, g)] = 0
+        return views[which, index].float()
+
+    def image_loss(self, g: torch.Generator) -> Tensor:
         """Images against names (the concepts twice, other names), ImageNet's classes against their
-        lemmas and definitions, lemmas against definitions, and `Classifier.loss`."""
-
-        def chance(count: int, p: float) -> Tensor:
-            return torch.rand(count, generator=g) < p
-
-        def view(name: str, index: Tensor) -> Tensor:
-            views = self.views[name]
-            which = torch.randint(1, len(views), (len(index),), generator=g)
-            return views[which, index].float()
-
+        lemmas and definitions, and `Classifier.loss`."""
         every = torch.arange(66)
         images, texts = [], []
         shown = self.classes.sizes > 0
         for _ in range(2):
-            x = view("pictures", self.of.draw(every, g))
+            x = self.view("pictures", self.of.draw(every, g), g)
             made = self.made.draw(self.classes.draw(every, g), g)
-            images.append(torch.where((chance(66, SHOWN) & shown)[:, None], made, x))
+            images.append(torch.where((chance(66, SHOWN, g) & shown)[:, None], made, x))
             own, other = self.own.draw(every, g), self.other.draw(every, g)
-            texts.append(torch.where(chance(66, 0.4), other, own))
+            texts.append(torch.where(chance(66, 0.4, g), other, own))
         names = self.known[torch.randperm(len(self.known), generator=g)[:OTHER_NAMES]]
-        images.append(view("vocab", self.vocab_of.draw(names, g)))
+        images.append(self.view("vocab", self.vocab_of.draw(names, g), g))
         texts.append(self.vocab_texts.draw(names, g))
         chosen = torch.randperm(1000, generator=g)[:CLASSES]
         images.append(self.made.draw(chosen, g))
         lemma, meaning = self.lemmas.draw(chosen, g), self.meanings.draw(chosen, g)
-        texts.append(torch.where(chance(CLASSES, 0.25), meaning, lemma))
-        pairs = torch.randint(len(self.pair_lemmas.sizes), (LEMMAS,), generator=g)
-        meanings = self.ids[self.pair_meanings.draw(pairs, g)]
-        meanings = meanings * (torch.rand(meanings.shape, generator=g) > 0.15)
-        ids = torch.cat([self.ids[torch.cat(texts)], self.ids[self.pair_lemmas.draw(pairs, g)]])
+        texts.append(torch.where(chance(CLASSES, 0.25, g), meaning, lemma))
         sizes = [66, 66, OTHER_NAMES, CLASSES]
         a = self.heads.images(torch.cat(images)).split(sizes)
-        *b, left, right = self.heads.texts(torch.cat([ids, meanings])).split(
-            [*sizes, LEMMAS, LEMMAS]
-        )
+        b = self.heads.texts(self.ids[torch.cat(texts)]).split(sizes)
         features, columns = self.classified(g)
-        texts = self.heads.texts(self.ids[columns]).split([1000, len(self.classifier.fits[0])])
-        distilled = self.classifier.loss(features, self.heads.images(features), *texts)
+        rows = self.heads.texts(self.ids[columns]).split([1000, len(self.classifier.fits[0])])
+        distilled = self.classifier.loss(features, self.heads.images(features), *rows)
         first, second = (
             info_nce(torch.cat([a[i], a[2]]), torch.cat([b[i], b[2]]), 1 / TEMPERATURE)
             for i in (0, 1)
@@ -208,16 +139,24 @@ class Training:
         return (
             (first + second) / 2
             + CLASS_WEIGHT * info_nce(a[3], b[3], 1 / TEMPERATURE)
-            + info_nce(left, right, 1 / TEMPERATURE)
             + DISTILL_WEIGHT * distilled
         )
+
+    def dictionary_loss(self, g: torch.Generator) -> Tensor:
+        """Lemmas against definitions, of which some words are left out."""
+        pairs = torch.randint(len(self.pair_lemmas.sizes), (LEMMAS,), generator=g)
+        meanings = self.ids[self.pair_meanings.draw(pairs, g)]
+        meanings = meanings * (torch.rand(meanings.shape, generator=g) > 0.15)
+        ids = torch.cat([self.ids[self.pair_lemmas.draw(pairs, g)], meanings])
+        lemmas, meanings = self.heads.texts(ids).split(LEMMAS)
+        return info_nce(lemmas, meanings, 1 / TEMPERATURE)
 
     def classified(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
         """Features whose classes are learnt, and a text of each class and of each name."""
         made = self.made.draw(torch.randint(1000, (MADE,), generator=g), g)
         every, others = torch.arange(1000), torch.arange(len(self.vocab.names))
         lemma, meaning = self.lemmas.draw(every, g), self.meanings.draw(every, g)
-        texts = [torch.where(torch.rand(1000, generator=g) < 0.15, meaning, lemma)]
+        texts = [torch.where(chance(1000, 0.15, g), meaning, lemma)]
         texts += [self.own.draw(torch.arange(66), g), self.vocab_texts.draw(others, g)]
         return torch.cat([self.classifier.draw(g), made]), torch.cat(texts)
 

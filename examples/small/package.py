@@ -15,9 +15,10 @@ from audio import trained_tower
 from data import RUNS
 from features import SIZE, TRUNK
 from heads import word_table
-from image_text import SPACES, TEMPERATURE, Training, train
+from image_text import SPACES, Training, train
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from trunk_classifier import TEMPERATURE
 from trunks import image_trunk
 
 from bindplug.models.small.image import CLASSES
@@ -61,8 +62,9 @@ def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: stored(name, x).contiguous() for name, x in state.items()}
 
 
-def tower_state(name: str, tower: Tower) -> dict[str, Tensor]:
-    """The tensors of a tower, below its name (`halved`), without batch norms' counters."""
+def tower_state(name: str, tower: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a tower, or of its head, below its name (`halved`), without the counters of
+    batch norms."""
     state = halved(tower.state_dict())
     return {f"{name}.{k}": v for k, v in state.items() if not k.endswith("num_batches_tracked")}
 
