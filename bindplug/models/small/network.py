@@ -171,7 +171,7 @@ def open_folder(folder: str | Path, device: str = "cpu", **settings) -> Embedder
         files += [SHIPPED] if config.get("shared") else []
         fingerprint = " ".join(file_fingerprint(path) for path in files)
     except (OSError, ValueError, KeyError, TypeError) as err:
-        raise BindplugError(f"{folder}: not a folder of towers ({err}); is it whole?") from err
+        raise BindplugError(f"{folder}: not a folder of towers ({err}); is it complete?") from err
     return Embedder(
         SmallNetwork(folder, config),
         config["space"],
