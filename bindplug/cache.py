@@ -42,7 +42,7 @@ class Cache:
             )
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
             if tables and "embeddings" not in tables:
-                raise sqlite3.Error("it is a database of something else")
+                raise sqlite3.Error("it is the database of another program")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA application_id={APPLICATION}")
             db.execute(
@@ -72,7 +72,7 @@ class Cache:
         with self.path.open("rb") as file:
             if file.read(72)[68:] != APPLICATION.to_bytes(4, "big"):  # not ours to replace
                 raise err
-        log.warning("%s: is damaged (%s); it is made anew", self.path, err)
+        log.warning("%s: is damaged (%s); it is rebuilt", self.path, err)
         for ending in ("-wal", "-shm"):
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
         os.replace(self.path, f"{self.path}.damaged")

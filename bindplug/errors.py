@@ -20,7 +20,7 @@ class MissingDependency(BindplugError):
 
 
 class SpaceMismatch(BindplugError):
-    """Embeddings of two spaces, or an embedding and a target model of two spaces."""
+    """Two embeddings, or an embedding and a target model, of different spaces."""
 
     exit_code = 4
 

@@ -87,8 +87,8 @@ class Network(Protocol):
         ...
 
     def numpy_transform(self, modality: str) -> NumpyTransform | None:
-        """What does `transform` of a modality without torch; None, also where a network lacks this
-        method: nothing does."""
+        """The equivalent of `transform` for a modality that needs no torch; None where there is
+        none. A network may lack this method."""
         return None
 
 

@@ -89,7 +89,7 @@ class Bridge:
         Raises SpaceMismatch: as in `__call__`; BindplugError: a bridge without words."""
         self._check(embedding)
         if not self.words:
-            raise BindplugError(f"the {self.kind} bridge was fitted on no words")
+            raise BindplugError(f"the {self.kind} bridge has no words; fit it on a vocabulary")
         cosines = self._cosines(embedding.vectors)
         if known and self.to_words is not None:
             for i, vector in known(embedding).items():
@@ -109,7 +109,7 @@ class Bridge:
         if embedding.space != self.source:
             raise SpaceMismatch(
                 f"this bridge leads from {self.source!r} to {self.target!r}, "
-                f"the embedding is of {embedding.space!r}"
+                f"but the embedding is of {embedding.space!r}"
             )
 
     def _map(self, vectors: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def fit_bridge(
         raise BindplugError("a bridge needs at least one word")
     for embedder in (source, target):
         if "text" not in embedder.modalities:
-            raise BindplugError(f"no bridge over {embedder.space!r}: it does not embed text")
+            raise BindplugError(f"no bridge from or to {embedder.space!r}: it does not embed text")
     if kind == "words":
         return WordsBridge(source.space, words, word_vectors(source, words, progress=progress))
     there = word_vectors(target, words, target_templates, progress)
@@ -103,7 +103,7 @@ def fit_bridge(
     if kind == "vocabulary":
         return VocabularyBridge(source.space, target.space, words, here, there)
     if centre is not None and centre.space != source.space:
-        raise SpaceMismatch(f"centre of {centre.space!r}; the source is {source.space!r}")
+        raise SpaceMismatch(f"the centre is of {centre.space!r}, the source of {source.space!r}")
     mean = None if centre is None else centre.vectors.mean(axis=0)
     return LinearBridge(source.space, target.space, words, here, there, centre=mean)
 
@@ -130,7 +130,7 @@ def choose_bridge(
     space = target.space
     if isinstance(bridge, Bridge):
         if vocabulary is not None:
-            raise BindplugError("a fitted bridge has a vocabulary of its own; leave one of the two")
+            raise BindplugError("a fitted bridge has its own vocabulary; leave out one of the two")
         chosen = bridge
     else:
         same = embedding.space == space
@@ -141,7 +141,7 @@ def choose_bridge(
             raise SpaceMismatch(READS_NO_TEXT)
         chosen = _fit(kind, embedding, target, as_words(vocabulary))
     if chosen.target != space:
-        raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; {space!r} is wanted")
+        raise SpaceMismatch(f"this bridge leads to {chosen.target!r}; one to {space!r} is needed")
     return chosen
 
 

@@ -61,7 +61,7 @@ def _read(path: Path, rows: int) -> np.ndarray | None:
             vectors = np.array(map_vectors(path))
             if len(vectors) == rows:
                 return vectors
-        log.warning("%s: is damaged; making it anew", path)
+        log.warning("%s: is damaged; it is rebuilt", path)
     return None
 
 

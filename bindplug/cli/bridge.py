@@ -30,9 +30,9 @@ def bridge():
 @bridge.command()
 @fit_options
 def build(target, kind, vocabulary, templates, **loading):
-    """Encode a vocabulary on both sides, so that crossing later takes no time.
+    """Encode a vocabulary in both spaces, so that later crossings need not wait for it.
 
-    Interrupted, the same command goes on.
+    After an interruption, the same command continues.
 
     \b
       bindplug bridge build --model imagebind-huge --to openai-clip-vit-b-32 --template "a {}"
@@ -43,7 +43,7 @@ def build(target, kind, vocabulary, templates, **loading):
 @bridge.command("list")
 @opt.json_flag
 def list_command(as_json):
-    """The word lists that are encoded already, and for which spaces."""
+    """List the word lists that are already encoded, and their spaces."""
     from ..bridge.text_cache import kept
 
     rows = kept()
@@ -56,7 +56,7 @@ def list_command(as_json):
 @bridge.command()
 @fit_options
 def show(target, kind, vocabulary, templates, **loading):
-    """How well a bridge carries its own words: the share that stay nearest to themselves."""
+    """Show how well a bridge carries its own words: the share that stay nearest to themselves."""
     import numpy as np
 
     from ..bridge import word_vectors

@@ -11,19 +11,19 @@ from .output import Failures, check_json, put_json
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
-    "--labels", cls=opt.Once, metavar="A,B,...|FILE", help="Names, or a file with one a line."
+    "--labels", cls=opt.Once, metavar="A,B,...|FILE", help="Names, or a file with one per line."
 )
 @click.option(
-    "--examples", cls=opt.Once, metavar="DIR", help="A folder with one folder of examples a class."
+    "--examples", cls=opt.Once, metavar="DIR", help="A folder with a folder of examples per class."
 )
-@opt.modality_option("Of the files; by default their endings say it.")
+@opt.modality_option("Modality of the files; by default from their extensions.")
 @opt.template_option
 @opt.top_k_option(3)
 @opt.json_options
 @opt.embedder_options
 def classify(files, labels, examples, modality, templates, top_k, json_file, overwrite,
              transform_options, model, **loading):  # fmt: skip
-    """Name each FILE: by labels (zero-shot), or by a few examples (a linear probe).
+    """Classify each FILE: by labels (zero-shot), or by a few examples (a linear probe).
 
     \b
       bindplug classify --labels dog,cat,rain *.wav
@@ -70,5 +70,5 @@ def _one_modality(files) -> str:
             said.setdefault(modality_by_ending(file), file)
     if len(said) > 1:
         given = ", ".join(f"{file} is {modality}" for modality, file in said.items())
-        raise BindplugError(f"{given}; name files of one modality a call, or give --modality")
+        raise BindplugError(f"{given}; give files of one modality per call, or --modality")
     return next(iter(said), None) or modality_by_ending(files[0])

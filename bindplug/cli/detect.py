@@ -22,7 +22,10 @@ NOT_ON_RAY = {"video", "json_file", "coco", "label_studio", "yolo", "overlay", "
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @prompts_of([s for s in MODALITIES if s != "video"])
 @click.option(
-    "--video", cls=Once, metavar="FILE", help="Search this video, by its own sound if no prompt."
+    "--video",
+    cls=Once,
+    metavar="FILE",
+    help="Search this video; without a prompt, by its own sound.",
 )
 @transform_option
 @detection_options
@@ -30,10 +33,12 @@ NOT_ON_RAY = {"video", "json_file", "coco", "label_studio", "yolo", "overlay", "
 @click.option("--coco", metavar="FILE|-", help="Objects as COCO results.")
 @click.option("--label-studio", metavar="FILE|-", help="Objects as Label Studio tasks.")
 @click.option("--yolo", metavar="DIR", help="Objects as YOLO labels.")
-@click.option("--overlay/--no-overlay", default=True, help="Write an image with the objects drawn "
-              "on it; without, a JSON where -o is given.")  # fmt: skip
+@click.option("--overlay/--no-overlay", default=True, help="Write each image with the objects "
+              "drawn on it, and a JSON; --no-overlay writes only the JSON, and only with "
+              "-o.")  # fmt: skip
 @click.option("--batch-size", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--resume", is_flag=True, help="Keep results that were made from the same.")
+@click.option("--resume", is_flag=True, help="Skip images whose results were made "
+              "from the same image, prompts, models and settings.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="List at the end what could not be read, and exit "
               "with 5 instead of 2.")  # fmt: skip
 @output_options
@@ -82,7 +87,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
         need_prompts(prompts)
     folder = Path(output) if video or overlay or is_given("output") else None
     if resume and folder is None:
-        raise BindplugError("--resume goes by the files of --output; give -o with --no-overlay")
+        raise BindplugError("--resume needs the files in --output; with --no-overlay, give -o")
     failures, negatives = Failures(keep_going), negatives_of(question)
     options = read_options(transform_options, {m for m, _ in prompts + negatives})
     job = Job(find_images(images), folder, overlay, overwrite, resume)

@@ -145,7 +145,7 @@ class Job:
         same_image = digest == content_hash(path)
         if not differences and not same_image and image != path and not self.overwrite:
             raise BindplugError(
-                f"{file}: is the result of {image}, and {path} would have the same name now; "
+                f"{file}: is the result of {image}, and that of {path} would have the same name; "
                 "choose another --output, or add --overwrite"
             )
         if differences and not self.overwrite:

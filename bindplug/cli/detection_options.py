@@ -14,15 +14,16 @@ detection_options = opt.options(  # values as `open_question` takes them
     click.option("--weights", default=DETECTOR[1], show_default=True,
                  help="Checkpoint: a name, or local:PATH."),
     click.option("--masks", metavar="PLUGIN/NAME",
-                 help="Who segments the boxes; `bindplug models` lists names."),
+                 help="What segments the boxes; `bindplug models` lists the names."),
     click.option("--bridge", help="identity, vocabulary, linear, words or crops; by default the "
                  "detector's choice."),
     click.option("--competition", "--contrast", help="What a prompt competes with: words, prompts "
-                 "or none; by default words where a bridge is crossed."),
+                 "or none; by default words where the prompt crosses a bridge."),
     click.option("--vocabulary", cls=opt.Once, help="Words of the bridge and the competition: "
                  "default, sounding, lvis, imagenet-1k, imagenet-21k, or a file of lines."),
-    *(click.option(f"--negative-{name}", multiple=True, help="Not this.",
-                   metavar="TEXT" if name == "text" else "FILE") for name in NEGATIVES),
+    *(click.option(f"--negative-{name}", multiple=True,
+                   metavar="TEXT" if name == "text" else "FILE",
+                   help="Remove what fits this better. May be repeated.") for name in NEGATIVES),
     click.option("--threshold", "--conf", type=click.FloatRange(0, 1), callback=opt.finite,
                  help="Lowest score; by default the weights' own."),
     opt.top_k_option(100),

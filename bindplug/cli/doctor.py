@@ -25,7 +25,7 @@ OPTIONAL = ("pylance", "torchaudio", "pycocotools", "detectron2")  # beside thos
 
 @click.command()
 def doctor():
-    """Say which versions, device and plugins are here, and if something is missing, why."""
+    """Report which versions, device and plugins are here, and why any of them do not work."""
     healthy = True
     click.echo(f"bindplug {__version__}, Python {platform.python_version()}, {platform.system()}")
     for name in NEEDED + OPTIONAL:
@@ -42,14 +42,14 @@ def doctor():
         click.echo(f"device: GPU {gpu}; CPU with {torch.get_num_threads()} threads")
     except Exception as err:
         healthy = False
-        click.echo(f"device: torch does not import: {err}")
+        click.echo(f"device: torch cannot be imported: {err}")
     try:
         if find_spec("torchaudio"):
             import_module("torchaudio")
     except Exception as err:  # a build for another CUDA raises RuntimeError or OSError
         healthy = False
         note = "bindplug does not use it, but transformers imports it"
-        fix = "pip uninstall torchaudio, or match it"
+        fix = "pip uninstall torchaudio, or install the build that matches torch"
         click.echo(f"  torchaudio is broken ({note}): {first_line(err)} -> {fix}")
     for extra, problems in extras().items():
         fix = f"{'; '.join(problems)} -> pip install 'bindplug[{extra}]'"

@@ -22,21 +22,21 @@ def _shard(ctx, param, value: str) -> tuple[int, int]:
 @click.command()
 @prompt_options
 @click.option("--list", "listed", cls=Once, metavar="FILE|-",
-              help="Inputs, a line each: a path, or JSON; with --engine ray also a .parquet with a "
-              "column `path`.")  # fmt: skip
-@modality_option("Of the list's plain lines; by default their endings say it.")
+              help="Inputs, one per line: a path, or JSON; with --engine ray also a .parquet with "
+              "a column `path`.")  # fmt: skip
+@modality_option("Modality of the plain paths in --list; by default from their extensions.")
 @click.option("-o", "--output", metavar="FILE",
-              help="x.safetensors, x.npy or x.parquet; else JSON to stdout.")  # fmt: skip
+              help="x.safetensors, x.npy or x.parquet; without it, JSON to stdout.")  # fmt: skip
 @click.option("--shard", callback=_shard, default="0/1", show_default=True, metavar="I/N",
-              help="This share of all.")  # fmt: skip
+              help="Embed only share I of N of the inputs; I starts at 0.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @embedder_options
 @engine_options
 def embed(prompts, listed, modality, output, shard, overwrite, transform_options, engine, actors,
           **loading):  # fmt: skip
-    """Write embeddings, one unit row for each input, in the order given.
+    """Write embeddings, one unit vector for each input, in the order given.
 
-    A folder or a pattern stands for its files. Interrupted, the same command goes on.
+    A folder or a pattern stands for its files. After an interruption, the same command continues.
 
     \b
       bindplug embed --audio dog.wav --text "a dog" -o both.npy
@@ -76,7 +76,7 @@ def _on_ray(prompts, listed, modality, output, overwrite, transform_options, act
         raise BindplugError("--engine ray needs -o: a folder for parquet files, or x.lance")
     whole = parquet_list(listed, modality)
     if whole and prompts:
-        raise BindplugError(f"--list {listed}: is a whole list; leave out the other inputs")
+        raise BindplugError(f"--list {listed}: takes no other inputs beside it; leave them out")
     items = whole or _expanded(prompts, listed, modality)
     options = read_options(transform_options, {s for s, _ in items})
     check_outputs([output], [listed] if whole else [*prompt_files(items), listed])
@@ -108,7 +108,7 @@ def _read(listed: str | None, modality: str | None) -> list[tuple[str, str]]:
         stdin = click.get_text_stream("stdin", encoding="utf-8-sig")
         text = stdin.read() if listed == "-" else read_text(listed)
     except UnicodeDecodeError as err:
-        raise BindplugError("the list on standard input is no UTF-8") from err
+        raise BindplugError("the list on standard input is not UTF-8") from err
     return read_list(text.split("\n"), modality)
 
 

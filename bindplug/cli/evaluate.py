@@ -11,12 +11,12 @@ SHARES = ("AP", "AP50", "AP75", "AR", "mIoU", "F")  # figures without an interva
 
 @click.group()
 def evaluate():
-    """Measure naming, retrieval, detection and segmentation on labelled files."""
+    """Measure classification, retrieval, detection and segmentation on labelled files."""
 
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@opt.modality_option("Of the files.", default="audio")
+@opt.modality_option("Modality of the files.", default="audio")
 @click.option("--labels", cls=opt.Once, metavar="A,B,...|FILE", help="What the classes are called.")
 @opt.template_option
 @click.option("--fold", help="Only this fold of the data.")
@@ -24,10 +24,10 @@ def evaluate():
 @opt.embedder_options
 def classify(data, modality, labels, templates, fold, json_file, overwrite, transform_options,
              **loading):  # fmt: skip
-    """Emergent zero-shot naming (the paper's Table 2): top-1, top-5 and mAP.
+    """Emergent zero-shot classification (the paper's Table 2): top-1, top-5 and mAP.
 
-    DATA is a folder with one folder a class, or a CSV with the columns filename and category, or
-    a folder that holds such a CSV, as ESC-50 does.
+    The data are a folder with one folder per class, or a CSV with the columns filename and
+    category, or a folder that holds such a CSV, as ESC-50 does.
 
     \b
       bindplug evaluate classify ESC-50-master --model imagebind-huge
@@ -46,16 +46,16 @@ def classify(data, modality, labels, templates, fold, json_file, overwrite, tran
 @evaluate.command()
 @click.argument("data", metavar="CSV")
 @click.option("--query", default="audio", show_default=True, callback=opt.a_modality,
-              metavar="MODALITY", help="Of the queries.")  # fmt: skip
+              metavar="MODALITY", help="Modality of the queries.")  # fmt: skip
 @click.option("--target", default="text", show_default=True, callback=opt.a_modality,
-              metavar="MODALITY", help="Of what is found.")  # fmt: skip
+              metavar="MODALITY", help="Modality of what is retrieved.")  # fmt: skip
 @opt.json_options
 @opt.embedder_options
 def retrieve(data, query, target, json_file, overwrite, transform_options, **loading):
     """Retrieval between two modalities, both ways: R@1, R@5 and R@10.
 
-    DATA is a CSV with one column for each modality; what stands on a line belongs together, and
-    equal entries on several lines are one item.
+    CSV has one column for each modality. Entries on the same line belong together; equal entries
+    on several lines are one item.
 
     \b
       bindplug evaluate retrieve pairs.csv --query audio --target text
@@ -75,18 +75,18 @@ def retrieve(data, query, target, json_file, overwrite, transform_options, **loa
     "--images",
     cls=opt.Once,
     metavar="DIR",
-    help="Where file names start; by default the JSON's own.",
+    help="Folder of the images; by default that of the JSON.",
 )
 @click.option(
-    "--sounds", cls=opt.Once, metavar="DIR", help="A sound for each category, by its name."
+    "--sounds", cls=opt.Once, metavar="DIR", help="Folder with a sound named after each category."
 )
 @opt.json_options
 @detection_options
 def detect(annotations, images, sounds, json_file, overwrite, **question):
-    """Boxes that sounds find: AP, AP50, AP75 and AR, by pycocotools.
+    """Detection by sound: AP, AP50, AP75 and AR of the boxes, by pycocotools.
 
-    The sound of a category is its field `sound` in the JSON, or the file of --sounds that bears
-    its name. All scores count, so --threshold and --top-k do not matter.
+    The sound of a category is its field `sound` in the JSON, or the file in --sounds with its
+    name. All scores count, so --threshold and --top-k have no effect.
 
     \b
       bindplug evaluate detect val.json --images images --sounds sounds
@@ -106,11 +106,11 @@ def detect(annotations, images, sounds, json_file, overwrite, **question):
 @click.option("--subset", default="test", show_default=True, help="Split of the data.")
 @click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0),
               callback=opt.finite,
-              help="Of sound around a frame; 0 takes the whole sound.")  # fmt: skip
+              help="Length of sound around each frame; 0 takes the whole sound.")  # fmt: skip
 @opt.json_options
 @detection_options
 def avs(root, subset, seconds, json_file, overwrite, **question):
-    """Pixels that sound, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
+    """Segmentation of what sounds, on AVSBench's layout: mIoU and F (beta^2 = 0.3).
 
     DIR is s4_data or ms3_data, with gt_masks, visual_frames and audio_wav.
 
@@ -128,22 +128,24 @@ def avs(root, subset, seconds, json_file, overwrite, **question):
 
 @evaluate.command()
 @click.argument("data", metavar="DIR|CSV")
-@click.option("--judge", default=JUDGE, show_default=True, help="Who names and compares.")
+@click.option(
+    "--judge", default=JUDGE, show_default=True, help="What classifies and compares the images."
+)
 @click.option(
     "--references", cls=opt.Once, metavar="DIR|CSV", help="Real images of the same classes."
 )
 @click.option("--sounds", cls=opt.Once, metavar="DIR|CSV", help="Sounds of the same classes.")
 @click.option("--labels", cls=opt.Once, metavar="A,B,...|FILE", help="What the classes are called.")
 @opt.template_option
-@click.option("--circular", is_flag=True, help="Let the model that conditioned judge itself.")
+@click.option("--circular", is_flag=True, help="Let the model that conditioned the images judge.")
 @opt.json_options
 @opt.device_option
 def generate(data, judge, references, sounds, labels, templates, circular, json_file, overwrite,
              device):  # fmt: skip
     """Generated images: accuracy, similarity to images and sounds, diversity.
 
-    DATA holds the images by class, as for `classify`. They are judged by another model than the
-    one that conditioned them.
+    The images are given by class, as for `evaluate classify`. The judge must be another model than
+    the one that conditioned them.
 
     \b
       bindplug evaluate generate generated/ --judge openai-clip-vit-b-32 --references real/

@@ -9,14 +9,14 @@ from .output import say
 @click.argument("model", default=EMBEDDER)
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder to write.")
 @click.option("--modality", "modalities", multiple=True, metavar="MODALITY",
-              help="Of the model's; all by default. May be repeated.")  # fmt: skip
+              help="Modality to export; all by default. May be repeated.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @offline_option
 def export(model, output, modalities, overwrite):
-    """Write a model's encoders as ONNX, each with free batch size, and a manifest.
+    """Write a model's encoders as ONNX, with a dynamic batch size, and a manifest.
 
-    MODEL is the embedder: a name, local:PATH or hf:ORG/REPO. Without torch the folder is run by
-    --model onnx:FOLDER.
+    MODEL is the embedder: a name, local:PATH or hf:ORG/REPO. With --model onnx:FOLDER, other
+    commands run the export without torch.
 
     \b
       bindplug export small -o small-onnx

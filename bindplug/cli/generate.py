@@ -25,24 +25,30 @@ NOT_ON_RAY = {"mix", "together", "morph", "frames", "like"}  # there each prompt
 @click.option("--together", is_flag=True, help="Mix all --audio into one sound first.")
 @click.option("--negative-audio", cls=opt.Once, metavar="FILE", help="A sound to steer away from.")
 @click.option("--prompt", "beside", default="",
-              help="Text beside the embedding, for models that read.")  # fmt: skip
+              help="Text prompt beside the embedding, for models that take text.")  # fmt: skip
 @click.option("--negative-prompt", "negative_text", default="", help="Text to steer away from.")
 @click.option("--init-image", cls=opt.Once, metavar="FILE", help="Start from this image.")
 @click.option("--strength", default=0.6, show_default=True,
-              help="Share of the steps run on --init-image, above 0 to 1.")  # fmt: skip
+              help="Share of the steps run on --init-image: above 0, at most 1.")  # fmt: skip
 @click.option("--morph", nargs=2, metavar="FILE FILE",
-              help="From one sound to another, as an animation.")  # fmt: skip
+              help="Animate the way from one sound to another.")  # fmt: skip
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(2))
-@click.option("--like", cls=opt.Once, metavar="PNG", help="Generate an image of bindplug's again.")
-@click.option("--window", default="mean", show_default=True,
-              help="Of a long sound: mean, all or most-confident.")  # fmt: skip
-@click.option("--keep-loudness", is_flag=True, help="Let loud and quiet sounds differ.")
 @click.option(
-    "--bank", "--memory", cls=opt.Once, metavar="FILE", help="Image embeddings, written by embed."
+    "--like", cls=opt.Once, metavar="PNG", help="Regenerate an image that bindplug wrote."
+)
+@click.option("--window", default="mean", show_default=True,
+              help="Which clips of a long sound count: mean, all or most-confident.")  # fmt: skip
+@click.option("--keep-loudness", is_flag=True, help="Do not scale sounds to the same peak.")
+@click.option(
+    "--bank",
+    "--memory",
+    cls=opt.Once,
+    metavar="FILE",
+    help="Image embeddings, written by `bindplug embed`.",
 )
 @click.option("--num-images", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--candidates", type=int, help="Generated for each image, to keep the one nearest to "
-              "the prompt; by default the model's own number.")  # fmt: skip
+@click.option("--candidates", type=int, help="Images generated for each one that is kept, the "
+              "nearest to the prompt; by default the model's own number.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=int)
 @click.option("--steps", type=int, help="1 to 1000; by default the model's own.")
 @click.option("--guidance-scale", type=float, help="0 or more; by default the model's own.")
@@ -50,7 +56,7 @@ NOT_ON_RAY = {"mix", "together", "morph", "frames", "like"}  # there each prompt
 @click.option("--height", type=int, help="Pixels; by default the model's own.")
 @click.option("--width", type=int, help="Pixels; by default the model's own.")
 @click.option("--dtype", help="float32, bfloat16 or float16; by default float16 on a GPU.")
-@click.option("--offload", is_flag=True, help="Keep on the GPU only the part that works.")
+@click.option("--offload", is_flag=True, help="Keep each part on the GPU only while it runs.")
 @opt.output_options
 @opt.device_option
 @engine_options
@@ -88,13 +94,13 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         raise BindplugError("give prompts, or --morph, or --like")
     if like:
         names = {param.name for param in click.get_current_context().command.params}
-        opt.refuse_given("--like takes everything from the image", names - WITH_LIKE)
+        opt.refuse_given("--like takes all settings from the image", names - WITH_LIKE)
         recipes, images = [read_recipe(like)], [[Path(like).stem]]
     else:
         sounds = ["audio"] if morph or asked["negative_audio"] else []
         own = read_options(transform_options, [*sounds, *(m for m, _ in prompts)])
         if "normalize" in own:
-            opt.refuse_given("--option normalize says it already", {"keep_loudness"})
+            opt.refuse_given("--option normalize sets this already", {"keep_loudness"})
         if morph:
             opt.refuse_given("--morph goes from one sound to another", MORPHED)
             if asked["candidates"] != 1:

@@ -23,7 +23,7 @@ def models(ctx, as_json):
 @models.command("list")
 @json_flag
 def list_command(as_json):
-    """What is shipped, and what can be fetched."""
+    """List what is shipped, and what can be fetched."""
     found = shipped() + fetched()
     if as_json:
         return put_json("-", found)
@@ -38,7 +38,7 @@ def list_command(as_json):
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @offline_option
 def pull(names):
-    """Fetch checkpoints; an interrupted download goes on."""
+    """Fetch checkpoints; an interrupted download is resumed."""
     from ..models.registry import find
     from ..storage.download import pull as fetch
 
@@ -63,7 +63,7 @@ def path(name):
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify(names):
-    """Check size and sha256 of checkpoints, and of what was split off them."""
+    """Check the size and sha256 of checkpoints, and of the files split from them."""
     from ..imagebind.split import verify_parts
     from ..models.registry import catalogue, find
     from ..storage.checkpoints import verify as check
@@ -78,7 +78,7 @@ def verify(names):
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove(names):
-    """Delete checkpoints and what was made of them."""
+    """Delete checkpoints and what was made from them."""
     from ..models.registry import find
     from ..storage.checkpoints import remove as delete
 

@@ -37,7 +37,7 @@ def options(*decorators: Callable) -> Callable:
 def finite(ctx, param, value):
     """For an option with a range, which NaN and infinity pass."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no finite number", ctx, param)
+        raise click.BadParameter(f"{value} is not a finite number", ctx, param)
     return value
 
 
@@ -57,12 +57,12 @@ def _check_templates(ctx, param, templates):
     for template in templates:
         if "{}" not in template:
             raise BindplugError(
-                f'--template {template!r}: a template holds "{{}}" for the name, as "a {{}}"'
+                f'--template {template!r}: a template needs "{{}}" for the name, such as "a {{}}"'
             )
     return templates
 
 
-json_flag = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
 )
@@ -70,14 +70,14 @@ dtype_option = click.option(
     "--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16."
 )
 offline_option = click.option(
-    "--offline", is_flag=True, callback=_go_offline, expose_value=False, help="No network."
+    "--offline", is_flag=True, callback=_go_offline, expose_value=False, help="Use no network."
 )
 model_option = options(
     click.option("--model", default=EMBEDDER, show_default=True,
                  help="Embedder: a name, local:PATH, hf:ORG/REPO or onnx:FOLDER."),
     click.option(
-        "--split/--no-split", default=True, help="Whether a local: ImageBind is split into one "
-        "file for each modality, which its later uses read faster, or read as it is.",
+        "--split/--no-split", default=True, help="Split a local: ImageBind checkpoint into one "
+        "file per modality, which later uses read faster, or read it as it is.",
     ),
     offline_option,
 )  # fmt: skip
@@ -99,7 +99,8 @@ embedder_options = options(  # the command gets them as keywords of `open_embedd
 )  # fmt: skip
 template_option = click.option(
     "--template", "templates", multiple=True, callback=_check_templates, metavar="TEXT",
-    help='How names are worded, as "a {}"; by default as the model was trained. May be repeated.',
+    help='Wording of a name, such as "a {}"; by default those that the model was trained on. May '
+    "be repeated.",
 )  # fmt: skip
 json_options = options(
     click.option("--json", "json_file", metavar="FILE|-", help="Results as JSON."),

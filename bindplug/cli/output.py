@@ -134,7 +134,8 @@ class Failures:
         """End the command if there were any."""
         if self.keep_going and self.messages:
             count = len(self.messages)
-            raise InputsFailed("\n  ".join([f"{count} could not be done:", *self.messages]))
+            head = f"{count} input{'s' * (count != 1)} failed:"
+            raise InputsFailed("\n  ".join([head, *self.messages]))
         if self.messages:
             sys.exit(self.code)
 

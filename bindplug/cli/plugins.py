@@ -8,7 +8,7 @@ from .output import put_json
 @click.command()
 @json_flag
 def plugins(as_json):
-    """List embedders, detectors and generators, of bindplug and of other packages."""
+    """List embedders, detectors, maskers and generators, of bindplug and of other packages."""
     found = rows()
     if as_json:
         return put_json("-", found)

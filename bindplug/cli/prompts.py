@@ -79,7 +79,7 @@ def prompts_of(modalities: Iterable[str], mixed: bool = True) -> Callable:
         if mixed:
             wrapped = click.option(
                 "--mix", cls=MixOption, callback=_weights, multiple=True, metavar="W,W,...",
-                help="Add the prompts up, each times its weight, as 0.7,0.3.",
+                help="Add the prompts up into one, each times its weight, such as 0.7,0.3.",
             )(wrapped)  # fmt: skip
         for modality in reversed(list(modalities)):
             metavar = "TEXT" if modality == "text" else "FILE"

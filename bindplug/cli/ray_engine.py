@@ -13,7 +13,8 @@ engine_options = options(
                  show_default=True, help="ray: a process for each GPU or CPU, here or on the "
                  "cluster of RAY_ADDRESS; -o is then a folder of parquet files, or x.lance."),
     click.option("--actors", type=click.IntRange(1), metavar="N",
-                 help="Processes of --engine ray; by default one a GPU, or one a CPU."),
+                 help="Processes of --engine ray; by default one per GPU, or without GPUs one per "
+                 "CPU."),
 )  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from .prompts import need_prompts, no_weights_option, prompt_files, prompts_of
 @click.argument("folder", metavar="DIR")
 @prompts_of(MODALITIES)
 @no_weights_option
-@opt.modality_option("Of the files to find.", default="image")
+@opt.modality_option("Modality of the files to find.", default="image")
 @opt.top_k_option(10)
 @click.option("--store", default="numpy", show_default=True,
               help="What ranks the vectors: numpy, faiss or lancedb, "
-                   "all with the same answer.")  # fmt: skip
+                   "all with the same results.")  # fmt: skip
 @click.option("--export", metavar="DIR",
               help="Also write the vectors to DIR/vectors.parquet, for pandas, "
                    "datasets, LanceDB.")  # fmt: skip
@@ -28,7 +28,7 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
            transform_options, model, **loading):  # fmt: skip
     """Find the files of DIR that are nearest to a prompt, or to a mixture of prompts.
 
-    The folder is indexed on the first call; later only new and changed files are read. With
+    The first call indexes the folder; later calls read only new and changed files. With
     --export the prompts may be left out.
 
     \b
@@ -50,7 +50,7 @@ def search(folder, prompts, mix, modality, top_k, store, export, json_file, over
     else:
         need_prompts(prompts)
     if modality == "text":
-        raise BindplugError("texts are no files to search; choose image, audio, video, ...")
+        raise BindplugError("--modality text cannot be searched; choose image, audio, video, ...")
     options = read_options(transform_options, {modality, *(m for m, _ in prompts)})
     files = prompt_files(prompts) + expand(modality, folder)
     check_outputs([json_file, export and Path(export) / EXPORTED], files)

@@ -22,46 +22,48 @@ def _limit(least: float) -> click.FloatRange:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="Address to listen on; 0.0.0.0 is all of this machine's.")  # fmt: skip
+              help="Address to listen on; 0.0.0.0 means all of this machine's.")  # fmt: skip
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535),
-              help="0 takes a free one.")  # fmt: skip
-@click.option("--detector", default=DETECTOR[0], show_default=True, help="Or none.")
-@click.option("--weights", default=DETECTOR[1], show_default=True, help="Of the detector.")
-@click.option("--masks", metavar="PLUGIN/NAME", help="Who segments the boxes.")
-@click.option("--generator", default=GENERATOR[0], show_default=True, help="Or none.")
+              help="0 picks a free port.")  # fmt: skip
+@click.option("--detector", default=DETECTOR[0], show_default=True,
+              help="Name of a detector, or none.")  # fmt: skip
+@click.option("--weights", default=DETECTOR[1], show_default=True, help="Weights of the detector.")
+@click.option("--masks", metavar="PLUGIN/NAME", help="What segments the boxes.")
+@click.option("--generator", default=GENERATOR[0], show_default=True,
+              help="Name of a generator, or none.")  # fmt: skip
 @click.option("--generator-weights", default=GENERATOR[1], show_default=True)
 @opt.model_option
 @opt.dtype_option
 @click.option("--batch-size", type=click.IntRange(1),
-              help="Inputs of requests that are encoded together; by default 32, on a CPU "
-              "4.")  # fmt: skip
+              help="Most inputs, of all requests, that are encoded together; by default 32, "
+              "on a CPU 4.")  # fmt: skip
 @click.option("--device", "devices", multiple=True, metavar="DEVICE",
-              help="auto (default), cpu, cuda, cuda:1, ...; repeated, each gets all "
-              "models.")  # fmt: skip
+              help="auto (default), cpu, cuda, cuda:1, ... May be repeated: each device gets "
+              "all models.")  # fmt: skip
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN",
-              help="A request must bear one; better given as BINDPLUG_TOKEN.")  # fmt: skip
+              help="A request must carry one; safer as the variable BINDPLUG_TOKEN.")  # fmt: skip
 @click.option("--cors", "origins", multiple=True, metavar="ORIGIN",
-              help="Pages of this origin may call, as https://example.org.")  # fmt: skip
+              help="Let pages of this origin call, such as https://example.org.")  # fmt: skip
 @click.option("--allowed-host", "hosts", multiple=True, metavar="NAME",
               help="Host names to answer to; by default, on a local address, only local "
               "ones.")  # fmt: skip
 @click.option("--max-megabytes", default=Limits.megabytes, show_default=True,
-              type=_limit(0.001), callback=opt.finite, help="Of a request.")  # fmt: skip
+              type=_limit(0.001), callback=opt.finite, help="Largest request.")  # fmt: skip
 @click.option("--max-megapixels", default=Limits.pixels / 1e6, show_default=True,
-              type=_limit(0.001), callback=opt.finite, help="Of an image.")  # fmt: skip
+              type=_limit(0.001), callback=opt.finite, help="Largest image.")  # fmt: skip
 @click.option("--max-seconds", default=Limits.seconds, show_default=True,
               type=_limit(0.1), callback=opt.finite,
-              help="Of a sound or video.")  # fmt: skip
+              help="Longest sound or video.")  # fmt: skip
 @click.option("--queue", default=Limits.requests, show_default=True, type=click.IntRange(1),
-              help="Requests at the same time; more are told to come again.")  # fmt: skip
+              help="Most requests at a time; further ones are told to retry later.")  # fmt: skip
 @click.option("--timeout", default=Limits.timeout, show_default=True, type=_limit(0.1),
               callback=opt.finite, help="Seconds for an answer.")  # fmt: skip
 @click.option("--keep", default=Limits.keep_seconds, show_default=True, type=_limit(0),
               callback=opt.finite,
               help="Seconds that image features and results are kept.")  # fmt: skip
 @click.option("--browser", metavar="FOLDER",
-              help="Also serve /browser/, where an exported folder runs in the browser's "
-              "tab.")  # fmt: skip
+              help="Also serve /browser/, a page on which this exported folder runs in the "
+              "browser itself.")  # fmt: skip
 def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapixels, max_seconds,
           queue, timeout, keep, browser, split, **models):  # fmt: skip
     """Answer requests over HTTP, and show a page to try it on.
@@ -82,7 +84,7 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
         tokens = (os.environ[TOKEN].strip(),)  # empty is refused: a secret is missing
     check_tokens(tokens)
     if browser is not None and tokens:
-        raise BindplugError("--browser: its files can be had without a token; leave one out")
+        raise BindplugError("--browser serves its files without a token; leave out one of the two")
     opt.embedder_settings(models["model"], split)  # refuses --no-split where it means nothing
     local, shown = _is_local(host), f"[{host}]" if ":" in host else host
     access = Access(tuple(tokens), tuple(o.rstrip("/") for o in origins),
@@ -96,7 +98,7 @@ def serve(host, port, devices, tokens, origins, hosts, max_megabytes, max_megapi
     bound = listen(host, port)
     with bound:
         if not (local or tokens):
-            say("Warning: anybody who reaches this address may call; set BINDPLUG_TOKEN")
+            say("Warning: anyone who can reach this address may send requests; set BINDPLUG_TOKEN")
         say("loading the models")
         server = Server(Models(**models, split=split), tuple(devices) or ("auto",), limits, access,
                         browser)  # fmt: skip

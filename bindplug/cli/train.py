@@ -59,13 +59,13 @@ def _messages_shown() -> Iterator[None]:
 
 @click.command(cls=Grouped)
 @click.option(
-    "--config", cls=opt.Once, metavar="FILE", help="TOML of the same names; flags go before it."
+    "--config", cls=opt.Once, metavar="FILE", help="TOML file of the same names; flags override it."
 )
 @click.option("--preset", metavar="NAME", help="paper-audio, paper-depth, paper-thermal or "
-              "paper-imu: ImageBind's Table 9; the file and flags go before it.")  # fmt: skip
-@click.option("--resume", type=click.Choice(["latest"]), help="Go on from the checkpoint.")
+              "paper-imu: ImageBind's Table 9; --config and flags override it.")  # fmt: skip
+@click.option("--resume", type=click.Choice(["latest"]), help="Continue from the checkpoint.")
 @click.option("--json", "json_file", metavar="FILE|-", help="The report as JSON.")
-@click.option("--overwrite", is_flag=True, help="Begin anew where there is a checkpoint.")
+@click.option("--overwrite", is_flag=True, help="Start over even where there is a checkpoint.")
 @opt.device_option
 @opt.offline_option
 @_settings_options

@@ -48,7 +48,9 @@ class Crops:
 
         self.embedder = embedding.embedder or embedder_of(embedding.space)
         if "image" not in self.embedder.modalities:
-            raise BindplugError(f"{embedding.space!r} does not embed images, so no crops")
+            raise BindplugError(
+                f"{embedding.space!r} does not embed images; choose another bridge than crops"
+            )
         target = Target(embedding.space, embedder=self.embedder)
         self.query = build_query(embedding, target, competition=competition or "words",
                                  negative=negative, vocabulary=vocabulary)  # fmt: skip

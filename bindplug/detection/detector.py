@@ -60,7 +60,9 @@ class PromptedDetector(Detector):
 
     def propose(self, encoded, size: tuple[int, int]) -> Proposals:
         """Class-agnostic boxes; a BindplugError where a detector has none."""
-        raise BindplugError(f"{self.name} has no proposals without a prompt, so no crops")
+        raise BindplugError(
+            f"{self.name} has no proposals without a prompt; choose another bridge than crops"
+        )
 
     def masks(self, encoded, size: tuple[int, int], boxes: np.ndarray) -> np.ndarray | None:
         """(n, H, W) bool of the objects in (n, 4) xyxy boxes; None for a detector without masks."""

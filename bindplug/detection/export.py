@@ -98,7 +98,9 @@ class YoloFolder:
         self.names: dict[int, str] = {}
         stems = [Path(image).stem for image in images]
         if twice := next((s for s, count in Counter(stems).items() if count > 1), None):
-            raise BindplugError(f"{twice}: two images of this name, by which YOLO knows labels")
+            raise BindplugError(
+                f"{twice}: two images of this name, by which YOLO finds labels; rename one"
+            )
         own = set() if earlier is None else self._own(earlier)
         paths = [*(self._path(stem) for stem in stems), self.head]
         refuse_existing([path for path in paths if path not in own], overwrite)

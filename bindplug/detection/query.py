@@ -100,7 +100,9 @@ def build_query(
     of another space."""
     if not isinstance(embedding, Embedding):
         what = type(embedding).__name__
-        raise BindplugError(f'a prompt of type {what}; give an Embedding, as embed(text="a dog")')
+        raise BindplugError(
+            f'a prompt of type {what}; give an Embedding, as from embed(text="a dog")'
+        )
     target = Target(target) if isinstance(target, str) else target
     vocabulary = as_words(vocabulary)
     if not len(embedding):

@@ -121,7 +121,7 @@ class Detections:
             overlay: False writes the JSON alone.
 
         Returns:
-            The paths written; the JSON is the last, so that where it is there, all is.
+            The paths written; the JSON is the last, so that where it exists, both do.
 
         Raises FileExists: the folder holds these files and `overwrite` is False; BindplugError: the
         folder cannot be written."""

@@ -143,7 +143,9 @@ class LinearProbe:
         if len(self.labels) < 2:
             raise BindplugError("a classifier needs examples of at least two classes")
         if len(labels) != len(examples.vectors):
-            raise BindplugError(f"{len(examples.vectors)} examples have {len(labels)} labels")
+            raise BindplugError(
+                f"{len(examples.vectors)} examples have {len(labels)} labels; give one for each"
+            )
         x = torch.from_numpy(examples.vectors).double()
         self.mean = x.mean(dim=0)
         self.scale = (x - self.mean).square().sum(1).mean().sqrt().clamp(min=1e-12)

@@ -29,19 +29,19 @@ class Row:
 
 
 class Embedder:
-    """A network, its inputs decoded by threads while it works.
+    """A network whose inputs are decoded by threads while it runs.
 
     Args:
         network: a `bindplug.plugins.Network`.
         space: name of the network's space.
         device: torch device name.
-        batch_size: clips a forward pass; a still or a text counts as one.
+        batch_size: clips per forward pass; a still or a text counts as one.
         workers: threads that decode ahead.
         dtype: "float32", "bfloat16" or "float16" for weights and activations; the final
             normalisation is always in float32.
         compile: run the network through torch.compile (slow start, faster on long runs).
         cache: keep embeddings here and look them up by content; None does neither.
-        fingerprint: of the network's weights; "" is unknown, and then nothing is cached.
+        fingerprint: of the network's weights; "" means unknown, and then nothing is cached.
         templates: as in `bindplug.plugins.Embedder`.
     """
 
@@ -59,7 +59,7 @@ class Embedder:
         templates: tuple[str, ...] | None = None,
     ):
         if batch_size < 1 or workers < 1:
-            raise BindplugError("batch_size and workers are at least 1")
+            raise BindplugError("batch_size and workers must be at least 1")
         self.network = self.place(network, device, dtype, compile)
         self.space, self.modalities = space, tuple(network.modalities)
         self.device, self.dtype = device, dtype
@@ -92,11 +92,11 @@ class Embedder:
                 "reference" (5 of 2 s), a number, "all".
             depth: a path, array, tensor or PIL image. Options `unit`, `baseline`, `focal_length`:
                 see `transforms.depth`.
-            thermal: the same. Option `span`: see `transforms.thermal`.
+            thermal: as depth. Option `span`: see `transforms.thermal`.
             imu: a CSV file, (array, rate in Hz), or an array and the option `rate`. Options
                 `acceleration`, `rotation`, `clips`: see `transforms.imu`.
 
-            Of each also a list or generator of them.
+            Each also takes a list or generator of these.
 
         Returns:
             Unit rows in the order of the inputs; the mean of an input's clips is taken as the
@@ -111,7 +111,7 @@ class Embedder:
             raise self._not_supported(*options)
         if len(given) != 1:
             raise BindplugError(
-                f"embed takes one modality a call, got {', '.join(given or options) or 'none'}; "
+                f"embed takes one modality per call, got {', '.join(given or options) or 'none'}; "
                 "mix embeddings with bindplug.compose"
             )
         modality, value = given.popitem()

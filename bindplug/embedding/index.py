@@ -44,7 +44,7 @@ class Index:
         if query.space != self.space:
             raise SpaceMismatch(f"the index is of {self.space!r}, the query of {query.space!r}")
         if top_k < 1:
-            raise BindplugError("top_k is at least 1")
+            raise BindplugError("top_k must be at least 1")
         store = self.store or NumpyStore(self.vectors)
         out = []
         for row in query.vectors:
@@ -72,7 +72,7 @@ def index_folder(
     folder = Path(folder)
     check_store(store)
     if not folder.is_dir():
-        raise BindplugError(f"{folder}: is no folder; give the one to search in")
+        raise BindplugError(f"{folder}: is not a folder; give the one to search in")
     key = f"{folder.resolve()}\n{modality}\n{embedder.space}\n{embedder.fingerprint}"
     key += f"\n{sorted(options.items())}" if options else ""
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -141,5 +141,5 @@ def _read(path: Path) -> tuple[list[str], np.ndarray | None, dict, dict]:
             unread, states = json.loads(metadata["unread"]), json.loads(metadata["states"])
             return metadata["labels"], map_vectors(path), unread, states
         except (BindplugError, KeyError, ValueError, TypeError) as err:
-            log.warning("%s: is a damaged index (%s); it is made anew", path, err)
+            log.warning("%s: is a damaged index (%s); it is rebuilt", path, err)
     return [], None, {}, {}

@@ -33,7 +33,7 @@ def modality_by_ending(path: str | Path) -> str:
     for modality in ("audio", "image", "video"):
         if ending and ending in MODALITIES[modality].endings:
             return modality
-    raise BindplugError(f"{path}: its ending does not say which modality it is; name the modality")
+    raise BindplugError(f"{path}: its extension does not tell its modality; name the modality")
 
 
 def expand(modality: str, value: str) -> list[str]:
@@ -83,7 +83,7 @@ def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[s
         try:
             given = {k: v for k, v in json.loads(line).items() if k in MODALITIES}
         except (ValueError, RecursionError) as err:
-            raise BindplugError(f"line {number} of the list: is no JSON: {err}") from err
+            raise BindplugError(f"line {number} of the list: is not JSON: {err}") from err
         if len(given) != 1 or not isinstance(next(iter(given.values())), str):
             raise BindplugError(
                 f'line {number} of the list: give one input, as in {{"audio": "dog.wav"}}'

@@ -58,7 +58,7 @@ def embed_files(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Embed (modality, value) pairs into a file; the same call after an interruption goes on.
+    """Embed (modality, value) pairs into a file; after an interruption, the same call continues.
 
     Another process that asks for the same file waits until this one is done.
 
@@ -178,7 +178,7 @@ def claim_parts(parts: Path, claim: dict, overwrite: bool) -> dict:
         if (parts / "job.json").exists() and not overwrite:
             raise BindplugError(
                 f"{parts}: is the unfinished work of another call (other inputs, model or "
-                "settings); repeat that one, add --overwrite, or delete the folder"
+                "settings); repeat that call, add --overwrite, or delete the folder"
             )
         shutil.rmtree(parts)
     claim = {**claim, "overwrite": overwrite or claim.get("overwrite", False)}

@@ -40,7 +40,7 @@ _IMAGE = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".
 _VIDEO = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 _DEPTH = (".png", ".tif", ".tiff", ".npy")
 MODALITIES = {
-    "audio": Modality("audio", "audio:distinct_clips", _AUDIO, "Sound, or a video's."),
+    "audio": Modality("audio", "audio:distinct_clips", _AUDIO, "Sound, or the sound of a video."),
     "text": Modality("text", "text:transform_one_text", (), "Text."),
     "image": Modality("vision", "vision:transform_image", _IMAGE, "Image."),
     "video": Modality("vision", "video:transform_video", _VIDEO, "Video."),

@@ -34,10 +34,10 @@ class Embedding:
         vectors: (N, D) float32, rows of length 1.
         space: name of the space, compared exactly; equal width is not equal space.
         modality: image, text, audio, ... or "mixed" for rows of several.
-        labels: one name a row: a path, a text, or of a sum its `sum_caption`.
+        labels: one name per row: a path, a text, or for a sum its `sum_caption`.
         times: for each row the (start, end) seconds of its clips; () for stills and texts.
         parts: for each row the (embedding of one row, weight) pairs that `compose` added up; ()
-            for what is no sum.
+            for rows that are not sums.
         embedder: what made the vectors, where it is known: bridges encode their words with it. It
             is not pickled; a bridge then takes the installed embedder of the space.
 
@@ -124,8 +124,8 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     """Embedding arithmetic, unit(sum_i w_i x_i) row by row (ImageBind, section 4.3).
 
     A sum keeps its parts, so that a bridge can map each by itself. A difference, which has a
-    weight of 0 or less, does not: it is a direction of its own, of texts no text, and crosses a
-    bridge as a whole.
+    weight of 0 or less, does not: it is a direction of its own (one of texts is not a text), and
+    crosses a bridge as a whole.
 
     Args:
         parts: (embedding, weight) pairs of one space, x_i and w_i. Each has N rows, or one row
@@ -195,7 +195,7 @@ def by_parts(embedding: Embedding, carry: Callable[[Embedding], Embedding]) -> E
 
 
 def slerp(a: Embedding, b: Embedding, t: float) -> Embedding:
-    """The row at t in [0, 1] on the shortest arc from a row to another (Shoemake, 1985).
+    """The row at t in [0, 1] on the shortest arc from one row to the other (Shoemake, 1985).
     Raises SpaceMismatch: rows of two spaces; BindplugError: not one row each, or opposite rows,
     between which no arc is the shortest."""
     _one_space([a, b])

@@ -69,7 +69,7 @@ def read_coco(path: Path) -> dict:
     try:
         truth = json.loads(read_text(path))
     except (ValueError, RecursionError) as err:
-        raise BindplugError(f"{path}: is no JSON: {err}") from err
+        raise BindplugError(f"{path}: is not JSON: {err}") from err
     truth = complete(truth, str(path))
     if not truth["categories"]:
         raise BindplugError(f"{path}: has no categories, so there is nothing to search for")

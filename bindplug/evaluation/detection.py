@@ -91,18 +91,20 @@ def complete(truth: dict, name: str) -> dict:
     category its id, an annotation its box, or an image or category that is listed."""
     kinds = ("images", "annotations", "categories")
     if not isinstance(truth, dict) or not all(isinstance(truth.get(k), list) for k in kinds):
-        raise BindplugError(f"{name}: is no COCO file with images, annotations and categories")
+        raise BindplugError(f"{name}: is not a COCO file with images, annotations and categories")
 
     for kind in kinds:
         for number, row in enumerate(truth[kind], 1):
             if not isinstance(row, dict):
-                raise BindplugError(f"{name}: entry {number} of {kind} is no JSON object")
+                raise BindplugError(f"{name}: entry {number} of {kind} is not a JSON object")
     ids: dict[str, dict] = {"images": {}, "categories": {}}
     for kind, seen in ids.items():
         for number, row in enumerate(truth[kind], 1):
             own, entry = row.get("id"), f"{name}: entry {number} of {kind}"
             if type(own) not in (int, str) or type(own) is not type(next(iter(seen), own)):
-                raise BindplugError(f"{entry} has no id like the others; give it a number")
+                raise BindplugError(
+                    f"{entry} has no id of the same kind as the others; give it a number"
+                )
             if own in seen:
                 raise BindplugError(f"{entry} has the id {own!r} of another")
             seen[own] = row

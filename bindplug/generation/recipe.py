@@ -80,7 +80,9 @@ class Recipe(ImageSettings):
             prompts = tuple((modality, os.fspath(value)) for modality, value in self.prompts)
             mix = tuple(float(weight) for weight in self.mix or ())
         except (TypeError, ValueError) as err:
-            raise BindplugError("prompts are (modality, path or text), and mix numbers") from err
+            raise BindplugError(
+                "prompts must be (modality, path or text) pairs, and mix numbers"
+            ) from err
         for modality, _ in prompts:
             check_choice("modality", modality, MODALITIES)
         for f in fields(self):
@@ -217,7 +219,9 @@ def read_recipe(png: str | Path) -> Recipe:
     if "prompts" not in metadata or not isinstance(metadata.get("sha256"), dict):
         raise BindplugError(none)
     if unknown:
-        raise BindplugError(f"{png}: its recipe has {unknown[0]!r}; a newer bindplug wrote it")
+        raise BindplugError(
+            f"{png}: its recipe has {unknown[0]!r}; a newer bindplug wrote it, so upgrade"
+        )
     try:
         recipe = Recipe(**metadata)
     except BindplugError as err:

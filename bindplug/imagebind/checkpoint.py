@@ -88,7 +88,7 @@ def read_config(folder: Path) -> tuple[ImageBindConfig, dict]:
         return ImageBindConfig.from_dict(metadata.pop("model")), metadata
     except OSError as err:
         raise BindplugError(
-            f"{path}: cannot be read ({reason(err)}); is the folder whole?"
+            f"{path}: cannot be read ({reason(err)}); is the folder complete?"
         ) from err
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise BindplugError(f"{path}: not a bindplug configuration: {err}") from err

@@ -69,7 +69,7 @@ def split(path: Path, state: dict[str, Tensor]) -> None:
                     write_json(folder / INDEX, {"source": str(path.resolve()), "parts": index})
     except OSError as err:
         raise BindplugError(
-            f"{folder}: cannot be written ({reason(err)}); free some room, or set "
+            f"{folder}: cannot be written ({reason(err)}); free some space, or set "
             "BINDPLUG_HOME to another folder"
         ) from err
 
@@ -78,8 +78,8 @@ def _check_room(folder: Path, modality: str, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + (1 << 20):
         raise BindplugError(
-            f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk, "
-            f"{free / 1e9:.2f} GB are free; free some, or set BINDPLUG_HOME to another disk"
+            f"{folder}: {size / 1e9:.2f} GB are needed for the {modality} trunk and "
+            f"{free / 1e9:.2f} GB are free; free some space, or set BINDPLUG_HOME to another disk"
         )
 
 

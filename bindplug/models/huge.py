@@ -17,7 +17,7 @@ def load(weights: str, device: str, **settings):
     checkpoint = CATALOGUE[0]
     if not (checkpoint.path.exists() or is_offline()):
         logging.getLogger("bindplug").warning(
-            "%s: %.1f GB from %s, licence %s",
+            "%s: fetching %.1f GB from %s, licence %s",
             checkpoint.name, checkpoint.bytes / 1e9, checkpoint.url, checkpoint.licence,
         )  # fmt: skip
     return open_local(pull(checkpoint), device, **settings)

@@ -16,7 +16,7 @@ log = logging.getLogger("bindplug")
 
 
 def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Embedder:
-    """An embedder by name.
+    """Load an embedder by name.
 
     Args:
         name: an installed embedder ("small", "imagebind-huge", ...); "local:PATH" with the folder
@@ -27,7 +27,7 @@ def load_embedder(name: str = EMBEDDER, device: str = "auto", **settings) -> Emb
         settings: `batch_size`, `workers`, `dtype`, `compile` and `cache`, as in
             `bindplug.Embedder`.
 
-    Raises BindplugError: an unknown name, or weights that cannot be had or read."""
+    Raises BindplugError: an unknown name, or weights that cannot be fetched or read."""
     if name.startswith("onnx:"):
         from .onnx.embedder import open_onnx
 
@@ -104,10 +104,10 @@ embedder_of.cache_clear = _embedder_of.cache_clear  # type: ignore[attr-defined]
 def load_detector(
     name: str = DETECTOR[0], weights: str = DETECTOR[1], device: str = "auto", **settings
 ) -> Detector:
-    """A detector by name, with weights that it ships, fetches, or "local:PATH".
+    """Load a detector by name, with weights that it ships or fetches, or "local:PATH".
 
     Args:
-        settings: of the plugin; those here take `dtype` (float32, bfloat16 or float16).
+        settings: for the plugin; bindplug's own take `dtype` (float32, bfloat16 or float16).
 
     Raises BindplugError: an unknown name or weights."""
     return _load("bindplug.detectors", name, weights, device, settings)
@@ -125,7 +125,7 @@ def open_detector(name: str, weights: str, masks: str | None, device: str, dtype
 
 
 def load_masker(name: str, weights: str, device: str = "auto", **settings) -> Masker:
-    """A masker by name, to give to a detector as its `masker`; errors as in `load_detector`."""
+    """Load a masker by name, to be a detector's `masker`; errors as in `load_detector`."""
     return _load("bindplug.maskers", name, weights, device, settings)
 
 
@@ -140,7 +140,7 @@ def masker_name(text: str) -> tuple[str, str]:
 def load_generator(
     name: str = GENERATOR[0], weights: str = GENERATOR[1], device: str = "auto", **settings
 ) -> Generator:
-    """A generator by name; `weights` and errors as in `load_detector`."""
+    """Load a generator by name; `weights` and errors as in `load_detector`."""
     return _load("bindplug.generators", name, weights, device, settings)
 
 

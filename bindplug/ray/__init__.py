@@ -1,5 +1,5 @@
 """Embedding, detecting and generating over any number of files on Ray Data: one machine or a
-cluster, a process a GPU, parquet or Lance out.
+cluster, one process per GPU, with parquet or Lance as output.
 
 Needs the extra: pip install 'bindplug[ray]'."""
 

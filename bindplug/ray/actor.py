@@ -24,7 +24,7 @@ def check_models(expected: Iterable[str], found: Iterable[str]) -> None:
     if list(expected) != list(found):
         raise BindplugError(
             f"{socket.gethostname()} has other weights of these models than the machine that "
-            "started the job (they are known by place, size and time); keep weights and the "
+            "started the job (compared by path, size and time); keep weights and the "
             "environment in folders that all machines share, or in one container image"
         )
 

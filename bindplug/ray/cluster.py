@@ -89,7 +89,7 @@ def _connect(address: str) -> None:
     except Exception as err:  # ConnectionError, RuntimeError, gRPC's own
         raise BindplugError(
             f"RAY_ADDRESS {address}: no Ray cluster answers ({reason(err)}); start one with `ray "
-            "start --head`, or unset RAY_ADDRESS; to one with a token, set RAY_AUTH_MODE=token"
+            "start --head`, or unset RAY_ADDRESS; if it needs a token, set RAY_AUTH_MODE=token"
         ) from err
 
 

@@ -140,7 +140,7 @@ def detect(
     progress: bool = False,
     **question,
 ) -> Report:
-    """Find in any number of images what prompts mean; the same call after an interruption goes on.
+    """Find in any number of images what prompts mean; interrupted, the same call continues.
 
     Args:
         images: paths, or a parquet file with them in a column `path`.

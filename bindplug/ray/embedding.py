@@ -74,7 +74,7 @@ def embed(
     progress: bool = False,
     **settings,
 ) -> Report:
-    """Embed any number of inputs; the same call after an interruption goes on.
+    """Embed any number of inputs; interrupted, the same call continues.
 
     Args:
         items: (modality, value) pairs, or a parquet file with a column `path` and, where endings

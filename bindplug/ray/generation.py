@@ -102,7 +102,7 @@ def generate(
     progress: bool = False,
     **recipe,
 ) -> Report:
-    """Generate images of any number of prompts; the same call after an interruption goes on.
+    """Generate images of any number of prompts; interrupted, the same call continues.
 
     Args:
         prompts: (modality, value) pairs, or a parquet file as in `bindplug.ray.embed`.

@@ -43,7 +43,9 @@ class ParquetList:
             for row in rows:
                 value, modality = row[self._column], row.get("modality") or self.modality
                 if not isinstance(value, str):
-                    raise BindplugError(f"{self.path}: a row's {self._column} is {value!r}")
+                    raise BindplugError(
+                        f"{self.path}: a row's {self._column} is {value!r}; give text"
+                    )
                 if modality is not None:
                     check_choice("modality", modality, MODALITIES)
                 yield modality or modality_by_ending(value), value
@@ -53,7 +55,7 @@ class ParquetList:
             for batch in self._rows.to_batches(columns=self._columns, batch_size=ROWS):
                 yield batch.to_pylist()
         except (OSError, ValueError) as err:  # pyarrow's errors are of these kinds
-            raise BindplugError(f"{self.path}: cannot be read on ({reason(err)})") from err
+            raise BindplugError(f"{self.path}: cannot be read further ({reason(err)})") from err
 
 
 def open_inputs(given, modality: str | None = None) -> Iterable[tuple[str, str]]:

@@ -36,8 +36,8 @@ class Report:
     Attributes:
         rows: with a result.
         failed: rows with an `error` in place of one.
-        errors: the first of these.
-        was_done: the output was there already, made from the same.
+        errors: the first of their errors.
+        was_done: the output was there already, made from the same inputs, models and settings.
     """
 
     rows: int
@@ -112,7 +112,7 @@ def check_output(output: str | Path) -> Path:
     """The absolute path of an output. Raises BindplugError: one that no job can write;
     MissingDependency: a .lance, without Lance."""
     if "://" in str(output):
-        raise BindplugError(f"{output}: give a folder, for a cluster one that all machines share")
+        raise BindplugError(f"{output}: give a folder; on a cluster, one that all machines share")
     path = Path(os.path.realpath(output))  # a link is followed
     if (path.suffix == ".lance") != (Path(output).suffix == ".lance"):
         raise BindplugError(f"{output}: is a link to {path}; name that one")
@@ -240,5 +240,5 @@ def _in_one_line(err: Exception) -> BindplugError:
     text = str(last).strip().splitlines()[-1] if "Died" in type(last).__name__ else first_line(last)
     return BindplugError(
         f"a worker failed ({type(last).__name__}: {text}); what is done is kept, and the same call "
-        "goes on from there"
+        "continues from there"
     )

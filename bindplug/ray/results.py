@@ -53,7 +53,7 @@ class Rows:
             return
         raise BindplugError(
             f"of {count} rows {count - len(distinct)} are missing and "
-            f"{len(self.index) - len(distinct)} double: another process wrote to {self.folder} "
+            f"{len(self.index) - len(distinct)} duplicated: another process wrote to {self.folder} "
             "too; delete it and run the job again"
         )
 

@@ -108,7 +108,7 @@ def read_npy(upload: Upload) -> np.ndarray:
         array = array.astype(dtype.newbyteorder("="))  # a copy, which may be written to
         return array.reshape(shape, order="F" if fortran else "C")
     except Exception as err:  # the header's parser raises many kinds
-        raise BindplugError(f"{upload.name}: is no .npy with an array of numbers") from err
+        raise BindplugError(f"{upload.name}: is not a .npy with an array of numbers") from err
 
 
 def _array(modality: str, array: np.ndarray, name: str, limits: Limits, rate: float | None):
@@ -119,7 +119,7 @@ def _array(modality: str, array: np.ndarray, name: str, limits: Limits, rate: fl
         _check_pixels(name, array.size // channels, 1, limits)
         return array
     if rate is None or not 0 < rate < 1e7:
-        raise BindplugError(f"{name}: give the field rate, in Hz, of a {modality} in a .npy")
+        raise BindplugError(f"{name}: give the field rate, in Hz, for a {modality} in a .npy")
     if modality == "audio":
         samples = max(array.shape, default=0)
         if array.size > limits.seconds * CHANNEL_RATE:

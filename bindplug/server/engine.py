@@ -87,7 +87,9 @@ class Engine:
     async def _embed_one(self, modality: str, value, options: dict, rate) -> Embedding:
         if modality not in self.embedder.modalities:
             known = ", ".join(self.embedder.modalities)
-            raise BindplugError(f"{self.embedder.space!r} does not embed {modality}, but {known}")
+            raise BindplugError(
+                f"{self.embedder.space!r} does not embed {modality}; it supports {known}"
+            )
         own = options_of(modality, options)
         content = value.sha256 if isinstance(value, Upload) else value
         group = modality, json.dumps(own, sort_keys=True)
@@ -124,7 +126,7 @@ class Engine:
         key = upload.sha256
         features = self.features.get(key)
         if features is None and isinstance(upload, Sent):
-            raise Refused(404, f"the image sha256:{key} is kept no more; send it again")
+            raise Refused(404, f"the image sha256:{key} is no longer kept; send it again")
         if features is None:
             detector = self.need_detector()
 

@@ -56,7 +56,7 @@ class Field:
             try:
                 return file.getvalue().decode("utf-8-sig").splitlines()
             except UnicodeDecodeError as err:
-                raise BindplugError(f"{self.name}: {file.name} is no text in UTF-8") from err
+                raise BindplugError(f"{self.name}: {file.name} is not UTF-8 text") from err
         if isinstance(value, Upload):
             raise BindplugError(f"{self.name}: takes a value, not a file")
         if self.kind == "switch":

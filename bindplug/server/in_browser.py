@@ -36,8 +36,8 @@ def browser_files(folder: str | Path) -> dict[str, Path]:
     readable = {m: e for m, e in manifest.encoders.items() if e.transform["name"] in READS}
     if "text" not in readable or len(readable) < 2:
         raise BindplugError(
-            f"{folder}: a browser's tab runs text with images or sounds of the small embedder; "
-            "run: bindplug export small --modality text --modality image --modality audio "
+            f"{folder}: a browser runs only exports of the small embedder, of text with images or "
+            "sounds; run: bindplug export small --modality text --modality image --modality audio "
             f"-o {folder}"
         )
     names = tuple(name for encoder in readable.values() for name in encoder.files)
@@ -45,7 +45,7 @@ def browser_files(folder: str | Path) -> dict[str, Path]:
     runtime = folder / "node_modules" / "onnxruntime-web" / "dist"
     if not all((runtime / name).is_file() for name in RUNTIME):
         raise MissingDependency(
-            f"{runtime}: has not {', '.join(RUNTIME)}; run: npm install --prefix {folder} "
+            f"{runtime}: lacks {', '.join(RUNTIME)}; run: npm install --prefix {folder} "
             "onnxruntime-web"
         )
     return {

@@ -24,7 +24,7 @@ def listen(host: str, port: int) -> socket.socket:
         return bound
     except OSError as err:
         raise BindplugError(
-            f"{host}:{port} cannot be listened on ({reason(err)}); choose another --port or --host"
+            f"cannot listen on {host}:{port} ({reason(err)}); choose another --port or --host"
         ) from err
 
 

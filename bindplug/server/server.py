@@ -77,7 +77,7 @@ class Server:
         if self.answering >= self.limits.requests:
             seconds = sum(n * self.metrics.mean_seconds(p) for p, n in self._open.items())
             after = str(min(max(math.ceil(seconds / len(self.engines)), 1), 60))
-            raise Refused(429, "too many requests; come again", {"Retry-After": after})
+            raise Refused(429, "too many requests; try again later", {"Retry-After": after})
         self.answering += 1
         self._open[path] += 1
         try:

@@ -95,7 +95,7 @@ def check_tokens(tokens: Iterable[str]) -> None:
     """BindplugError for a token that is too short or that no header can bear."""
     for token in tokens:
         if not (token.isascii() and token.isprintable() and token == token.strip()):
-            raise BindplugError("a token (--token, BINDPLUG_TOKEN) is of printable ASCII")
+            raise BindplugError("a token (--token, BINDPLUG_TOKEN) must be printable ASCII")
         if len(token) < 8:
             raise BindplugError("a token (--token, BINDPLUG_TOKEN) needs 8 characters or more")
 

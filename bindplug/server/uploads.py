@@ -67,7 +67,7 @@ class Budget:
         def take(count: int) -> None:
             nonlocal own
             if self.held + count > self.most:
-                raise Refused(429, "the server holds too many uploads; come again",
+                raise Refused(429, "the server holds too many uploads; try again later",
                               {"Retry-After": "2"})  # fmt: skip
             own += count
             self.held += count
@@ -109,7 +109,7 @@ async def _counted(request: Request, limits: Limits, take) -> AsyncIterator[byte
         except StopAsyncIteration:
             return
         except TimeoutError:
-            words = f"no byte of the request for {limits.upload_timeout:g} seconds"
+            words = f"no byte of the request arrived for {limits.upload_timeout:g} seconds"
             raise Refused(408, words, {"Connection": "close"}) from None
         except ClientDisconnect:
             raise Refused(400, "the request was cut short") from None
@@ -170,9 +170,9 @@ def _json(body: bytes) -> list[tuple[str, object]]:
     try:
         data = json.loads(body or b"{}", parse_constant=_no_number, object_pairs_hook=_once)
     except (ValueError, RecursionError) as err:
-        raise Refused(400, f"the body is no JSON: {str(err)[:100]}") from err
+        raise Refused(400, f"the body is not JSON: {str(err)[:100]}") from err
     if not isinstance(data, dict):
-        raise Refused(400, "the body is no JSON object")
+        raise Refused(400, "the body is not a JSON object")
     pairs = []
     for field, value in data.items():
         entries = value if isinstance(value, list) else [value]
@@ -187,13 +187,13 @@ def _once(pairs: list[tuple[str, object]]) -> dict:
     out: dict[str, object] = {}
     for name, value in pairs:
         if name in out:
-            raise Refused(400, f"{name[:50]!r} stands twice in the JSON; give a list")
+            raise Refused(400, f"{name[:50]!r} appears twice in the JSON; give a list")
         out[name] = value
     return out
 
 
 def _no_number(text: str):
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def decode_file(field: str, value, index: int) -> Upload:

@@ -46,7 +46,7 @@ def pull(checkpoint: Checkpoint, progress: bool = True) -> Path:
                 _fetch(checkpoint, path.with_name(path.name + ".part"), progress)
     except OSError as err:
         raise BindplugError(
-            f"{path}: cannot be written ({reason(err)}); free some room, or set "
+            f"{path}: cannot be written ({reason(err)}); free some space, or set "
             "BINDPLUG_HOME to another folder; what was fetched is kept"
         ) from err
     return path
@@ -63,12 +63,13 @@ def _fetch(checkpoint: Checkpoint, part: Path, progress: bool) -> None:
         if not checkpoint.sha256:
             raise BindplugError(
                 f"{checkpoint.url}: is another file than first downloaded on this machine (sha256 "
-                f"{digest}), so it was thrown away; if you trust it, delete "
+                f"{digest}), so it was discarded; if you trust it, delete "
                 f"{hash_record(checkpoint)} and pull again"
             )
         raise BindplugError(
-            f"{checkpoint.url}: sent other bytes than published (sha256 differs), so they were "
-            "thrown away; try again, and if it stays so, get the file elsewhere and use local:PATH"
+            f"{checkpoint.url}: sent other bytes than were published (sha256 differs), so they "
+            "were discarded; try again, and if that does not help, get the file elsewhere and use "
+            "local:PATH"
         )
     if not known:
         record_hash(checkpoint, digest)
@@ -94,8 +95,8 @@ def _need_room(checkpoint: Checkpoint, count: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < count:
         raise BindplugError(
-            f"{checkpoint.name} needs {count / 1e9:.2f} GB more in {folder}, {free / 1e9:.2f} GB "
-            "are free; free some, or set BINDPLUG_HOME to another disk"
+            f"{checkpoint.name} needs {count / 1e9:.2f} GB more in {folder}, and {free / 1e9:.2f} "
+            "GB are free; free some space, or set BINDPLUG_HOME to another disk"
         )
 
 
@@ -120,8 +121,8 @@ class _Download:
         while have != self.total:
             if tries == TRIES:
                 raise BindplugError(
-                    f"{self.checkpoint.url}: cannot be fetched ({why}); what came is kept, "
-                    "run the same command again to go on"
+                    f"{self.checkpoint.url}: cannot be fetched ({why}); what came is kept; "
+                    "run the same command again to continue"
                 )
             asked = None
             try:
@@ -203,7 +204,9 @@ class _Download:
         """Compare the length that the server announces with the one published."""
         if length is None:
             if self.total is None:
-                raise BindplugError(f"{self.checkpoint.url}: does not say how long it is")
+                raise BindplugError(
+                    f"{self.checkpoint.url}: its server does not say how long it is"
+                )
             return
         offered = int(length) + have
         if self.total is None:

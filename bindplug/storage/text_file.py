@@ -16,9 +16,9 @@ def read_text(path: str | Path) -> str:
         data = Path(path).read_bytes()
         text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
     except UnicodeDecodeError as err:
-        raise BindplugError(f"{path}: is no text in UTF-8; save it as UTF-8") from err
+        raise BindplugError(f"{path}: is not UTF-8 text; save it as UTF-8") from err
     except (OSError, ValueError) as err:
         raise BindplugError(f"{path}: cannot be read: {reason(err)}") from err
     if "\0" in text:
-        raise BindplugError(f"{path}: is no text in UTF-8 (it holds zero bytes); save it as UTF-8")
+        raise BindplugError(f"{path}: is not UTF-8 text (it holds zero bytes); save it as UTF-8")
     return text

@@ -27,7 +27,7 @@ def header_bytes(header: dict) -> bytes:
 def check_format(output: Path) -> None:
     """BindplugError for an ending that cannot be written, or that needs what is not installed."""
     if output.suffix not in FORMATS:
-        raise BindplugError(f"{output}: unknown ending; choose {', '.join(FORMATS)}")
+        raise BindplugError(f"{output}: unknown extension; choose {', '.join(FORMATS)}")
     if output.suffix == ".parquet" and not find_spec("pyarrow"):
         raise MissingDependency(f"{output}: needs pyarrow; run: pip install pyarrow")
 
@@ -95,5 +95,5 @@ def map_vectors(path: Path) -> np.ndarray:
     except Exception as err:  # safetensors raises many kinds
         raise BindplugError(f"{path}: is no file of embeddings ({reason(err)})") from err
     if vectors.ndim != 2 or not vectors.is_floating_point():
-        raise BindplugError(f"{path}: its vectors are no (N, D) floats; make it again")
+        raise BindplugError(f"{path}: its vectors are not (N, D) floats; make it again")
     return vectors.float().numpy()

@@ -130,7 +130,7 @@ def read_channel(source, channel: str, name: str, to: int = RATE) -> np.ndarray:
             wave = wave[loudest][None]
         elif power[0] < QUIET**2 * power[loudest]:
             log.warning(
-                "%s: its first channel, the one that is used, is silent, and channel %d is not; "
+                "%s: its first channel, the one that is used, is silent, but channel %d is not; "
                 "choose the channel loudest or mix", name, loudest + 1,
             )  # fmt: skip
     return resample_array(wave, rate, to)

@@ -84,7 +84,7 @@ def load_imu(
             raise BindplugError(f"{name}: rate {rate!r}; give the positive number of Hz as rate")
         time = np.arange(data.shape[1]) / float(rate)
     elif not np.isfinite(time).all() or (np.diff(time) <= 0).any():
-        raise BindplugError(f"{name}: its first column is no time in seconds that always grows")
+        raise BindplugError(f"{name}: its first column must be time in seconds, always increasing")
     step = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
     return data, time, time[-1] - time[0] + step, name
 
@@ -124,7 +124,7 @@ def _load_csv(source, name: str, channels: int) -> np.ndarray:
                 f"{name}: row {i} of numbers has {len(row)} columns; give 6, or a time and 6"
             )
         if not _numbers(row):
-            raise BindplugError(f"{name}: row {i} of numbers holds {','.join(row)!r}")
+            raise BindplugError(f"{name}: row {i} holds {','.join(row)!r}; give numbers")
     return np.array(rows, dtype=np.float64)
 
 

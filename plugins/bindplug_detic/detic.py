@@ -78,7 +78,7 @@ class Detic(nn.Module):
         state = read_state(path)
         state = state.get("model", state)
         if not isinstance(state, dict):
-            raise BindplugError(f"{path}: `model` is no state dict")
+            raise BindplugError(f"{path}: `model` is not a state dict")
         state = {k: torch.as_tensor(v) for k, v in state.items()}
         if state and all(k.startswith("module.") for k in state):
             state = {k.removeprefix("module."): v for k, v in state.items()}
@@ -218,7 +218,7 @@ class Detic(nn.Module):
             image_bgr_uint8: (H, W, 3).
             score_threshold: in [0, 1], on the final score.
             one_class_per_proposal: keep only each proposal's best class.
-            top_k: most detections.
+            top_k: largest number of detections.
             short_side, long_side: pixels the image is resized to and limited by.
         """
         return self.classify(
@@ -237,7 +237,7 @@ def _wanted(path, state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str,
         elif key.endswith("relative_position_index") and key in state:
             chosen[key] = state[key]
             if not torch.equal(state[key], relative_position_index()):
-                raise BindplugError(f"{path}: {key!r} is not that of 7x7 windows")
+                raise BindplugError(f"{path}: {key!r} is not the index of 7x7 windows")
         elif key in state:
             chosen[key] = state[key].float()
     check_state(path, chosen, own)

@@ -27,7 +27,7 @@ def patched(
     bridge: Bridge | str | None = None, competition: str = "none",
     negative: Embedding | None = None, vocabulary=None,
 ) -> Iterator[Embedding]:  # fmt: skip
-    """Let a live detectron2 Detic find what an embedding means; all is as before afterwards.
+    """Let a live detectron2 Detic find what an embedding means; everything is as before afterwards.
 
     In every stage of the cascade the classifier is replaced, and the number of classes follows.
     On leaving, also by an exception, each weight is the very object and of the kind it was
@@ -36,7 +36,7 @@ def patched(
 
     Args:
         model: the `CustomRCNN`, also inside DataParallel; or a predictor (or demo) with `.model`
-            and `.metadata`, whose `thing_classes` then are the embedding's labels in the block.
+            and `.metadata`, whose `thing_classes` are the embedding's labels inside the block.
         embedding: of any space whose embedder supports text; from another one it crosses by
             `bridge`.
         threshold: lowest score; None leaves the model's own.
@@ -65,7 +65,7 @@ def patched(
             setattr(thing, name, value)
 
         if _patched.setdefault(id(model), stack) is not stack:
-            raise BindplugError("this model is patched already; leave that `with` first")
+            raise BindplugError("this model is patched already; leave that `with` block first")
         stack.callback(_patched.pop, id(model))
         for stage in stages:
             _replace(stage.cls_score, weight, stack)
@@ -114,7 +114,7 @@ def _stages(model: nn.Module) -> list[nn.Module]:
         if stages and all(hasattr(s.cls_score, NAME) for s in stages):
             return stages
     raise BindplugError(
-        f"{type(model).__name__} is no detectron2 Detic: it has no "
+        f"{type(model).__name__} is not a detectron2 Detic: it has no "
         f"roi_heads.box_predictor[k].cls_score.{NAME}; give the predictor or its .model"
     )
 

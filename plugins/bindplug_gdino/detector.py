@@ -14,10 +14,10 @@ THRESHOLD = 0.25  # transformers' own default for these models
 
 
 class GroundingDinoDetector(PromptedDetector):
-    """A Grounding DINO whose caption is what the prompts are taken for.
+    """A Grounding DINO whose caption holds the prompts, put into words.
 
-    A caption's words do not see each other, as its authors train it; a word scores by its best
-    token.
+    A caption's words do not attend to each other, as in its authors' training; a word scores by
+    its best token.
 
     Args:
         model: a `GroundingDinoForObjectDetection`, in evaluation mode.
@@ -68,14 +68,14 @@ class GroundingDinoDetector(PromptedDetector):
             text = word.lower().replace(".", " ").strip()
             own = tokenizer(text, add_special_tokens=False)["input_ids"]
             if not own:
-                raise BindplugError(f"text {word!r}: nothing to read in it")
+                raise BindplugError(f"text {word!r}: holds no word; write what is meant")
             spans.append((len(ids), len(ids) + len(own)))
             ids += [*own, end]
         ids.append(tokenizer.sep_token_id)
         if len(ids) > self.model.config.max_text_len:
             raise BindplugError(
-                f"{len(words)} words are {len(ids)} tokens, {self.name} reads "
-                f"{self.model.config.max_text_len}; give fewer prompts a call"
+                f"{len(words)} words are {len(ids)} tokens, and {self.name} reads at most "
+                f"{self.model.config.max_text_len}; give fewer prompts per call"
             )
         return torch.tensor([ids]), spans
 

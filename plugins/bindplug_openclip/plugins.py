@@ -98,7 +98,7 @@ def load(name: str, device: str, space: str, model: str, weights: str, **setting
                 return open_clip.create_model(model, pretrained=weights)
         except Exception as err:  # open_clip and the hub raise many kinds
             raise kind_of(err)(
-                f"{space}: open_clip's {model} ({weights}) cannot be had: {first_line(err)}"
+                f"{space}: open_clip's {model} ({weights}) cannot be loaded: {first_line(err)}"
             ) from err
 
     network = OpenCLIPNetwork(open_model)

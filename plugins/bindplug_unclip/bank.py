@@ -43,7 +43,9 @@ class ImageBank:
         """Every row projected, a sum part by part; image embeddings stay as they are.
         Raises SpaceMismatch: an embedding of another space."""
         if embedding.space != self.space:
-            raise SpaceMismatch(f"image bank of {self.space!r}, embedding of {embedding.space!r}")
+            raise SpaceMismatch(
+                f"the image bank is of {self.space!r}, the embedding of {embedding.space!r}"
+            )
         return by_parts(embedding, self._project)
 
     def _project(self, embedding: Embedding) -> Embedding:

@@ -15,7 +15,7 @@ def image_embedder(embedding: Embedding):
     embedder = own if own and "image" in own.modalities else embedder_of(embedding.space)
     if "image" not in embedder.modalities:
         raise BindplugError(
-            f"the embedder of {embedding.space!r} supports no images, so candidates cannot be "
+            f"the embedder of {embedding.space!r} does not embed images, so candidates cannot be "
             "compared; ask for 1 candidate"
         )
     return embedder

@@ -33,13 +33,13 @@ def conditioning(
     Args:
         pipe: of a family in `bindplug_unclip.families`, or any text-to-image pipeline, which is
             given words.
-        embedding: (N, D) of the pipeline's space; for one that reads, of any space whose embedder
-            supports text. N rows give N images a call.
-        prompt: text beside the embedding, one for all rows or one a row; for a pipeline that is
+        embedding: (N, D) of the pipeline's space; for one that is given words, of any space
+            whose embedder supports text. N rows give N images per call.
+        prompt: text beside the embedding, one for all rows or one per row; for a pipeline that is
             given words, "{}" in it stands for them.
         norm: length that the unit rows are scaled to; None takes the family's.
         num_images: images for each row, next to each other in the result; use this in place of
-            the pipeline's `num_images_per_prompt`, which some pipelines order otherwise.
+            the pipeline's `num_images_per_prompt`, which some pipelines order differently.
         options: the family's own: `noise_level` (stable unCLIP), `negative` (Kandinsky),
             `guidance` and `negative` (IP-Adapter), `bridge` and `vocabulary` (words); see
             `bindplug_unclip.families`.
@@ -47,8 +47,8 @@ def conditioning(
     Returns:
         What the pipeline takes, on its device and in its dtype.
 
-    Raises SpaceMismatch: another space than the pipeline's; BindplugError: another pipeline, a
-    wrong width, a wrong number of prompts, or an option that this family does not have or that is
+    Raises SpaceMismatch: another space than the pipeline's; BindplugError: an unsupported pipeline,
+    a wrong width, a wrong number of prompts, or an option that this family does not have or that is
     out of range."""
     family = family_of(pipe)
     if unknown := sorted(set(options) - set(family.options)):
@@ -58,5 +58,5 @@ def conditioning(
         raise BindplugError(f"num_images {num_images}; give at least 1")
     prompts = [prompt] * len(embedding) if isinstance(prompt, str) else list(prompt)
     if len(prompts) != len(embedding):
-        raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one a row")
+        raise BindplugError(f"{len(prompts)} prompts for {len(embedding)} rows; give one per row")
     return family.condition(embedding, prompts, num_images, norm, **options)

@@ -94,13 +94,15 @@ class Family(ABC):
         in `arguments`."""
         if self.space is not None and embedding.space != self.space:
             raise SpaceMismatch(
-                f"this pipeline wants {self.space!r} ({self.width}-d), the embedding is of "
+                f"this pipeline wants {self.space!r} ({self.width}-d), but the embedding is of "
                 f"{embedding.space!r}; cross first: "
                 f"bindplug.fit_bridge('vocabulary', {embedding.space!r}, {self.space!r})"
             )
         if embedding.vectors.shape[1] != self.width:
             got = embedding.vectors.shape[1]
-            raise BindplugError(f"this pipeline wants image embeddings of {self.width}, got {got}")
+            raise BindplugError(
+                f"this pipeline wants image embeddings of width {self.width}, got {got}"
+            )
         length = self.norm if norm is None else norm
         rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)
         return self.arguments(rows, [p for p in prompts for _ in range(num_images)], **options)

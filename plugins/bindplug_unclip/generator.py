@@ -135,7 +135,10 @@ class PipelineGenerator:
         frames = whole_number("frames", frames, 2)
         seed = whole_number("seed", seed, 0, MAX_SEED)
         if self.reads_text:
-            raise BindplugError("this pipeline reads words, which have no in-between")
+            raise BindplugError(
+                "this pipeline reads words, which have no in-between; morph with one that takes "
+                "embeddings"
+            )
         settings, away = self._negative(self.resolve(GenerationSettings(**settings)), bridge)
         a, b = (self.prepare(e, bridge, away) for e in (start, end))
         rows = [slerp(a, b, i / (frames - 1)) for i in range(frames)]
@@ -207,7 +210,7 @@ def load(
         folder = HERE / weights if weights in WEIGHTS else Path(weights.removeprefix("local:"))
     on_gpu = device.startswith("cuda")
     if offload and not on_gpu:
-        raise BindplugError("offload moves parts to a GPU when they work; here is none")
+        raise BindplugError("offload moves parts to a GPU while they run; choose a GPU as device")
     dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
     pipe, fingerprint = open_pipeline(weights, folder, dtype)
     metadata = _metadata(folder)

@@ -146,7 +146,7 @@ def test_output_folder(refused, run, media, tmp_path):
     (tmp_path / "x.npy").write_text("mine")
     refused("embed", "--text", "a", "-o", "x.npy", words="--overwrite")
     assert (tmp_path / "x.npy").read_text() == "mine"
-    refused("embed", "--text", "a", "-o", "x.txt", words="ending")
+    refused("embed", "--text", "a", "-o", "x.txt", words="extension")
 
 
 def test_unknown_names(refused, media, pipeline_folder):

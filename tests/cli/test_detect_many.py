@@ -87,7 +87,7 @@ def test_what_to_stand_against(run, media):
         (["--vocabulary", "absent.txt"], "no vocabulary"),
         (["--masks", "sam"], "PLUGIN/NAME"),
         (["--dtype", "int8"], "dtype 'int8'"),
-        (["--resume", "--no-overlay"], "--resume goes by"),
+        (["--resume", "--no-overlay"], "--resume needs the files"),
         (["--video", "x.mp4"], "give images, or one --video"),
     ],
 )

@@ -33,7 +33,7 @@ from bindplug.storage.json_text import to_json
         (FileExists("x: exists"), 2, "Error: x: exists; add --overwrite or write elsewhere"),
         (MissingDependency("no x"), 3, "Error: no x"),
         (SpaceMismatch("a and b"), 4, "Error: a and b"),
-        (InputsFailed("1 could not be done:"), 5, "Error: 1 could not be done:"),
+        (InputsFailed("1 input failed:"), 5, "Error: 1 input failed:"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(28, "No space left on device"), 2, "Error: output: No space left on device"),
         (OSError("a page is corrupt"), 2, "Error: output: a page is corrupt"),

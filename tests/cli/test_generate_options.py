@@ -137,7 +137,7 @@ def test_a_memory_of_ones_own(run, media, tmp_path, refused):
         (["--window", "loudest"], "mean, all or most_confident"),
         (["--init-image", "absent.png"], "no such file"),
         (["--negative-audio", "absent.wav"], "no such file"),
-        (["--offload"], "here is none"),
+        (["--offload"], "choose a GPU as device"),
         (["--dtype", "int8"], "dtype 'int8'"),
         (["--together"], "two sounds or more"),
         (["--like", "x.png"], "give prompts, or --morph, or --like"),

@@ -113,7 +113,7 @@ def test_byte_order_marks(run, media, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "latin-1"])
 def test_other_encodings_are_one_line(encoding, refused, media, tmp_path):
-    path, words = tmp_path / "l.txt", "l.txt: is no text in UTF-8"
+    path, words = tmp_path / "l.txt", "l.txt: is not UTF-8 text"
     path.write_bytes("café\ndog\n".encode(encoding))
     refused("classify", "--labels", "l.txt", media / "dog.wav", words=words)
     refused("embed", "--list", "l.txt", words=words)
@@ -128,7 +128,7 @@ def test_a_list_on_standard_input(media, tmp_path, monkeypatch):
     for data, code in ((b"\xef\xbb\xbf" + str(media / "dog.wav").encode(), 0), (b"\xff\xe9", 2)):
         result = CliRunner().invoke(main, ["embed", "--list", "-"], input=data)
         assert result.exit_code == code, result.output
-        assert ("dog.wav" in result.stdout) if code == 0 else ("no UTF-8" in result.stderr)
+        assert ("dog.wav" in result.stdout) if code == 0 else ("is not UTF-8" in result.stderr)
 
 
 def test_lone_surrogates_are_embedded_as_by_the_library(run, tmp_path):

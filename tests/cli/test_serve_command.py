@@ -8,7 +8,7 @@ LIMITS = ("--max-megabytes", "--max-megapixels", "--max-seconds", "--timeout", "
 
 @pytest.mark.parametrize("option", LIMITS)
 def test_a_limit_has_an_end(option, refused):
-    refused("serve", option, "nan", words="no finite number")
+    refused("serve", option, "nan", words="not a finite number")
     for value in ("inf", "1e305"):
         refused("serve", option, value, words="is not in the range")
 

@@ -122,7 +122,7 @@ def test_search(run, refused, media, tmp_path, cache_dir):
     assert mixed["results"] == alone["results"] and len(alone["results"]) == 3
     refused("search", "p", words="--audio FILE")
     refused("search", "p", "--text", "a", "--mix", "1,2", words="2 weights for 1")
-    refused("search", "q", "--text", "a", words="is no folder")
+    refused("search", "q", "--text", "a", words="is not a folder")
 
 
 def test_evaluate(run, media, tmp_path):

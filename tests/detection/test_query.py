@@ -120,7 +120,7 @@ def test_saying_it_in_words():
 
 
 def test_a_fitted_bridge_has_its_own_vocabulary(bridge):
-    with pytest.raises(BindplugError, match="vocabulary of its own"):
+    with pytest.raises(BindplugError, match="has its own vocabulary"):
         build_query(sound(np.eye(1, 6)), "b", bridge, vocabulary=["dog"])
 
 

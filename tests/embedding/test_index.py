@@ -84,7 +84,7 @@ def test_the_index_of_an_unknown_network_is_not_kept(small, folder):
 
 
 def test_what_cannot_be_searched(small, folder, tmp_path):
-    with pytest.raises(BindplugError, match="is no folder"):
+    with pytest.raises(BindplugError, match="is not a folder"):
         index_folder(small, folder / "red.png")
     with pytest.raises(BindplugError, match="without audio files"):
         index_folder(small, folder, "audio")

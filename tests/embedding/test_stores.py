@@ -231,7 +231,7 @@ def test_what_cannot_be_opened(small, folder, monkeypatch):
     with pytest.raises(MissingDependency, match=r"pip install 'bindplug\[faiss\]'"):
         index_folder(small, folder, store="faiss")
     index = Index(["a"], np.ones((1, 1), np.float32), "s")
-    with pytest.raises(BindplugError, match="top_k is at least 1"):
+    with pytest.raises(BindplugError, match="top_k must be at least 1"):
         index.search(bindplug.Embedding(np.ones((1, 1)), "s", "text", ("x",)), 0)
 
 

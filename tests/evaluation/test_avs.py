@@ -68,7 +68,7 @@ def test_boxes(coco, parts, media, tmp_path):
     with pytest.raises(BindplugError, match="entry 1 of images has no file_name"):
         evaluate_boxes(*parts, coco, media)
     (tmp_path / "bad.json").write_text("[]")
-    with pytest.raises(BindplugError, match="is no COCO file"):
+    with pytest.raises(BindplugError, match="is not a COCO file"):
         evaluate_boxes(*parts, tmp_path / "bad.json")
 
 

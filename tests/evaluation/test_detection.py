@@ -73,7 +73,7 @@ def test_what_a_coco_file_may_not_lack(truth, kind, change, words):
     with pytest.raises(BindplugError, match=words):
         complete(truth, "t.json")
     truth[kind][0] = 5
-    with pytest.raises(BindplugError, match="is no JSON object"):
+    with pytest.raises(BindplugError, match="is not a JSON object"):
         complete(truth, "t.json")
 
 
@@ -82,5 +82,5 @@ def test_two_images_of_one_id(truth):
     with pytest.raises(BindplugError, match="has the id 7 of another"):
         complete(truth, "t.json")
     truth["images"][1]["id"] = "7"
-    with pytest.raises(BindplugError, match="no id like the others"):
+    with pytest.raises(BindplugError, match="no id of the same kind"):
         complete(truth, "t.json")

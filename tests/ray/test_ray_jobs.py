@@ -123,7 +123,7 @@ def test_outputs_that_no_job_can_write(tmp_path, notes):
     for name in ("x.npy", "x.safetensors", "file"):
         with pytest.raises(BindplugError, match="a folder of parquet files"):
             stand_in.run(tmp_path / name, notes)
-    with pytest.raises(BindplugError, match="a folder, for a cluster one that all machines share"):
+    with pytest.raises(BindplugError, match="a folder; on a cluster, one that all machines share"):
         stand_in.run("s3://bucket/out", notes)
     with pytest.raises(BindplugError, match="no input"):
         stand_in.run(tmp_path / "out", notes, values=())

@@ -60,11 +60,11 @@ def test_lists_of_paths(tmp_path):
     pq.write_table(pa.table({"path": [f"{i}.wav" for i in range(5000)]}), path)
     data = path.read_bytes()
     path.write_bytes(data[:200] + bytes(200) + data[400:])
-    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read on \(.+\)"):
+    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read further \(.+\)"):
         list(ParquetList(path))
     pq.write_table(pa.table({"path": ["h\u00e9.wav"]}), path, compression="none")
     path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xe9\xe9"))  # no UTF-8
-    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read on \(.+\)"):
+    with pytest.raises(BindplugError, match=r"list\.parquet: cannot be read further \(.+\)"):
         list(ParquetList(path))
 
 
@@ -85,8 +85,8 @@ def test_results_are_put_in_order_and_of_one_type(tmp_path):
 
 
 @pytest.mark.parametrize(("index", "words"), [
-    ([0, 1], "1 are missing and 0 double"),
-    ([0, 1, 1, 2], "0 are missing and 1 double"),
+    ([0, 1], "1 are missing and 0 duplicated"),
+    ([0, 1, 1, 2], "0 are missing and 1 duplicated"),
 ])  # fmt: skip
 def test_lost_and_double_rows_are_found(tmp_path, index, words):
     write_rows(tmp_path, 1, index)

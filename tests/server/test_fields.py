@@ -110,7 +110,7 @@ def test_values():
         (("overlay", "perhaps"), "give true or false"),
         (("bridge", "../x"), "give linear, words"),
         (("option", "a\nb"), "one line"),
-        (("vocabulary", Upload(b"\xff\xfe\xff", "w.txt")), "no text in UTF-8"),
+        (("vocabulary", Upload(b"\xff\xfe\xff", "w.txt")), "is not UTF-8 text"),
     ],
 )
 def test_bad_values(pair, words):

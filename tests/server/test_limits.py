@@ -109,7 +109,7 @@ def test_too_many_requests_and_bytes(embedding_server):
             thread.start()
         time.sleep(0.5)
         response = client.post("/v1/embed", json={"text": "a cat"})
-        refused(response, 429, "come again")
+        refused(response, 429, "try again later")
         assert 1 <= int(response.headers["retry-after"]) <= 60
         assert client.get("/health").status_code == 200
         for thread in threads:
@@ -135,9 +135,9 @@ def test_too_many_requests_and_bytes(embedding_server):
         ("image", image(400, 300, "JPEG"), "pixels are more"),
         ("image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "not an image"),
         ("image", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "x.bin"),
-        ("image", npy((10**6, 10**6, 3), "|u1"), "is no .npy"),
-        ("image", npy((4,), "|O", b"cos\nsystem\n(S'x'\ntR."), "is no .npy"),
-        ("image", npy((-4, -4, 3), "|u1", b"\0" * 48), "is no .npy"),
+        ("image", npy((10**6, 10**6, 3), "|u1"), "is not a .npy"),
+        ("image", npy((4,), "|O", b"cos\nsystem\n(S'x'\ntR."), "is not a .npy"),
+        ("image", npy((-4, -4, 3), "|u1", b"\0" * 48), "is not a .npy"),
         ("image", npy((400, 300, 3), "|u1", b"\0" * 360_000), "pixels are more"),
         ("image", npy((1, 400, 300), "|u1", b"\0" * 120_000), "pixels are more"),
         ("image", npy((4, 4, 0), "|u1"), "give (H, W, 3) uint8"),
@@ -163,10 +163,10 @@ def test_rates_with_no_common_divisor_take_no_memory(small):
 @pytest.mark.parametrize(
     ("content", "kind", "status", "words"),
     [
-        (b"{", "application/json", 400, "no JSON"),
-        (b"[]", "application/json", 400, "no JSON object"),
-        (b"[" * 100_000, "application/json", 400, "no JSON"),
-        (b'{"text": NaN}', "application/json", 400, "NaN is no number"),
+        (b"{", "application/json", 400, "not JSON"),
+        (b"[]", "application/json", 400, "not a JSON object"),
+        (b"[" * 100_000, "application/json", 400, "not JSON"),
+        (b'{"text": NaN}', "application/json", 400, "NaN is not a number in JSON"),
         (b'{"text": ["a", null, 3]}', "application/json", 400, "give a text"),
         (b"{}", "application/json", 400, "give a prompt"),
         (b"a=b", "application/x-www-form-urlencoded", 400, "no field 'a'"),
@@ -248,10 +248,10 @@ def test_a_form_cut_short_is_not_answered(small):
 def test_a_key_that_stands_twice_is_refused(small):
     kind = {"Content-Type": "application/json"}
     body = '{"text": "a dog", "text": "a cat"}'
-    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' stands twice")
+    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' appears twice")
     many = "".join(f'"{i}": 0, ' for i in range(60_000))  # within the client's 30 seconds
     body = f'{{{many}"text": "a dog", "text": "a cat"}}'
-    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' stands twice")
+    refused(small.post("/v1/embed", content=body, headers=kind), 400, "'text' appears twice")
 
 
 def test_long_texts_are_not_sent_back(small):

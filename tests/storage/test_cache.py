@@ -41,7 +41,7 @@ def test_damaged_is_renewed_and_foreign_is_refused(tmp_path, caplog):
     data = bytearray(path.read_bytes())
     data[100:] = b"\xff" * (len(data) - 100)
     path.write_bytes(data)
-    assert Cache(path).get("k") == (None, ()) and "made anew" in caplog.text
+    assert Cache(path).get("k") == (None, ()) and "is rebuilt" in caplog.text
     (tmp_path / "foreign").write_text("no cache" * 30)
     with pytest.raises(BindplugError, match="choose another"):
         Cache(tmp_path / "foreign")

@@ -144,7 +144,7 @@ def test_what_is_no_imu(data, options, words):
         ("\n", "no rows"),
         ("1,2,3\n", "3 columns"),
         ("1,2,3,4,5,6\n1,2,3,4,5,x\n", "row 2"),
-        ("1,1,2,3,4,5,6\n0,1,2,3,4,5,6\n", "always grows"),
+        ("1,1,2,3,4,5,6\n0,1,2,3,4,5,6\n", "always increasing"),
     ],
 )
 def test_what_is_no_imu_file(tmp_path, text, words):

@@ -43,7 +43,7 @@ def check_store(name: str) -> None:
     """BindplugError for an unknown store; MissingDependency where its package is not installed."""
     check_choice("store", name, STORES)
     if not find_spec(name):
-        raise MissingDependency(f"the store {name} needs it; run: pip install 'bindplug[{name}]'")
+        raise MissingDependency(f"{name} is not installed; run: pip install 'bindplug[{name}]'")
 
 
 def open_store(name: str, index: Path, vectors: np.ndarray, paths: list[str]) -> Store:
@@ -68,7 +68,7 @@ def open_store(name: str, index: Path, vectors: np.ndarray, paths: list[str]) ->
             _check(store, vectors)
             return store
         except Exception as err:  # the engines raise many kinds
-            log.warning("%s: is a damaged store (%s); it is made anew", path, reason(err))
+            log.warning("%s: is a damaged store (%s); it is rebuilt", path, reason(err))
     remove_stores(index, [name])
     part = path.with_name(path.name + ".part")
     with explain(path):

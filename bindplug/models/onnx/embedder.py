@@ -95,8 +95,8 @@ class OnnxNetwork:
                 name = self.manifest.source["model"]
                 if not name:
                     raise BindplugError(
-                        f"{self.folder}: was exported from an embedder without a name, whose "
-                        "transform it does not have; export it by the name of an installed one"
+                        f"{self.folder}: was exported from an embedder without a name, so the "
+                        "transform cannot be loaded; export an installed embedder by its name"
                     )
                 try:
                     source = self._load_embedder(name, "cpu")
@@ -113,7 +113,7 @@ class OnnxNetwork:
                 if not is_same_transform(self._source, modality, record):
                     raise BindplugError(
                         f"{self.folder}: its {modality} inputs are read by the transform of "
-                        f"{self.manifest.source['model']!r}, which does not give what it gave "
+                        f"{self.manifest.source['model']!r}, which gives other results than "
                         "when the model was exported; export it again"
                     )
                 self._same.add(modality)

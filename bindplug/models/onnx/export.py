@@ -56,20 +56,20 @@ def export_onnx(
 ) -> Manifest:
     """Write encoders of a model as ONNX, for `load_embedder("onnx:FOLDER")` and other runtimes.
 
-    Each graph takes the clips of one modality's transform, (batch, ...), to (batch, width) float32
-    unit vectors. What it gives is compared with the model's own output at several batch sizes
-    before the folder is there.
+    Each graph maps the clips of one modality's transform, (batch, ...), to (batch, width) float32
+    unit vectors. Its output is compared with the model's own at several batch sizes before the
+    folder appears.
 
     Args:
         model: a name as in `bindplug.load_embedder`, or an embedder in float32 on the CPU. Inputs
-            of modalities whose transform needs torch can later be read only where it has a name.
-        folder: to write; it is there whole or not at all.
-        modalities: to export; () takes all of the model.
+            of modalities whose transform needs torch can later be read only if a name was given.
+        folder: to write; it appears whole or not at all.
+        modalities: to export; () takes all that the model has.
         overwrite: replace a folder that an earlier export wrote.
 
     Raises BindplugError: a model or modality that is not known, a folder of something else, an
-    encoder that cannot be exported, or one whose graph gives something else; FileExists: the folder
-    is there; MissingDependency: a package is not installed."""
+    encoder that cannot be exported, or one whose graph gives other vectors; FileExists: the folder
+    exists; MissingDependency: a package is not installed."""
     for name in NEEDED:
         if find_spec(name) is None:
             raise MissingDependency(f"export needs {name}; run: pip install 'bindplug[onnx]'")
@@ -209,8 +209,8 @@ def _largest_difference(graph: Path, clips: Tensor, vectors: Tensor, what: str) 
     difference = float(np.max(differences))
     if not difference <= TOLERANCE:  # NaN is no number below it
         raise BindplugError(
-            f"{what} gives vectors as ONNX that differ by {difference:.1e} from its own; at most "
-            f"{TOLERANCE:.0e} is allowed, so nothing was written"
+            f"{what}: the vectors of its ONNX graph differ by {difference:.1e} from its own; at "
+            f"most {TOLERANCE:.0e} is allowed, so nothing was written"
         )
     return difference
 

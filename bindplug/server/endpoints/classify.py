@@ -36,7 +36,7 @@ async def classify(server, form: Form) -> dict:
         check_choice("modality", form["modality"], MODALITIES)
     prompts = [*form.prompts, *((_modality(form, f.name), f) for f in form["files"])]
     if not prompts:
-        raise BindplugError("give inputs to name: files, audio, image, ...")
+        raise BindplugError("give inputs to classify: files, audio, image, ...")
     shots = [(_modality(form, f.name), f) for f in form["examples"]]
     options = form_options(form, {m for m, _ in prompts + shots})
     engine = server.engine()
@@ -46,7 +46,7 @@ async def classify(server, form: Form) -> dict:
     else:
         classes = [file.folder for file in form["examples"]]
         if not all(classes):
-            raise BindplugError("examples: call each file CLASS/NAME, as dog/1.wav")
+            raise BindplugError("examples: name each file CLASS/NAME, such as dog/1.wav")
         seen = concatenate(await engine.embed(shots, options, form["rate"]))
         classifier = await engine.run(LinearProbe, seen, classes)
     parts = await engine.embed(prompts, options, form["rate"])

@@ -20,7 +20,7 @@ async def detect_video(server, form: Form, prompts: list):
     wants a stream."""
     for name in IMAGES_ONLY:
         if form[name]:
-            raise BindplugError(f"{name}: is for images; a video gives its timeline and a link")
+            raise BindplugError(f"{name}: is for images; a video returns its timeline and a link")
     video = form["video"]
     await asyncio.to_thread(_check_video, video, not prompts, server.limits)
     engine = server.engine()

@@ -54,8 +54,8 @@ class Plan:
             if size < 2:
                 what = " and ".join(source.modalities)
                 raise BindplugError(
-                    f"{rows} row{'s' * (rows != 1)} with {what}, {source.rows[0].name}: contrastive "
-                    f"training compares rows, so at least {2 * processes} are needed"
+                    f"{rows} row{'s' * (rows != 1)} with {what}, {source.rows[0].name}: "
+                    f"contrastive training compares rows, so at least {2 * processes} are needed"
                 )
             self.sizes.append(size)
             self.counts.append(max(1, int(rows * replicate / size)))

@@ -82,7 +82,7 @@ def test_nested_use_is_refused_and_changes_nothing(model, prompt):
 def test_what_is_refused(model, prompt):
     before = state_of(model)
     for thing in (nn.Linear(2, 2), object()):
-        with pytest.raises(BindplugError, match="no detectron2 Detic"), patched(thing, prompt):
+        with pytest.raises(BindplugError, match="not a detectron2 Detic"), patched(thing, prompt):
             pass
     lost = Embedding(np.ones((1, 4)), "nowhere", "text", ("x",))
     with pytest.raises(SpaceMismatch, match="nowhere"), patched(model, lost):

@@ -69,7 +69,7 @@ def test_refusals(detector, picture):
         detector.detect(picture, prompt(["cat"]), competition="prompts")
     with pytest.raises(BindplugError, match="give fewer prompts"):
         detector.detect(picture, prompt(["cat dog " * 4 + w for w in WORDS]))
-    with pytest.raises(BindplugError, match="nothing to read"):
+    with pytest.raises(BindplugError, match="holds no word"):
         detector.detect(picture, prompt([" . "]))
     with pytest.raises(BindplugError, match="no such folder"):
         bindplug.load_detector("gdino", "local:absent", "cpu")

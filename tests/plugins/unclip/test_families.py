@@ -83,7 +83,7 @@ def test_refused(kandinsky, adapted):
     with pytest.raises(SpaceMismatch, match="'a space'"):
         conditioning(kandinsky, rows(1, space="another"))
     for pipe in (kandinsky, adapted):
-        with pytest.raises(BindplugError, match="embeddings of 32, got 16"):
+        with pytest.raises(BindplugError, match="embeddings of width 32, got 16"):
             conditioning(pipe, rows(1, 16))
     with pytest.raises(BindplugError, match="at least 1"):
         conditioning(adapted, rows(1), num_images=0)
