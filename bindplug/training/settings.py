@@ -34,14 +34,14 @@ class Settings:
     )
     val_data: tuple[str, ...] = _setting((), "Data", "The same, for figures while training.")
     dataset_type: str = _setting("auto", "Data", "What the data is.", KINDS)
-    train_num_samples: int = _setting(0, "Data", "Pairs of an epoch; needed for shards.", least=0)
-    replicate: float = _setting(1.0, "Data", "Times that an epoch shows each pair.", least=0.01)
-    csv_img_key: str = _setting("", "Data", "Column of images, if not image.")
-    csv_caption_key: str = _setting("", "Data", "Column of texts, if not text.")
+    train_num_samples: int = _setting(0, "Data", "Pairs per epoch; required for shards.", least=0)
+    replicate: float = _setting(1.0, "Data", "How often an epoch shows each pair.", least=0.01)
+    csv_img_key: str = _setting("", "Data", "Column of images, if not called image.")
+    csv_caption_key: str = _setting("", "Data", "Column of texts, if not called text.")
     align: str = _setting(
         "aligned",
         "Data",
-        "Sound of the frame's moment, depth of the image's crop; or not.",
+        "Whether frame and sound share a moment, image and depth a crop.",
         ("aligned", "none"),
     )
     aug: tuple[str, ...] = _setting(
@@ -51,7 +51,7 @@ class Settings:
         (), "Data", "MODALITY.NAME=VALUE: how inputs are read, as depth.unit=sunrgbd."
     )
     views: int = _setting(
-        4, "Data", "Augmented views of which frozen towers' features are kept.", least=1
+        4, "Data", "Augmented views per file for the features of frozen towers.", least=1
     )
     cache_features: bool = _setting(True, "Data", "Keep frozen towers' features on disk.")
     workers: int = _setting(2, "Data", "Threads that decode ahead.", least=1)
@@ -71,70 +71,76 @@ class Settings:
     lock_text: bool = _setting(False, "Model", "The same as --lock text.")
     lock_image_unlocked_groups: int = _setting(0, "Model", "As --lock image=N.", least=0)
     lock_text_unlocked_layers: int = _setting(0, "Model", "As --lock text=N.", least=0)
-    head: str = _setting("linear", "Model", "Of towers that do not say.", ("linear", "mlp"))
-    head_dropout: float = _setting(0.0, "Model", "Of the features before a head.", least=0)
-    embed_dim: int = _setting(
-        0, "Model", "Of the space; by default that of --init, else 512.", least=0
+    head: str = _setting(
+        "linear", "Model", "Head of towers that do not name one.", ("linear", "mlp")
     )
-    space: str = _setting("", "Model", "Name of a space that is new.")
-    template: tuple[str, ...] = _setting((), "Model", 'Wordings of a name, as "a {}".')
+    head_dropout: float = _setting(0.0, "Model", "Dropout of the features before a head.", least=0)
+    embed_dim: int = _setting(
+        0, "Model", "Width of the space; by default that of --init, else 512.", least=0
+    )
+    space: str = _setting("", "Model", "Name of a new space.")
+    template: tuple[str, ...] = _setting((), "Model", 'Wording of a class name, such as "a {}".')
 
-    temperature: float = _setting(0.07, "Loss", "Logits are cosines over it.", least=1e-4)
+    temperature: float = _setting(0.07, "Loss", "Logits are cosines divided by it.", least=1e-4)
     learn_temp: bool = _setting(False, "Loss", "Train the temperature, from that value.")
-    temperature_low: float = _setting(0.01, "Loss", "Least learnt temperature.", least=1e-4)
+    temperature_low: float = _setting(0.01, "Loss", "Smallest learnt temperature.", least=1e-4)
     temperature_high: float = _setting(10.0, "Loss", "Largest learnt temperature.", least=1e-4)
     positives: str = _setting(
         "pair",
         "Loss",
-        "What belongs together: a pair, rows of one label, or of one group.",
+        "Positives: the pair alone, or all rows of one label or group.",
         ("pair", "label", "group"),
     )
     siglip: bool = _setting(False, "Loss", "Sigmoid loss in place of InfoNCE.")
 
-    batch_size: int = _setting(64, "Training", "Pairs of a step, of all processes.", least=2)
+    batch_size: int = _setting(64, "Training", "Pairs per step, over all processes.", least=2)
     accum_freq: int = _setting(
-        1, "Training", "Parts that a batch is embedded in (GradCache).", least=1
+        1, "Training", "Parts in which a batch is embedded (GradCache).", least=1
     )
     epochs: float = _setting(32.0, "Training", "Passes over the data.", least=0)
-    steps: int = _setting(0, "Training", "Steps in place of epochs.", least=0)
+    steps: int = _setting(0, "Training", "Training steps, in place of --epochs.", least=0)
     opt: str = _setting(
         "adamw", "Training", "Muon is for the matrices of transformer blocks.", ("adamw", "muon")
     )
     lr: float = _setting(5e-4, "Training", "Peak learning rate.", least=0)
-    muon_lr: float = _setting(0.0, "Training", "Muon's; 0 takes --lr.", least=0)
-    beta1: float = _setting(0.9, "Training", "Of AdamW.", least=0)
-    beta2: float = _setting(0.98, "Training", "Of AdamW.", least=0)
-    eps: float = _setting(1e-8, "Training", "Of AdamW.", least=0)
+    muon_lr: float = _setting(0.0, "Training", "Muon's learning rate; 0 takes --lr.", least=0)
+    beta1: float = _setting(0.9, "Training", "AdamW's beta1.", least=0)
+    beta2: float = _setting(0.98, "Training", "AdamW's beta2.", least=0)
+    eps: float = _setting(1e-8, "Training", "AdamW's epsilon.", least=0)
     wd: float = _setting(0.2, "Training", "Weight decay.", least=0)
     warmup: int = _setting(0, "Training", "Steps of linear warm-up.", least=0)
-    warmup_epochs: float = _setting(0.0, "Training", "Epochs of it, in place of steps.", least=0)
-    lr_scheduler: str = _setting("cosine", "Training", "After the warm-up.", ("cosine", "const"))
+    warmup_epochs: float = _setting(
+        0.0, "Training", "Epochs of warm-up, in place of --warmup.", least=0
+    )
+    lr_scheduler: str = _setting(
+        "cosine", "Training", "Learning rate after warm-up.", ("cosine", "const")
+    )
     lr_cooldown_end: float = _setting(
-        0.0, "Training", "Last learning rate of the cosine, over the peak.", least=0
+        0.0, "Training", "Last learning rate of the cosine, as a share of the peak.", least=0
     )
     grad_clip_norm: float = _setting(
-        1.0, "Training", "Largest norm of a gradient; 0 for none.", least=0
+        1.0, "Training", "Largest gradient norm; 0 turns clipping off.", least=0
     )
     ema: float = _setting(
-        0.0, "Training", "Decay of averaged weights, which are exported; 0 for none.", least=0
+        0.0, "Training", "Decay of the averaged weights, which are exported; 0 for none.", least=0
     )
-    precision: str = _setting("fp32", "Training", "Of trunks.", ("fp32", "amp_bf16"))
+    precision: str = _setting("fp32", "Training", "Precision of trunks.", ("fp32", "amp_bf16"))
     grad_checkpointing: bool = _setting(False, "Training", "Recompute activations of blocks.")
     torchcompile: bool = _setting(False, "Training", "Run trunks through torch.compile.")
-    seed: int = _setting(0, "Training", "Of all that is random.", least=0)
-    seeds: tuple[int, ...] = _setting((), "Training", "In place of --seed: a run for each.")
+    seed: int = _setting(0, "Training", "Seed of everything random.", least=0)
+    seeds: tuple[int, ...] = _setting((), "Training", "In place of --seed: one run for each.")
 
-    name: str = _setting("run", "Run", "Its folder below --logs.")
-    logs: str = _setting("logs", "Run", "Folder of runs and of cached features.")
-    report_to: str = _setting("", "Run", "tensorboard, beside log.csv.", ("", "tensorboard"))
-    log_every_n_steps: int = _setting(20, "Run", "Steps of a line in log.csv.", least=1)
-    val_frequency: float = _setting(1.0, "Run", "Epochs between figures.", least=0.001)
+    name: str = _setting("run", "Run", "Folder of the run, below --logs.")
+    logs: str = _setting("logs", "Run", "Folder of runs and cached features.")
+    report_to: str = _setting("", "Run", "tensorboard, besides log.csv.", ("", "tensorboard"))
+    log_every_n_steps: int = _setting(20, "Run", "Steps per line of log.csv.", least=1)
+    val_frequency: float = _setting(1.0, "Run", "Epochs between validations.", least=0.001)
     early_stop: int = _setting(
-        0, "Run", "Figures without a better one that end it; 0 for all.", least=0
+        0, "Run", "Stop after this many validations without a better figure; 0: never.", least=0
     )
-    early_stop_on: str = _setting("", "Run", "Which figure; by default the first.")
-    save_seconds: float = _setting(120.0, "Run", "Between checkpoints.", least=0)
-    licence: tuple[str, ...] = _setting((), "Run", "Of the data, for the model card.")
+    early_stop_on: str = _setting("", "Run", "Figure for --early-stop; by default the first.")
+    save_seconds: float = _setting(120.0, "Run", "Seconds between checkpoints.", least=0)
+    licence: tuple[str, ...] = _setting((), "Run", "Licence of the data, for the model card.")
 
     def __post_init__(self):
         for f in fields(self):
@@ -197,14 +203,14 @@ def read_settings(flags: dict, config: str | None = None, preset: str | None = N
         flags: those that were given, by the names of `Settings`.
         config: a TOML file of the same names, with "-" or "_"; it may name a `preset`.
 
-    Raises BindplugError: a file that is no TOML, a name that is no setting, a value that is none of
-    its kind, or an unknown preset."""
+    Raises BindplugError: a file that is not TOML, a name that is not a setting, a value of another
+    kind, or an unknown preset."""
     given: dict = {}
     if config is not None:
         try:
             table = tomllib.loads(read_text(config))
         except tomllib.TOMLDecodeError as err:
-            raise BindplugError(f"{config}: is no TOML ({err})") from err
+            raise BindplugError(f"{config}: is not TOML ({err})") from err
         for key, value in table.items():
             name = key.replace("-", "_")
             if name == "preset":

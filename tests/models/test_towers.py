@@ -65,7 +65,7 @@ def test_bad_names(text):
     ("image=timm:nothing", "timm's model 'nothing' cannot be had"),
     ("imu=timm:test_resnet", "takes image, audio"),
     ("audio=imagebind:size=3", "no size of ImageBind's audio trunk 'size'"),
-    ("audio=imagebind:width=32,heads=5", "no multiple"),
+    ("audio=imagebind:width=32,heads=5", "not a multiple"),
     ("touch=imagebind", "no modality of ImageBind 'touch'"),
     ("depth=small", "does not embed depth"),
     ("image=timm:test_resnet,head=none", "choose the head linear or mlp"),

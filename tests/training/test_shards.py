@@ -49,7 +49,7 @@ def test_what_a_sample_is():
     row = row_of(sample, {"image", "depth", "text"})
     assert set(row.inputs) == {"image", "depth", "text"} and row.labels == ("3",)
     assert str(row.inputs["depth"][0]) == "a.tar:0001.depth.png"
-    with pytest.raises(BindplugError, match=r"a.tar:0001.json: is no JSON object"):
+    with pytest.raises(BindplugError, match=r"a.tar:0001.json: is not a JSON object"):
         row_of({**sample, "json": b"[1"}, {"image"})
 
 
@@ -85,7 +85,7 @@ def test_the_first_sample_that_can_be_used_says_what_is_trained(shards, tmp_path
     bad = Bad()
     first = [str(tmp_path / "first.tar")]
     assert first_modalities(first + whole, ["audio", "image"], bad) == ["audio", "image"]
-    assert "a.json: is no JSON object" in bad.messages[0] and "b: has image" in bad.messages[1]
+    assert "a.json: is not a JSON object" in bad.messages[0] and "b: has image" in bad.messages[1]
     with pytest.raises(BindplugError, match=r"first.tar: no sample with an image and another"):
         first_modalities(first, ["audio", "image"], bad)
 

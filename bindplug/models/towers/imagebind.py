@@ -35,7 +35,7 @@ def sizes_of(modality: str, sizes: dict) -> ImageBindConfig:
     config = replace(config, **sizes)
     if config.width % config.heads:
         raise BindplugError(
-            f"{modality} trunk: width {config.width} is no multiple of {config.heads} heads"
+            f"{modality} trunk: width {config.width} is not a multiple of {config.heads} heads"
         )
     others = dict.fromkeys(f.name for f in fields(ImageBindConfig)[1:])
     return ImageBindConfig(config.width, **{**others, trunk: config})

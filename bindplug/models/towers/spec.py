@@ -61,7 +61,7 @@ def parse_tower(text: str) -> TowerSpec:
         elif i == 0:
             name = part
         else:
-            raise BindplugError(f"tower {text!r}: {part!r} is no KEY=VALUE")
+            raise BindplugError(f"tower {text!r}: {part!r} is not KEY=VALUE")
     if kind in ("local", "hf"):
         kind, name = "embedder", f"{kind}:{name}"
     if kind == "lora":

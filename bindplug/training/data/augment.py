@@ -89,7 +89,7 @@ def _parse(modality: str, text: str) -> Augmentation:
         try:
             value = float(number or DEFAULTS[name])
         except ValueError as err:
-            raise BindplugError(f"augmentation {part!r}: {number!r} is no number") from err
+            raise BindplugError(f"augmentation {part!r}: {number!r} is not a number") from err
         if not value >= 0 or (name in ("crop", "flip", "random_erasing") and value > 1):
             raise BindplugError(f"augmentation {part!r}: out of range")
         steps.append((name, value))

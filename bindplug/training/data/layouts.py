@@ -146,7 +146,7 @@ def ego4d(folder: Path, split: str, bad: Bad) -> list[Row]:
         videos = json.loads(read_text(note))["videos"]
         known = {v["video_uid"]: (v["scenarios"], float(v["duration_sec"])) for v in videos}
     except (ValueError, KeyError, TypeError) as err:
-        raise BindplugError(f"{note}: is no list of Ego4D's videos") from err
+        raise BindplugError(f"{note}: is not a list of Ego4D's videos") from err
     films = {p.stem: p for p in sorted(folder.rglob("*.mp4"))}
     rows = []
     for path in sorted(folder.rglob("imu/*.csv")):

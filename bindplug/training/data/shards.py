@@ -79,7 +79,7 @@ def row_of(sample: dict, modalities: set[str]) -> Row:
             try:
                 cells |= dict(json.loads(data))
             except (ValueError, TypeError) as err:
-                raise BindplugError(f"{member.name}: is no JSON object") from err
+                raise BindplugError(f"{member.name}: is not a JSON object") from err
         elif ending in LABELS:
             cells["label"] = data.decode("utf-8", "replace").strip()
         elif ending in TEXTS:

@@ -70,7 +70,7 @@ def _records(path: Path) -> tuple[set[str], list[Record]]:
             try:
                 records.append(Record(number, dict(json.loads(line))))
             except (ValueError, TypeError) as err:
-                raise BindplugError(f"{path}: line {number} is no JSON object") from err
+                raise BindplugError(f"{path}: line {number} is not a JSON object") from err
     return {key for record in records for key in record.cells}, records
 
 
