@@ -161,9 +161,10 @@ def _of_base(
     modality = spec.modality
     if base is None or modality not in base.modalities:
         raise BindplugError(f"{modality}={spec.kind}: --init names no embedder of {modality}")
-    if spec.arguments:
+    given = [spec.name, *spec.arguments, *(spec.lora if spec.kind == "train" else ())]
+    if extra := next(filter(None, given), ""):
         raise BindplugError(
-            f"{modality}={spec.kind}: takes no {next(iter(spec.arguments))}; the trunk is that of "
+            f"{modality}={spec.kind}: {extra!r} does not apply; the trunk is that of "
             f"{settings.init}"
         )
     init = absolute_name(settings.init)

@@ -20,7 +20,11 @@ BLOCKS = (".blocks.", ".resblocks.", ".layers.", ".layer.")  # in names of trans
 
 
 class OtherRun(BindplugError):
-    """A checkpoint is of a run with other settings; `differences` says which."""
+    """A checkpoint is of a run with other settings.
+
+    Args:
+        differences: which ones differ.
+    """
 
     def __init__(self, checkpoint: Path, differences: str):
         super().__init__(

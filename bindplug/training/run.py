@@ -106,18 +106,21 @@ class Training:
         self.validate_every = max(1, round(settings.val_frequency * self.epoch_steps))
         self.logs: Logs | None = None
         self.last: Batch | None = None
+        if settings.early_stop_on and self.setup.validation and not self.loop.step:
+            self._check_figure(self.setup.validation.figures())
 
     def _resume(self) -> None:
         """Raises OtherRun: the checkpoint's settings or data are others; they are named."""
         try:
             self.loop.resume()
         except OtherRun as err:
-            before = self.folder / SETTINGS
-            changes = (
-                differences(read_settings({}, before), self.settings) if before.exists() else ()
-            )
-            what = ", ".join(changes) or "its data, or a model that it names, was another"
-            raise OtherRun(self.loop.checkpoint, what) from err
+            try:
+                before = read_settings({}, str(self.folder / SETTINGS))
+                changes = ", ".join(differences(before, self.settings))
+            except BindplugError:  # absent, or of another version
+                changes = ""
+            others = "not in settings.toml: the data, a model, or the number of processes"
+            raise OtherRun(self.loop.checkpoint, changes or others) from err
 
     def _run_settings(self, steps: int) -> Run:
         s = self.settings
@@ -142,8 +145,6 @@ class Training:
         for what, bad in left_out.items():
             if summary := bad.summary(what):
                 log.warning("%s", summary)
-        if self.settings.early_stop_on and self.setup.validation and not self.loop.step:
-            self._check_figure(self.setup.validation.figures())
         if not self.loop.notes.get("stopped"):
             self.loop.steps(lambda step, _: self._backward(step, next(batches)), self._after,
                             self.settings.name)  # fmt: skip
@@ -252,6 +253,8 @@ class Training:
         figures = self.setup.validation.figures()
         notes, settings = self.loop.notes, self.settings
         self.logs.figures(step, figures)
+        if settings.early_stop_on:
+            self._check_figure(figures)
         name = settings.early_stop_on or next(iter(figures), "")
         value = figures[name]["value"] if name else None
         is_best = value is not None and value > notes.get("best", -1.0)
@@ -269,7 +272,7 @@ class Training:
         return bool(settings.early_stop) and notes.get("waited", 0) >= settings.early_stop
 
     def _check_figure(self, figures: dict[str, dict]) -> None:
-        """Raises BindplugError: training shall stop on a figure that there is not."""
+        """Raises BindplugError: the figure of --early-stop-on does not exist."""
         if self.settings.early_stop_on not in figures:
             raise BindplugError(
                 f"--early-stop-on {self.settings.early_stop_on!r}: no such figure; there are "

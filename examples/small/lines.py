@@ -89,7 +89,7 @@ def main() -> None:
         named.append({"image": plain + damaged, "text": texts_of(name), "label": name})
     write("names", named)
     met = sorted({word for line in named for text in line["text"] for word in words_of(text)})
-    (RUNS / "words.txt").write_text("".join(f"{word}\n" for word in met))
+    (RUNS / "words.txt").write_text("".join(f"{word}\n" for word in met), "utf-8")
     write("sounds", heard)
     write("names-val", [
         {"image": path, "text": concept, "label": concept}

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bindplug.errors import BindplugError
 from bindplug.models.small.audio import EffectsTrunk, transform_audio
 from bindplug.models.small.text import with_hidden
 from bindplug.models.small.words import UNKNOWN, WordTable, word_key
@@ -65,21 +66,26 @@ class Words(Trunk):
 
     Args:
         pretrained: read spaCy's vectors from their package.
-        words: a file of the words that training meets, one a line.
-        keys, own, rows, components: of the table, where it is not read.
+        words: a file of the words that training meets, one per line.
+        keys, rows, components: of the table, where it is not read.
+        own: rows of it, the first ones, that have a vector and weight of their own; 0 for all.
         width: of a word vector. hidden: units of the layer.
     """
 
     modalities = ("text",)
 
     def __init__(
-        self, pretrained: bool = False, words: str = "", keys: int = 0, own: int = 1,
+        self, pretrained: bool = False, words: str = "", keys: int = 0, own: int = 0,
         rows: int = 1, components: int = 128, width: int = 96, hidden: int = 384,
     ):  # fmt: skip
         super().__init__()
         self.pretrained, self.width = pretrained, hidden + width
         given, rows_of = torch.zeros(rows, components), torch.zeros(keys, 2, dtype=torch.int64)
         if pretrained:
+            if not words:
+                raise BindplugError(
+                    "text=words: name the file of words that lines.py writes, words=runs/words.txt"
+                )
             met = read_text(words).split()
             table_rows, table = packages().principal_vectors()
             own = 1 + len(met)  # row 0: no word; then those met; then spaCy's
@@ -94,6 +100,7 @@ class Words(Trunk):
         self.register_buffer("given", given)
         self.register_buffer("rows_of", rows_of)  # a word's key and its row
         self._table: WordTable | None = None
+        own = own or rows
         self.own, self.weights = nn.Embedding(own, width), nn.Embedding(own, 1)
         self.turn = nn.Linear(given.shape[1], width, bias=False)
         self.hidden = nn.Linear(width, hidden)

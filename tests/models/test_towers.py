@@ -71,7 +71,7 @@ def test_bad_names(text):
     ("image=timm:test_resnet,head=none", "choose the head linear or mlp"),
     ("image=timm:test_resnet,nothing=3", "cannot be had"),
     ("image=timm:test_vit,size=x", "size is 'x'; give pixels"),
-    ("audio=timm:test_vit", r"takes no clips of \(1, 128, 204\)"),
+    ("audio=timm:test_vit", "test_vit cannot take 128 x 204 pixels: Input width"),
     ("image=timm:test_resnet,lora=4,lora_alpha=x", "alpha is 'x'; give a positive number"),
     ("image=timm:test_resnet,lora=4,lora_dropout=1", "dropout is 1; give a number"),
     ("image=timm:test_resnet,lora=true", "r is True; give a rank"),
@@ -80,6 +80,19 @@ def test_bad_names(text):
 def test_towers_that_cannot_be_built(text, error):
     with pytest.raises(BindplugError, match=error):
         vector(tower(text), text.split("=")[0])
+
+
+@pytest.mark.parametrize("arguments", ["dynamic_img_size=true,dynamic_img_pad=true", ""])
+def test_a_timm_model_that_takes_sounds_already_stays_as_it_is(arguments):
+    import timm
+
+    name = "test_vit" if arguments else "test_resnet"
+    trunk = make_trunk(parse_tower(f"audio=timm:{name},{arguments}"), None)
+    own = timm.create_model(name, num_classes=0, in_chans=1).state_dict()
+    assert {k: x.shape for k, x in trunk.net.state_dict().items()} == {
+        k: x.shape for k, x in own.items()
+    }
+    assert trunk.net.training
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,9 @@ def test_a_plan_is_a_function_of_seed_and_step():
 
 def test_too_few_rows():
     row = Row({"image": (1,), "audio": (1,)}, "x")
-    with pytest.raises(BindplugError, match=r"1 row with image and audio, x: contrastive"):
+    with pytest.raises(
+        BindplugError, match=r"1 row with image and audio \(the first: x\): contrastive"
+    ):
         Plan([Source((row,), ("image", "audio"))], 8)
 
 

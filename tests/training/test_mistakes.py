@@ -65,7 +65,7 @@ def test_arguments_of_a_trunk_are_part_of_the_features_key():
     assert fingerprint(tower, towers[0]) != fingerprint(tower, towers[1])
 
 
-def test_a_run_that_cannot_begin_leaves_the_old_one_whole(settings, tmp_path):
+def test_a_run_that_cannot_begin_leaves_the_old_one_whole(settings, world, tmp_path):
     train(settings(steps=2), "cpu")
     folder = tmp_path / "logs" / "run"
 
@@ -75,6 +75,9 @@ def test_a_run_that_cannot_begin_leaves_the_old_one_whole(settings, tmp_path):
     before = contents()
     with pytest.raises(BindplugError, match=r"absent\.csv"):
         train(settings(train_data=("absent.csv",), steps=2), "cpu", overwrite=True)
+    wrong = {"val_data": (str(world / "val.csv"),), "early_stop_on": "recall"}
+    with pytest.raises(BindplugError, match="'recall': no such figure; there are audio"):
+        train(settings(steps=2, **wrong), "cpu", overwrite=True)
     with pytest.raises(BindplugError, match=r"other settings \(--lr was 0\.\d+ and is 0\.5\)"):
         train(settings(steps=2, lr=0.5), "cpu", resume=True)
     assert contents() == before
@@ -97,19 +100,15 @@ def test_towers_that_nothing_binds(settings, caplog):
     assert set(made.modalities) == {"image", "video", "audio"}
 
 
-def test_a_figure_that_there_is_not_is_said_before_the_first_step(settings, world, tmp_path):
-    with pytest.raises(BindplugError, match="'recall': no such figure; there are audio"):
-        train(settings(val_data=(str(world / "val.csv"),), early_stop_on="recall"), "cpu")
-    assert not (tmp_path / "logs" / "run" / "log.csv").exists()
-
-
 def test_a_tower_of_the_base_keeps_its_head_and_trunk(settings):
     [report] = train(settings(steps=2), "cpu")
     base = {"init": f"local:{report['model']}", "name": "again"}
     with pytest.raises(BindplugError, match=r"the head of .* is linear; leave out head=mlp"):
         train(settings(tower=("audio=train:head=mlp",), **base), "cpu")
-    with pytest.raises(BindplugError, match="takes no width; the trunk is that of local:"):
+    with pytest.raises(BindplugError, match="'width' does not apply; the trunk is that of"):
         train(settings(tower=("audio=train:width=64",), **base), "cpu")
+    with pytest.raises(BindplugError, match="'r' does not apply"):
+        train(settings(tower=("audio=train:lora=4",), **base), "cpu")
 
 
 def test_files_without_a_partner_are_counted(world, tmp_path):

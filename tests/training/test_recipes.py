@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bindplug import BindplugError
 from bindplug.models.small.words import WordTable
 from bindplug.models.towers.spec import parse_tower
 from bindplug.training.data.augment import parse_augmentations
@@ -51,6 +52,10 @@ def test_the_words_trunk(monkeypatch, tmp_path):
     again = towers.Words(**trunk.skeleton("words", {"pretrained": True})[1])
     again.load_state_dict(trunk.state_dict())
     assert torch.allclose(again(again.transform("text", "kitten")[0]), trained[2:3], atol=1e-6)
+    older = towers.Words(keys=3, rows=3, components=3, **sizes)  # a row of its own for each vector
+    assert len(older.own.weight) == len(older.weights.weight) == 3
+    with pytest.raises(BindplugError, match=r"words=runs/words\.txt"):
+        towers.Words(pretrained=True)
 
 
 def test_stand_ins(monkeypatch):

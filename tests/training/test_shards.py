@@ -86,7 +86,10 @@ def test_the_first_sample_that_can_be_used_says_what_is_trained(shards, tmp_path
     first = [str(tmp_path / "first.tar")]
     assert first_modalities(first + whole, ["audio", "image"], bad) == ["audio", "image"]
     assert "a.json: is not a JSON object" in bad.messages[0] and "b: has image" in bad.messages[1]
-    with pytest.raises(BindplugError, match=r"first.tar: no sample with an image and another"):
+    with pytest.raises(
+        BindplugError,
+        match=r"first.tar: none of the first 100 samples has an image and one of audio",
+    ):
         first_modalities(first, ["audio", "image"], bad)
 
 

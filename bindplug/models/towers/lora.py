@@ -27,8 +27,8 @@ def add_adapter(trunk: nn.Module, settings: dict) -> None:
             a regular expression that whole names of linear layers match. By default all linear
             layers are adapted, and the packed projections of attention.
 
-    Raises MissingDependency: peft is not installed; BindplugError: an unknown setting, a value that
-    is none of its kind, or nothing that the expression matches."""
+    Raises MissingDependency: peft is not installed; BindplugError: an unknown setting, a value of
+    another kind, or nothing that the expression matches."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as err:
@@ -59,7 +59,7 @@ def add_adapter(trunk: nn.Module, settings: dict) -> None:
 
 
 def _check(settings: dict) -> None:
-    """Raises BindplugError: a value that is none of its kind."""
+    """Raises BindplugError: a value of another kind, or out of range."""
     r, alpha, dropout = (settings[name] for name in ("r", "alpha", "dropout"))
     if type(r) is not int or r < 1:
         raise BindplugError(f"lora: r is {r!r}; give a rank from 1")

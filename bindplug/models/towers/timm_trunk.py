@@ -24,8 +24,8 @@ class TimmTrunk(Trunk):
         name: as `timm.create_model` takes it.
         pretrained: fetch timm's weights.
         checkpoint: a file of weights to read instead.
-        size: pixels of the side; 0 takes the model's own. A transformer's position embeddings are
-            made for it, and for the spectrograms of sounds.
+        size: pixels of the side; 0 takes the model's own. A model that refuses it, or the
+            spectrograms of sounds, is rebuilt for it where timm can do that.
 
     Raises BindplugError: no such model, a size that it cannot have, weights that cannot be had, or
     of another model."""
@@ -53,7 +53,7 @@ class TimmTrunk(Trunk):
         self.size = size or data["input_size"][-1]
         if size or modality == "audio":
             shape = SPECTROGRAM if modality == "audio" else (size, size)
-            _set_input_size(net, name, shape)
+            _fit(net, name, (channels, *shape))
         self.resized = round(self.size / data["crop_pct"])
         shape = (3, 1, 1)
         self.mean, self.std = (torch.tensor(data[k]).reshape(shape) for k in ("mean", "std"))
@@ -90,13 +90,31 @@ class TimmTrunk(Trunk):
         return self.net(x)
 
 
-def _set_input_size(net: nn.Module, name: str, shape: tuple[int, int]) -> None:
-    """Of a model whose weights depend on it, such as a vision transformer."""
-    if hasattr(net, "set_input_size"):
+REFUSALS = (AssertionError, RuntimeError, ValueError)  # that timm's models raise for a size
+
+
+def _fit(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+    """Rebuild a model that refuses inputs of a (C, H, W) shape, such as a vision transformer.
+    Raises BindplugError: it cannot take them."""
+    try:
+        _try(net, shape)
+    except REFUSALS:
         try:
-            net.set_input_size(img_size=shape)
-        except (AssertionError, RuntimeError, ValueError) as err:
-            raise BindplugError(f"timm:{name} takes no {shape}: {first_line(err)}") from err
+            if hasattr(net, "set_input_size"):
+                net.set_input_size(img_size=shape[1:])
+            _try(net, shape)
+        except REFUSALS as err:
+            height, width = shape[1:]
+            raise BindplugError(
+                f"timm:{name} cannot take {height} x {width} pixels: {first_line(err)}"
+            ) from err
+
+
+@torch.no_grad()
+def _try(net: nn.Module, shape: tuple[int, int, int]) -> None:
+    net.eval()
+    net(torch.zeros(1, *shape))
+    net.train()
 
 
 def _load(net: nn.Module, path: str) -> None:

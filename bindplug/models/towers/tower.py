@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import BindplugError, check_choice, first_line
+from ...errors import BindplugError, check_choice
 from ...plugins import NumpyTransform
 
 HEADS = ("linear", "mlp", "none")
@@ -141,19 +141,11 @@ class Tower(nn.Module):
         return self
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, ...) clips to (B, width) float32 features of the trunk.
-
-        Raises BindplugError: clips of a shape that it does not take, or features of another."""
+        """(B, ...) clips to (B, width) float32 features of the trunk."""
         frozen = torch.no_grad() if self.is_frozen else nullcontext()
         low = self.precision is not torch.float32
         with frozen, torch.autocast(x.device.type, self.precision, enabled=low):
-            try:
-                out = self.trunk(x).float()
-            except AssertionError as err:  # how timm's networks refuse a size
-                raise BindplugError(
-                    f"the trunk {type(self.trunk).__name__} takes no clips of "
-                    f"{tuple(x.shape[1:])}: {first_line(err)}"
-                ) from err
+            out = self.trunk(x).float()
         if out.shape != (x.shape[0], self.trunk.width):
             raise BindplugError(
                 f"the trunk {type(self.trunk).__name__} gives {tuple(out.shape)} features of "

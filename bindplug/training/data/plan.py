@@ -52,9 +52,9 @@ class Plan:
             rows = len(source.rows)
             size = min(batch_size, rows) // processes * processes
             if size < 2:
-                what = " and ".join(source.modalities)
+                what = f"{' and '.join(source.modalities)} (the first: {source.rows[0].name})"
                 raise BindplugError(
-                    f"{rows} row{'s' * (rows != 1)} with {what}, {source.rows[0].name}: "
+                    f"{rows} row{'s' * (rows != 1)} with {what}: "
                     f"contrastive training compares rows, so at least {2 * processes} are needed"
                 )
             self.sizes.append(size)

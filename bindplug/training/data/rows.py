@@ -157,7 +157,7 @@ def ids_of(rows: Iterable[Row], positives: str) -> list[int]:
     if positives != "pair" and len(numbers) == len(rows):
         what = "labels" if positives == "label" else "groups"
         raise BindplugError(
-            f"--positives {positives}: no two of {len(rows)} rows share their {what}, the first "
-            f"{rows[0].name}; use --positives pair"
+            f"--positives {positives}: no two of {len(rows)} rows share their {what} (the "
+            f"first: {rows[0].name}); use --positives pair"
         )
     return out

@@ -17,7 +17,7 @@ from .rows import Bad, Member, Moment, Row
 from .tables import group_of, labels_of
 
 BUFFER = 1000  # rows that are shuffled together
-TRIES = 100  # first samples of which one must have what is trained
+FIRST = 100  # samples of which one must have what is trained
 TEXTS, LABELS, NOTES = ("txt", "text", "caption"), ("cls", "label"), ("json",)
 
 
@@ -98,7 +98,7 @@ def first_modalities(shards: list[str], towers: list[str], bad: Bad) -> list[str
     """The modalities of the first sample with an image and another input that has a tower.
 
     Raises BindplugError: none of the first samples has both."""
-    for sample in islice(read_shards(shards, bad), TRIES):
+    for sample in islice(read_shards(shards, bad), FIRST):
         try:
             row = row_of(sample, set(towers))
         except BindplugError as err:
@@ -108,9 +108,12 @@ def first_modalities(shards: list[str], towers: list[str], bad: Bad) -> list[str
         if "image" in found and len(found) > 1:
             return found
         bad.add(_lacking(row))
-    first = bad.messages[0] if bad.messages else "they are empty"
+    if not bad.messages:
+        raise BindplugError(f"{shards[0]}: holds no sample, nor does any further shard")
+    others = ", ".join(m for m in towers if m != "image")
     raise BindplugError(
-        f"{shards[0]}: no sample with an image and another of {', '.join(towers)}: {first}"
+        f"{shards[0]}: none of the first {FIRST} samples has an image and one of {others}; the "
+        f"first: {bad.messages[0]}"
     )
 
 

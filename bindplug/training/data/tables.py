@@ -145,14 +145,15 @@ def _class_rows(name: str, found: dict[str, list[str]], bad: Bad) -> list[Row]:
     for modality, paths in found.items():
         for path in paths:
             by_stem.setdefault(Path(path).stem, {}).setdefault(modality, (path,))
-    pairs = [x for x in by_stem.values() if "image" in x and len(x) > 1]
+    pairs, alone = [], []
+    for x in by_stem.values():
+        (pairs if "image" in x and len(x) > 1 else alone).append(x)
     if not pairs:
         others = [(m, p) for m, paths in found.items() if m != "image" for p in paths]
         images = tuple(found["image"])
         return [Row({"image": images, m: (p,)}, p, (name,), name) for m, p in others]
-    for alone in (x for x in by_stem.values() if x not in pairs):
-        path = next(iter(alone.values()))[0]
-        bad.add(f"{path}: its class has pairs by name, and no file of its name makes one with it")
+    for (path,) in (paths for x in alone for paths in x.values()):
+        bad.add(f"{path}: has no partner of its name, by which its class is paired")
     return [Row(x, x["image"][0], (name,), name) for x in pairs]
 
 
