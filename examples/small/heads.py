@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from known_words import StandIns
 from torch import Tensor, nn
+from towers import with_own_rows
 from trunks import COMPONENTS, principal_vectors
 
 from bindplug.models.small.image import ImageTrunk, sureness
@@ -52,17 +53,13 @@ class Words(nn.Module):
         known = [w for w, n in counts.most_common() if n > 1]
         rows, table = principal_vectors()
         self.own = len(known) + 1
-        self.index = {w: self.own + row for w, row in rows.items()}
         named = {w for text in names for w in words_of(text)}
         self.rare = {
-            w: self.index[w] for w in known if counts[w] == 2 and w in rows and w not in named
-        }
-        given = torch.zeros(self.own, COMPONENTS)
-        for i, w in enumerate(known, 1):
-            if w in rows:
-                given[i] = table[rows[w]]
-        self.index.update({w: i for i, w in enumerate(known, 1)})
-        self.register_buffer("given", torch.cat([given, table]))
+            w: self.own + rows[w] for w in known
+            if counts[w] == 2 and w in rows and w not in named
+        }  # fmt: skip
+        self.index, given = with_own_rows(known, rows, table)
+        self.register_buffer("given", given)
         self.vectors, self.weights = nn.Embedding(self.own, width), nn.Embedding(self.own, 1)
         self.turn = nn.Linear(COMPONENTS, width, bias=False)
         nn.init.normal_(self.vectors.weight, std=0.3)

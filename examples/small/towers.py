@@ -27,6 +27,26 @@ def packages():
     return trunks
 
 
+def with_own_rows(
+    words: list[str], rows: dict[str, int], table: Tensor
+) -> tuple[dict[str, int], Tensor]:
+    """A table of word vectors in which some words have rows of their own.
+
+    Args:
+        words: those. rows: of the others, in the (R, C) `table`, as `principal_vectors` gives them.
+
+    Returns:
+        The row of each word, and a (1 + len(words) + R, C) table: row 0 stands for no word, `words`
+        follow with the vectors that they had, or 0, and then the table as it was."""
+    own = torch.zeros(1 + len(words), table.shape[1])
+    index = {word: len(own) + row for word, row in rows.items()}
+    for row, word in enumerate(words, 1):
+        if word in rows:
+            own[row] = table[rows[word]]
+        index[word] = row
+    return index, torch.cat([own, table])
+
+
 class Effects(Trunk):
     """aiSFX: (B, 100, 96) log-mel blocks to (B, 1536) features.
 
@@ -87,16 +107,9 @@ class Words(Trunk):
                     "text=words: name the file of words that lines.py writes, words=runs/words.txt"
                 )
             met = read_text(words).split()
-            table_rows, table = packages().principal_vectors()
-            own = 1 + len(met)  # row 0: no word; then those met; then spaCy's
-            given = torch.zeros(own, table.shape[1])
-            for row, word in enumerate(met, 1):
-                if word in table_rows:
-                    given[row] = table[table_rows[word]]
-            given = torch.cat([given, table])
-            found = {word_key(word): own + row for word, row in table_rows.items()}
-            found |= {word_key(word): row for row, word in enumerate(met, 1)}
-            rows_of = torch.tensor(sorted(found.items()))
+            index, given = with_own_rows(met, *packages().principal_vectors())
+            own = 1 + len(met)
+            rows_of = torch.tensor(sorted({word_key(w): row for w, row in index.items()}.items()))
         self.register_buffer("given", given)
         self.register_buffer("rows_of", rows_of)  # a word's key and its row
         self._table: WordTable | None = None

@@ -181,6 +181,7 @@ def test_one_pair_only(world, common, tmp_path):
     table.write_text("\n".join((world / "train.csv").read_text().splitlines()[:2]))
     done = run("--train-data", table, *common, *AUDIO)
     assert done.exit_code == 2 and "1 row with audio and image (the first: " in done.output
+    assert "): contrastive training compares rows" in done.output
 
 
 def test_nothing_to_train(world, imagebind_folder, tmp_path):

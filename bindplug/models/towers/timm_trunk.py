@@ -13,6 +13,8 @@ from ...transforms.vision import load_image, resize_and_crop
 from .spectrogram import SPECTROGRAM, one_channel, options_of
 from .tower import Trunk
 
+REFUSALS = (AssertionError, RuntimeError, ValueError)  # that timm's models raise for a size
+
 
 class TimmTrunk(Trunk):
     """A model of timm without its classifier: (B, C, H, W) to (B, num_features).
@@ -88,9 +90,6 @@ class TimmTrunk(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
-
-
-REFUSALS = (AssertionError, RuntimeError, ValueError)  # that timm's models raise for a size
 
 
 def _fit(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:

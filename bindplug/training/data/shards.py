@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -98,16 +98,10 @@ def first_modalities(shards: list[str], towers: list[str], bad: Bad) -> list[str
     """The modalities of the first sample with an image and another input that has a tower.
 
     Raises BindplugError: none of the first samples has both."""
-    for sample in islice(read_shards(shards, bad), FIRST):
-        try:
-            row = row_of(sample, set(towers))
-        except BindplugError as err:
-            bad.add(err)
-            continue
-        found = sorted(m for m in row.inputs if m in towers)
-        if "image" in found and len(found) > 1:
-            return found
-        bad.add(_lacking(row))
+    wanted = set(towers)
+    samples = islice(read_shards(shards, bad), FIRST)
+    for row in _usable(samples, wanted, lambda row: row.inputs.keys() & wanted > {"image"}, bad):
+        return sorted(row.inputs.keys() & wanted)
     if not bad.messages:
         raise BindplugError(f"{shards[0]}: holds no sample, nor does any further shard")
     others = ", ".join(m for m in towers if m != "image")
@@ -117,8 +111,20 @@ def first_modalities(shards: list[str], towers: list[str], bad: Bad) -> list[str
     )
 
 
-def _lacking(row: Row) -> str:
-    return f"{row.name}: has {', '.join(row.inputs) or 'no input'}"
+def _usable(
+    samples: Iterable[dict], modalities: set[str], needs: Callable[[Row], bool], bad: Bad
+) -> Iterator[Row]:
+    """The rows of samples that have what is needed; `bad` is told of the others."""
+    for sample in samples:
+        try:
+            row = row_of(sample, modalities)
+        except BindplugError as err:
+            bad.add(err)
+            continue
+        if needs(row):
+            yield row
+        else:
+            bad.add(f"{row.name}: has {', '.join(row.inputs) or 'no input'}")
 
 
 def _modality(ending: str, modalities: set[str]) -> str:
@@ -163,17 +169,8 @@ class Samples:
     def _shuffled(self, order: list[str], rng: np.random.Generator) -> Iterator[Row]:
         held: list[Row] = []
         start, step = self.every
-        for i, sample in enumerate(read_shards(order, self.bad)):
-            if i % step != start:
-                continue
-            try:
-                row = row_of(sample, self.modalities)
-            except BindplugError as err:
-                self.bad.add(err)
-                continue
-            if not self.needs(row):
-                self.bad.add(_lacking(row))
-                continue
+        samples = islice(read_shards(order, self.bad), start, None, step)
+        for row in _usable(samples, self.modalities, self.needs, self.bad):
             held.append(row)
             if len(held) > BUFFER:
                 at = int(rng.random() * len(held))
