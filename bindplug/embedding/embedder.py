@@ -70,7 +70,7 @@ class Embedder:
     @staticmethod
     def place(network: Network, device: str, dtype: str, compile: bool) -> Network:
         """The network on a device, in a precision, compiled or not."""
-        network = network.cast(torch_dtype(dtype)).to(device)
+        network = network.cast(torch_dtype(dtype, device)).to(device)
         if compile:
             network.compile()
         return network

@@ -72,4 +72,4 @@ def open_pretrained(
             processor = processor_class.from_pretrained(path, **of)
     except Exception as err:  # transformers and the hub raise many kinds
         raise kind_of(err)(f"{weights}: cannot be loaded as {kind}: {first_line(err)}") from err
-    return model.eval().to(device, torch_dtype(dtype)), processor, path
+    return model.eval().to(device, torch_dtype(dtype, device)), processor, path

@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from ..device import torch_dtype
 from ..errors import BindplugError
 from ..models.load import absolute_name, load_beside
 from ..models.towers.build import make_tower, resolved
@@ -22,6 +23,7 @@ from .losses import ContrastiveLoss, Temperature
 from .settings import Settings
 
 WIDTH = 512  # of a new space
+PRECISIONS = {"fp32": "float32", "amp_bf16": "bfloat16"}
 OF_BASE = ("train", "lora")  # kinds that name the tower of the embedder that training starts from
 
 
@@ -96,6 +98,7 @@ def make_towers(settings: Settings, device: str) -> Parts:
     if "image" not in specs:
         raise BindplugError("no tower of image; give --init EMBEDDER or --tower image=...")
     locks = _locks(settings, specs)
+    precision = torch_dtype(PRECISIONS[settings.precision], device)
     towers = {}
     for modality, spec in specs.items():
         if spec.kind in OF_BASE:
@@ -107,15 +110,14 @@ def make_towers(settings: Settings, device: str) -> Parts:
             towers[modality].freeze()
         elif modality in locks:
             towers[modality].free_blocks(locks[modality])
+        towers[modality].precision = precision
         _prepare(towers[modality], settings)
         towers[modality].to(torch.device(device))
     return Parts(towers, specs, base, width)
 
 
 def _prepare(tower: Tower, settings: Settings) -> None:
-    """Precision, recomputation and compilation, of trunks that are trained."""
-    if settings.precision == "amp_bf16":
-        tower.precision = torch.bfloat16
+    """Recomputation and compilation, of trunks that are trained."""
     is_trained = any(p.requires_grad for p in tower.trunk.parameters())
     if settings.grad_checkpointing and is_trained:
         tower.recompute_activations()

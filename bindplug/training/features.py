@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..device import mixed_precision
 from ..storage.atomic import writing
 
 log = logging.getLogger("bindplug")
@@ -42,7 +43,8 @@ def encode_views(
     batches: Callable[[int], Iterable[Tensor]],
     label: str = "",
 ) -> Tensor:
-    """(views, N, W) float16 features of a trunk, computed in bfloat16.
+    """(views, N, W) float16 features of a trunk, computed in bfloat16 where the device has
+    instructions for it.
 
     Args:
         batches: view number to the inputs of all N items, in batches.
@@ -54,7 +56,7 @@ def encode_views(
     for view in tqdm(range(views), label):
         parts = []
         for x in batches(view):
-            with torch.autocast(x.device.type, torch.bfloat16):
+            with mixed_precision(x.device):
                 parts.append(trunk(x).half().cpu())
         out.append(torch.cat(parts))
     return torch.stack(out)

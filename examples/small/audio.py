@@ -18,6 +18,7 @@ from sounds import MILD, STRONG, Clips, powers
 from torch import Tensor, nn
 from trunks import audio_trunk
 
+from bindplug.device import mixed_precision
 from bindplug.models.small.audio import OWN as AUDIO
 from bindplug.models.small.audio import AudioTrunk, EffectsTrunk, OwnTrunk
 from bindplug.models.small.log_mel import compress, cut_blocks
@@ -80,7 +81,7 @@ class Tuned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 100, 96) to (B, D) unit vectors."""
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with mixed_precision(x.device):
             features = self.trunk(x)
         return self.head(features)
 

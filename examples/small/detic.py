@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from trunks import image_trunk
 from workers import Batches
 
+from bindplug.device import mixed_precision
 from bindplug.models.small.image import CLASSES
 from bindplug.training import Run, cached, fit, step_generator
 from bindplug_detic import Detic, DeticConfig
@@ -234,7 +235,7 @@ def train_stage(model: Detic, draw, loss, run: Run, label: str) -> None:
 
     def of_step(step: int, g: torch.Generator) -> Tensor:
         freeze_norms(model)  # `fit` puts everything into training mode
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             return loss(batches(step), g)
 
     fit(model, of_step, run, label)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from towers import with_own_rows
 from trunks import COMPONENTS, principal_vectors
 
+from bindplug.device import mixed_precision
 from bindplug.models.small.image import ImageTrunk, sureness
 from bindplug.models.small.pixels import scale
 from bindplug.models.small.text import TextTrunk, with_hidden
@@ -191,7 +192,7 @@ class Heads(nn.Module):
 
 def image_vectors(trunk: ImageTrunk, heads: Heads, images: Tensor) -> Tensor:
     """(B, 3, 224, 224) RGB in [0, 1], on the trunk's device, to (B, D) unit vectors on the CPU."""
-    with torch.autocast(images.device.type, torch.bfloat16):
+    with mixed_precision(images.device):
         features = trunk.features(scale(images))
     return heads.images(features.float().cpu())
 

@@ -24,6 +24,7 @@ from pipeline import LATENTS, SIDE, make_autoencoder, make_pipeline, make_unet, 
 from torch import Tensor, nn
 from trunks import image_trunk
 
+from bindplug.device import mixed_precision
 from bindplug.training import Run, cached, fit, step_generator
 
 SIZE = 96  # pixels
@@ -106,7 +107,7 @@ def train_autoencoder(images: Images, folder: Path, steps: int, batch: int) -> n
     def loss(step: int, g: torch.Generator) -> Tensor:
         x = on_ground(images.rgba[images.draw(g, batch).to(device)], g) * 2 - 1
         noise = torch.randn(batch, LATENTS, SIDE, SIDE, device=device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             return learner(x.to(memory_format=torch.channels_last), noise)
 
     fit(learner, loss, Run(folder, steps, lr=1.5e-3, muon_lr=None, weight_decay=0.0), "autoencoder")
@@ -170,14 +171,14 @@ def train_unet(pipe, images: Images, conditions: Conditions, run: Run, batch: in
 
     def loss(step: int, g: torch.Generator) -> Tensor:
         index = images.draw(g, batch)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), mixed_precision(device):
             x = on_ground(images.rgba[index.to(device)], g) * 2 - 1
             latents = coder.encode(x).latents.float() * coder.config.scaling_factor
         code = conditions.draw(index, g).to(device)
         t = torch.randint(0, levels, (batch,), generator=g).to(device)
         noise = torch.randn_like(latents)
         noisy = scheduler.add_noise(latents, noise, t).to(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             out = unet(noisy, t, text, class_labels=code).sample
         error = out.float() - scheduler.get_velocity(latents, noise, t)
         return (weight_of[t] * error.square().mean(dim=(1, 2, 3))).mean()

@@ -79,7 +79,7 @@ def load(weights: str, device: str, dtype: str = "float32") -> DeticDetector:
     if not own:
         files = [path / "model.safetensors", path / "config.json"]
         path, metadata = files[0], _read_config(files[1])
-    model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype))
+    model = Detic.from_checkpoint(path).to(device, torch_dtype(dtype, device))
     fingerprint = " ".join([*map(file_fingerprint, files), dtype])
     return DeticDetector(model, **metadata, name=weights, fingerprint=fingerprint, own=own)
 

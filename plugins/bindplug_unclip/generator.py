@@ -211,7 +211,7 @@ def load(
     on_gpu = device.startswith("cuda")
     if offload and not on_gpu:
         raise BindplugError("offload moves parts to a GPU while they run; choose a GPU as device")
-    dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"))
+    dtype = torch_dtype(dtype or ("float16" if on_gpu else "float32"), device)
     pipe, fingerprint = open_pipeline(weights, folder, dtype)
     metadata = _metadata(folder)
     pipe.bindplug_space = metadata.pop("space", None)
