@@ -17,7 +17,8 @@ def window(
     Args:
         rate: Hz.
         seconds: of the part, as it is heard.
-        draws: of which the loudest part is taken; with one, parts may be silent.
+        draws: of which the loudest part is taken. Parts without any sound are left for the one
+            that begins where the sound does.
         speed: 0.25 plays up to a quarter faster, or slower by as much; pitch goes with it.
     """
     if speed:
@@ -25,7 +26,11 @@ def window(
     size = round(seconds * rate)
     spare = max(wave.shape[1] - size + 1, 1)
     parts = [wave[:, start : start + size] for start in (rng.random(draws) * spare).astype(int)]
-    return max(parts, key=lambda part: float(np.square(part).sum())), rate
+    part = max(parts, key=lambda part: float(np.square(part).sum()))
+    if not part.any() and wave.any():  # it would teach that silence is this sound
+        start = min(int(wave.any(axis=0).argmax()), wave.shape[1] - size)
+        part = wave[:, start : start + size]
+    return part, rate
 
 
 def equalize(wave: np.ndarray, rate: int, most: float, rng: np.random.Generator) -> np.ndarray:
