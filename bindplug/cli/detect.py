@@ -128,7 +128,7 @@ def detect(images, prompts, mix, video, transform_options, json_file, coco, labe
         from ..detection.video.annotate import annotate_video
 
         timeline = annotate_video(
-            finder, embedder, video, folder, overwrite, progress=True, prompt=prompt,
+            finder, embedder, video, folder, overwrite, progress=show_progress(), prompt=prompt,
             made_from=made_from, **asked,
         )  # fmt: skip
         put_json(json_file, timeline, overwrite)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ..embedding.inputs import caption
 from ..errors import BindplugError
 from ..storage.json_text import to_json
 from .options import OUTPUT
@@ -105,7 +106,7 @@ class Job:
         self.metadata = {**finder.query.metadata, **own}
         head = json.loads(to_json(document_head(self.metadata)))
         if self.yolo is not None:
-            self.yolo.names = dict(enumerate(finder.query.labels))
+            self.yolo.names = dict(enumerate(map(caption, finder.query.labels)))
         if self.resume:
             pairs = zip(self.images, self.stems, strict=True)
             self.done = {stem for path, stem in pairs if self._is_done(path, stem, head)}

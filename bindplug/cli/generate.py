@@ -128,7 +128,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
         )  # fmt: skip
     make_folder(folder)
     if morph:
-        frames = session.morph(recipes[0], frames, progress=True)
+        frames = session.morph(recipes[0], frames, progress=show_progress())
         write_gif(outputs[0], frames)
         write_mp4(outputs[1], frames, morph)
         return say(f"{len(frames)} frames -> {outputs[0]}, {outputs[1]}")
@@ -141,7 +141,7 @@ def generate(prompts, mix, morph, frames, like, num_images, output, overwrite, m
 def _generate(session, recipe, paths: list[Path]) -> None:
     from ..generation.recipe import write_image
 
-    images = session.generate(recipe, len(paths), progress=True)
+    images = session.generate(recipe, len(paths), progress=show_progress())
     for path, (image, used) in zip(paths, images, strict=True):
         write_image(path, image, used)
         say(f"{recipe.label}  -> {path}")

@@ -58,7 +58,7 @@ def _limit(least: float) -> click.FloatRange:
               help="Most requests at a time; further ones are told to retry later.")  # fmt: skip
 @click.option("--timeout", default=Limits.timeout, show_default=True, type=_limit(0.1),
               callback=opt.finite, help="Seconds for an answer.")  # fmt: skip
-@click.option("--keep", default=Limits.keep_seconds, show_default=True, type=_limit(0),
+@click.option("--keep", default=Limits.keep_seconds, show_default=True, type=_limit(1),
               callback=opt.finite,
               help="Seconds that image features and results are kept.")  # fmt: skip
 @click.option("--browser", metavar="FOLDER",

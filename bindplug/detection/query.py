@@ -9,7 +9,7 @@ from ..bridge import Bridge, Target, choose_bridge, text_reader, to_words
 from ..bridge.bridge import Crossing, top_words
 from ..bridge.fit import background
 from ..bridge.vocabulary import as_words
-from ..embedding.vectors import Embedding, unit
+from ..embedding.vectors import Embedding, check_embedding, unit
 from ..errors import BindplugError, SpaceMismatch, check_choice
 
 COMPETITIONS = ("words", "prompts", "none")
@@ -98,11 +98,7 @@ def build_query(
     Raises BindplugError: no row, an unknown competition, one prompt to compete with itself, or a
     bridge without words where they are needed; SpaceMismatch: no bridge can be built, or a negative
     of another space."""
-    if not isinstance(embedding, Embedding):
-        what = type(embedding).__name__
-        raise BindplugError(
-            f'a prompt of type {what}; give an Embedding, as from embed(text="a dog")'
-        )
+    check_embedding(embedding)
     target = Target(target) if isinstance(target, str) else target
     vocabulary = as_words(vocabulary)
     if not len(embedding):

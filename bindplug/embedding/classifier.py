@@ -33,7 +33,13 @@ def read_labels(text: str) -> dict[str, list[str]]:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long for a path, or none at all
         is_file = False
-    return parse_labels(read_text(text).splitlines() if is_file else text.split(","))
+    if not is_file:
+        return parse_labels(text.split(","))
+    lines = read_text(text).splitlines()
+    try:
+        return parse_labels(lines)
+    except BindplugError as err:
+        raise BindplugError(f"{text}: {err}") from err
 
 
 def parse_labels(lines: Iterable[str]) -> dict[str, list[str]]:

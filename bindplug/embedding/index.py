@@ -106,7 +106,7 @@ def _update(
             kept.update(zip(read_metadata(part)["labels"], map_vectors(part), strict=True))
         except BindplugError as err:  # none can be read
             errors = tuple(str(err).splitlines())
-            if len(new) > 1 and not str(err).startswith(tuple(new)):
+            if not str(err).startswith(tuple(new)):
                 raise
         for p in new:
             if p not in kept:

@@ -78,7 +78,10 @@ def read_list(lines: Iterable[str], modality: str | None = None) -> list[tuple[s
         if not line.strip():
             continue
         if not line.lstrip().startswith("{"):
-            out.append((modality or modality_by_ending(line), line))
+            try:
+                out.append((modality or modality_by_ending(line), line))
+            except BindplugError as err:
+                raise BindplugError(f"line {number} of the list: {err}") from err
             continue
         try:
             given = {k: v for k, v in json.loads(line).items() if k in MODALITIES}

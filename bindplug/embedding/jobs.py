@@ -10,13 +10,14 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from ..errors import BindplugError
-from ..storage.atomic import make_folder, refuse_existing, write_json
+from ..storage.atomic import is_stream, make_folder, refuse_existing, write_json
 from ..storage.locks import locked
 from ..storage.vector_file import check_format, map_vectors, read_metadata, write_vectors
 from .modalities import options_of
@@ -71,6 +72,8 @@ def embed_files(
     be read: a line for each."""
     output = Path(output)
     check_format(output)
+    if is_stream(output):
+        raise BindplugError(f"{output}: is a pipe or device; give the name of a file")
     make_folder(output.parent)
     with locked(output):
         return _embed_files(embedder, items, output, options or {}, overwrite, progress)
@@ -118,7 +121,10 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
     write_vectors(joined, rows, width, map(map_vectors, parts), metadata)
     done = {"rows": rows, "width": width, "errors": errors, "file": file_state(joined)}
     write_json(folder / "job.json", {**claim, "done": done})
-    os.replace(joined, output)
+    target = Path(os.path.realpath(output))  # a link is followed
+    if target.exists():
+        joined.chmod(stat.S_IMODE(target.stat().st_mode))
+    os.replace(joined, target)
     shutil.rmtree(folder)
     return Report(rows, width, errors)
 
@@ -154,7 +160,12 @@ def _finished(output: Path, claim: dict, job: dict) -> Report | None:
         return Report(done["rows"], done["width"], tuple(done["errors"]), True)
     if output.suffix == ".npy":  # does not say what it was made from
         return None
-    metadata = read_metadata(output)
+    try:
+        metadata = read_metadata(output)
+    except BindplugError:
+        if claim.get("overwrite"):  # the call that was interrupted had leave to replace it
+            return None
+        raise
     if metadata.get("job") != job["id"]:
         return None
     return Report(metadata["rows"], metadata["width"], tuple(metadata.get("errors", ())), True)

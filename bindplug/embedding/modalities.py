@@ -90,7 +90,12 @@ def check_options(modality: str, options: Iterable[str], known: tuple[str, ...])
 
 
 def options_of(modality: str, options: dict) -> dict:
-    """Those of some options that a modality has."""
+    """Those of some options that a modality has.
+    Raises BindplugError: an option that no modality has."""
+    every = {name for of in MODALITIES.values() for name in of.options}
+    if unknown := sorted(set(options) - every):
+        raise BindplugError(f"no modality has an option {unknown[0]!r}; there are "
+                            f"{', '.join(sorted(every))}")  # fmt: skip
     known = MODALITIES[modality].options
     return {k: v for k, v in options.items() if k in known}
 

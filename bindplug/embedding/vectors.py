@@ -103,6 +103,15 @@ class Embedding:
         return replace(self, vectors=self.vectors[index], **each)
 
 
+def check_embedding(value) -> None:
+    """Raises BindplugError: it is no Embedding."""
+    if not isinstance(value, Embedding):
+        raise BindplugError(
+            f"a prompt of type {type(value).__name__}; give an Embedding, as from "
+            'embed(text="a dog")'
+        )
+
+
 def concatenate(embeddings: Sequence[Embedding]) -> Embedding:
     """All rows in order; several modalities become "mixed".
     Raises SpaceMismatch: rows of two spaces; BindplugError: no embedding."""
@@ -139,13 +148,20 @@ def compose(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     out)."""
     if not parts:
         raise BindplugError("compose needs at least one (embedding, weight) pair")
+    if any(not isinstance(part, tuple | list) or len(part) != 2 for part in parts):
+        raise BindplugError("compose takes (embedding, weight) pairs, as [(dog, 0.5), (sea, 0.5)]")
     embeddings = [e for e, _ in parts]
     _one_space(embeddings)
     count = max(map(len, embeddings))
     if any(len(e) not in (1, count) for e in embeddings):
         sizes = ", ".join(str(len(e)) for e in embeddings)
         raise BindplugError(f"compose of {sizes} rows; give equal numbers, or one row")
-    weights = np.array([w for _, w in parts], dtype=np.float64)
+    try:
+        weights = np.array([w for _, w in parts], dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        raise BindplugError(
+            f"compose with the weights {[w for _, w in parts]}; give numbers"
+        ) from err
     if not np.isfinite(weights).all():
         raise BindplugError(f"compose with the weights {weights.tolist()}; give finite numbers")
     largest = np.abs(weights).max()
@@ -229,6 +245,8 @@ def _embedder(embeddings: Sequence[Embedding]):
 
 
 def _one_space(embeddings: Sequence[Embedding]) -> None:
+    for embedding in embeddings:
+        check_embedding(embedding)
     spaces = list(dict.fromkeys(e.space for e in embeddings))
     if len(spaces) > 1:
         raise SpaceMismatch(

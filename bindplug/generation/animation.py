@@ -23,7 +23,7 @@ def write_gif(path: Path, images: list) -> None:
         path,
         lambda f: first.save(
             f, format="GIF", save_all=True, append_images=rest, loop=0,
-            duration=1000 // FRAME_RATE,
+            duration=[120, 130] * (len(images) // 2) + [120] * (len(images) % 2),
         ),
     )  # fmt: skip
 

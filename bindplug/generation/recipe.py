@@ -18,7 +18,7 @@ from .settings import MAX_SEED, GenerationSettings, ImageSettings, whole_number
 KEY = "bindplug:job"  # of the PNG's iTXt chunk
 FILES = ("negative_audio", "init_image", "bank")  # fields with a path, beside the prompts
 MODELS = ("model", "weights")  # fields that may be "local:PATH"
-LOCAL = "local:"
+KINDS_OF_PATHS = ("local", "onnx")  # of models, before a colon
 TYPES = {  # of fields, as annotated
     "str": (str, "string"),
     "str | None": ((str, os.PathLike, type(None)), "string or None"),
@@ -98,6 +98,8 @@ class Recipe(ImageSettings):
             whole_number("candidates", self.candidates, 1)
         if self.together and sum(modality == "audio" for modality, _ in prompts) < 2:
             raise BindplugError("together: give two sounds or more to mix")
+        if self.together and "channel" in self.options:
+            raise BindplugError("together: sounds are mixed to mono; leave out the option channel")
         if mix and len(mix) != len(self.parts):
             count = len(self.parts)
             raise BindplugError(f"{len(mix)} weights for {count} prompts; give one for each")
@@ -141,8 +143,8 @@ class Recipe(ImageSettings):
         """With `rename` of every path in it."""
 
         def model(value: str) -> str:
-            local = value.startswith(LOCAL)
-            return LOCAL + rename(value.removeprefix(LOCAL)) if local else value
+            kind, is_path, path = value.partition(":")
+            return f"{kind}:{rename(path)}" if is_path and kind in KINDS_OF_PATHS else value
 
         renamed: dict[str, Any] = {
             "prompts": tuple((m, v if m == "text" else rename(v)) for m, v in self.prompts),

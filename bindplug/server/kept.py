@@ -11,7 +11,7 @@ class Kept:
 
     Args:
         seconds: after its last use that a value is kept.
-        most: the sum of all values' sizes.
+        most: the sum of all values' sizes; the last one put in stays, whatever its size.
         size: of a value; by default each counts 1.
     """
 
@@ -46,7 +46,7 @@ class Kept:
         total = sum(self.size(value) for _, value in self._values.values())
         while self._values:
             key, (used, value) = next(iter(self._values.items()))
-            if used > old and total <= self.most:
+            if used > old and (total <= self.most or len(self._values) == 1):
                 return
             total -= self.size(value)
             del self._values[key]

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 
 from ..errors import BindplugError, first_line
 
+NO_WEIGHTS = (
+    "it is no .pth or .safetensors checkpoint, holds more than tensors, or is cut short; download "
+    "it again"
+)
+
 
 def check_state(path: Path, state: dict, expected: dict[str, Tensor]) -> None:
     """BindplugError that names the first key that is missing, of another shape, or not known."""
@@ -42,7 +47,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         mapped = zipfile.is_zipfile(path)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as err:  # torch and safetensors raise many kinds for a broken file
-        raise BindplugError(f"{path}: cannot be read as weights: {first_line(err)}") from err
+        why = first_line(err) if isinstance(err, OSError) else NO_WEIGHTS
+        raise BindplugError(f"{path}: cannot be read as weights: {why}") from err
     if not isinstance(state, dict):
         raise BindplugError(f"{path}: holds a {type(state).__name__}, not a state dict")
     return state

@@ -13,6 +13,8 @@ from .arrow import write_parquet
 from .atomic import reason, writing
 
 FORMATS = (".safetensors", ".npy", ".parquet")
+HEADER = 20_000_000  # characters of metadata in a header; escaped, it stays far below 100 MB
+LONG = "metadata"  # the tensor that holds what does not fit
 
 
 def header_bytes(header: dict) -> bytes:
@@ -40,10 +42,12 @@ def write_vectors(
     Args:
         blocks: (n, width) float32, `rows` rows in all.
         metadata: kept by .safetensors and .parquet, as strings or JSON; a .parquet has the
-            `labels` as a column. A .npy has no room for it.
+            `labels` as a column. A .npy has no room for it. What is too long for the header of a
+            .safetensors is its tensor `metadata`, UTF-8 bytes of JSON.
 
     Raises BindplugError: the file cannot be written."""
     strings = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    long = b""
     with writing(path) as file:
         if path.suffix == ".parquet":
             strings.pop("labels")
@@ -53,10 +57,28 @@ def write_vectors(
             shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
             np.lib.format.write_array_header_1_0(file, shape)
         else:
-            tensor = {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, rows * width * 4]}
-            file.write(header_bytes({"__metadata__": strings, "vectors": tensor}))
+            strings, long = _split(strings)
+            size = rows * width * 4
+            header = {"__metadata__": strings, "vectors": _entry("F32", [rows, width], 0, size)}
+            if long:
+                header[LONG] = _entry("U8", [len(long)], size, size + len(long))
+            file.write(header_bytes(header))
         for block in blocks:
             file.write(np.ascontiguousarray(block, "<f4").tobytes())
+        file.write(long)
+
+
+def _entry(dtype: str, shape: list[int], start: int, end: int) -> dict:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+def _split(strings: dict[str, str]) -> tuple[dict[str, str], bytes]:
+    """What a header can hold, of which safetensors reads 100 MB, and the rest as JSON."""
+    kept, rest = {}, {}
+    for key, value in sorted(strings.items(), key=lambda item: len(item[1])):
+        fits = sum(map(len, kept.values())) + len(value) <= HEADER
+        (kept if fits else rest)[key] = value
+    return kept, json.dumps(rest).encode() if rest else b""
 
 
 def read_metadata(path: Path) -> dict:
@@ -77,6 +99,8 @@ def read_metadata(path: Path) -> dict:
 
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
+                if LONG in file.keys():  # noqa: SIM118
+                    metadata |= json.loads(file.get_tensor(LONG).tobytes())
                 rows, width = file.get_slice("vectors").get_shape()
         lists = {key: json.loads(metadata[key]) for key in ("labels", "errors") if key in metadata}
         return {**metadata, **lists, "rows": rows, "width": width}

@@ -130,7 +130,7 @@ def _locks(settings: Settings, specs: dict[str, TowerSpec]) -> dict[str, int]:
     locks = {}
     for text in settings.lock:
         modality, is_part, count = text.partition("=")
-        if is_part and not count.isdigit():
+        if is_part and not count.isdecimal():
             raise BindplugError(f"--lock {text}: write MODALITY or MODALITY=BLOCKS")
         locks[modality] = int(count or 0)
     for modality, is_locked, count in (

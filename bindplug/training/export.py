@@ -28,7 +28,7 @@ def export(folder: Path, settings: Settings, setup: Setup, report: dict, command
     templates = settings.template or getattr(parts.base, "templates", None) or TEMPLATES
     card = {
         "bindplug": __version__, **setup.described, "licence": list(settings.licence),
-        "steps": report["steps"], "seed": settings.seed,
+        "steps": report["exported step"], "seed": settings.seed,
     }  # fmt: skip
     description = Description(space, parts.width, parts.specs, {}, scales, tuple(templates), card)
     save_towers(folder, description, parts.towers)
@@ -76,7 +76,7 @@ def model_card(settings: Settings, setup: Setup, space: str, report: dict, comma
         *(["| on the validation data | share | 95 % interval |", "|---|---|---|", *figures]
           if figures else ["None was measured: no validation data was given."]), "",
         "## Training", "",
-        f"{report['steps']} steps, seed {settings.seed}, bindplug {__version__}.", "",
+        f"{report['exported step']} steps, seed {settings.seed}, bindplug {__version__}.", "",
         *(["```", command, "```", ""] if command else []),
         "```toml", to_toml(settings).rstrip(), "```", "",
     ]  # fmt: skip

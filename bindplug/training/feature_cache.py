@@ -51,6 +51,12 @@ def fingerprint(tower: Tower, spec: TowerSpec) -> str:
     return f"{type(tower.trunk).__qualname__} {made} {digest} {tower.precision}"
 
 
+def frozen_digest(tower: Tower) -> str:
+    """Of the weights that a trunk in training keeps: those beside an adapter, or below a lock."""
+    parameters = tower.trunk.named_parameters()
+    return state_digest({name: p for name, p in parameters if not p.requires_grad})
+
+
 def make_features(
     modality: str,
     tower: Tower,

@@ -35,10 +35,10 @@ class Logs:
                 ) from err
             self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
-    def loss(self, step: int, loss: float, lr: float, every: int) -> None:
-        """Note a step's loss; each `every` steps a line with their mean."""
+    def loss(self, step: int, loss: float, lr: float, is_due: bool) -> None:
+        """Note a step's loss; where a line is due, write one with the mean since the last."""
         self.sum, self.count = self.sum + loss, self.count + 1
-        if step % every == 0:
+        if is_due:
             mean = self.sum / self.count
             cells = {"step": step, "loss": f"{mean:.6f}", "lr": f"{lr:.3e}"}
             append_row(self.folder / "log.csv", cells)

@@ -85,7 +85,8 @@ def _optimizers(model: nn.Module, run: Run) -> list[torch.optim.Optimizer]:
     matrices, rest = [], []
     for name, p in model.named_parameters():
         if p.requires_grad:
-            in_block = run.muon_lr and p.ndim == 2 and any(part in name for part in BLOCKS)
+            in_block = any(part in name for part in BLOCKS) and ".head." not in name
+            in_block = run.muon_lr and p.ndim == 2 and in_block
             (matrices if in_block else rest).append(p)
     if run.muon_lr and not matrices:
         log.warning("--opt muon: no matrix of a transformer block is trained; AdamW takes all")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,9 +18,9 @@ from .binder import Binder, Parts, make_losses, make_towers
 from .data.augment import parse_augmentations
 from .data.loader import Loader
 from .data.plan import Plan
-from .data.rows import Bad, Moment, Source, ids_of
+from .data.rows import Bad, Moment, Row, Source, ids_of
 from .data.sources import kind_of, read_sources
-from .feature_cache import Features, fingerprint, make_features
+from .feature_cache import Features, fingerprint, frozen_digest, make_features
 from .figures import TEMPLATES, Validation
 from .processes import Processes
 from .settings import Settings, flag_of
@@ -75,6 +76,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
     weights = {
         m: fingerprint(t, parts.specs[m]) for m, t in sorted(parts.towers.items()) if t.is_frozen
     }
+    kept = {m: frozen_digest(t) for m, t in sorted(parts.towers.items()) if m not in weights}
     stream, sources, features = None, [], {}
     if _is_stream(settings):
         stream = Stream(settings, modalities, bad, processes)
@@ -98,6 +100,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
             tower.head.standardise(torch.cat(features[modality].vectors).to(device))
     plan, ids = None, ()
     if stream is None:
+        sources = _large_enough(sources, processes.count, bad)
         views = settings.views if features else 0
         plan = Plan(sources, settings.batch_size, settings.replicate, views, settings.seed,
                     processes.count)  # fmt: skip
@@ -109,7 +112,7 @@ def prepare(settings: Settings, device: str, processes: Processes) -> Setup:
     rows = sum(len(s.rows) for s in sources) or settings.train_num_samples
     described = {"data": list(settings.train_data), "rows": rows,
                  "bound": [m for m in bound if m != "image"]}  # fmt: skip
-    key = _key(settings, sources, weights)
+    key = _key(settings, sources, {**weights, **kept})
     return Setup(
         parts, binder, loader, plan, stream, features, ids, validation, bad, key, described
     )
@@ -186,15 +189,32 @@ def _validation(settings, binder, parts, loader, bound, device, weights) -> Vali
     return Validation(binder, sources, loader, features, templates, bad, device)
 
 
+def _large_enough(sources: list[Source], processes: int, bad: Bad) -> list[Source]:
+    """Those of which a batch can be made; where there is none, all, which `Plan` refuses."""
+    large = [s for s in sources if len(s.rows) >= 2 * processes]
+    for source in sources if large else ():
+        for row in source.rows if source not in large else ():
+            bad.add(f"{row.name}: too few rows have {' and '.join(source.modalities)} as it has")
+    return large or sources
+
+
+def _sizes(row: Row) -> list[int]:
+    """Bytes of a row's files."""
+    values = (getattr(x, "path", x) for of in row.inputs.values() for x in of)
+    return [os.path.getsize(x) for x in values if isinstance(x, str | Path) and os.path.isfile(x)]
+
+
 def _key(settings: Settings, sources: list[Source], weights: dict[str, str]) -> str:
-    """Of what decides the result: settings, rows, fingerprints of frozen trunks."""
+    """Of what decides the result: settings, rows and sizes of their files, fingerprints of what
+    is frozen."""
     deciding = {
         f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in BESIDES
     }
     digest = hashlib.sha256(repr(sorted(deciding.items())).encode())
     for source in sources:
         for row in source.rows:
-            digest.update(repr((row.inputs, row.labels, row.group, row.options)).encode())
+            of_row = row.inputs, row.labels, row.group, row.options, _sizes(row)
+            digest.update(repr(of_row).encode())
     digest.update(repr(weights).encode())
     return f"bindplug train {digest.hexdigest()}"
 

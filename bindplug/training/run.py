@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ from .settings import Settings, folder_of, read_settings, to_toml
 
 log = logging.getLogger("bindplug")
 CHECKPOINT, BEST, MODEL, REPORT = "checkpoint.pt", "best.safetensors", "model", "report.json"
-SETTINGS = "settings.toml"
+SETTINGS, TENSORBOARD = "settings.toml", "tensorboard"
 
 
 def train(
@@ -82,6 +83,8 @@ def _train(
         if not resume:
             for name in (CHECKPOINT, BEST, REPORT, "log.csv", "figures.csv"):
                 (folder / name).unlink(missing_ok=True)
+            for name in (MODEL, TENSORBOARD):
+                shutil.rmtree(folder / name, ignore_errors=True)
         text = to_toml(settings).encode("utf-8", "surrogateescape")
         write_file(folder / SETTINGS, lambda f: f.write(text))
         return training.run(command)
@@ -153,10 +156,12 @@ class Training:
         best = self.folder / BEST
         if self.settings.early_stop and best.exists():
             self.loop.load_state(read_state(best), best)
+        notes = self.loop.notes
         report = {
             "folder": str(self.folder), "steps": self.loop.step,
-            "seed": self.settings.seed, "loss": self.loop.notes.get("loss"),
-            "figures": self.loop.notes.get("figures", {}),
+            "exported step": notes.get("best step", self.loop.step),
+            "seed": self.settings.seed, "loss": notes.get("loss"),
+            "figures": notes.get("figures", {}),
             "left out": len(self.setup.bad.messages),
         }  # fmt: skip
         if self.processes.is_first:
@@ -229,10 +234,12 @@ class Training:
         notes["left out"] = self.setup.bad.messages
         if self.setup.stream:
             notes["positions"] = self._positions()
+        is_last = step + 1 == self.loop.run.steps
         if self.processes.is_first:
             lr = self.loop.optimizers[0].param_groups[0]["lr"]
-            self.logs.loss(step + 1, loss, lr, settings.log_every_n_steps)
-        is_due = (step + 1) % self.validate_every == 0 or step + 1 == self.loop.run.steps
+            is_due = is_last or (step + 1) % settings.log_every_n_steps == 0
+            self.logs.loss(step + 1, loss, lr, is_due)
+        is_due = is_last or (step + 1) % self.validate_every == 0
         if not (settings.val_data and is_due):
             return False
         stop = False
@@ -261,7 +268,7 @@ class Training:
         if is_best or not settings.early_stop or "figures" not in notes:
             notes["figures"] = figures  # of the weights that will be exported
         if settings.early_stop and is_best:
-            notes |= {"best": value, "waited": 0}
+            notes |= {"best": value, "best step": step, "waited": 0}
             self._save_best()
         elif settings.early_stop and value is not None:
             notes["waited"] = notes.get("waited", 0) + 1

@@ -97,7 +97,7 @@ class Settings:
     accum_freq: int = _setting(
         1, "Training", "Parts in which a batch is embedded (GradCache).", least=1
     )
-    epochs: float = _setting(32.0, "Training", "Passes over the data.", least=0)
+    epochs: float = _setting(32.0, "Training", "Passes over the data.", least=0.001)
     steps: int = _setting(0, "Training", "Training steps, in place of --epochs.", least=0)
     opt: str = _setting(
         "adamw", "Training", "Muon is for the matrices of transformer blocks.", ("adamw", "muon")
@@ -163,6 +163,8 @@ class Settings:
                 raise BindplugError(f"seed {seed}; give 0 to {SEEDS - 1}")
         if len(set(self.seeds)) < len(self.seeds):
             raise BindplugError("--seeds: one is given twice; each has a folder of its own")
+        if (self.early_stop or self.early_stop_on) and not self.val_data:
+            raise BindplugError("--early-stop compares figures of validation data; give --val-data")
         for template in self.template:
             if "{}" not in template:
                 raise BindplugError(f"--template {template!r} has no {{}} for the name")
@@ -178,6 +180,7 @@ SEEDS = 2**32  # different ones
 # Pairs of settings of which one takes the place of the other.
 INSTEAD = (("warmup", "warmup_epochs"), ("steps", "epochs"), ("seed", "seeds"))
 _FIELDS = {f.name: f for f in fields(Settings)}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def converted(name: str, value, where: str):
@@ -192,7 +195,7 @@ def converted(name: str, value, where: str):
         if kind is float and isinstance(item, int) and not isinstance(item, bool):
             values[i] = float(item)
         elif not isinstance(item, kind) or (isinstance(item, bool) and kind is not bool):
-            raise BindplugError(f"{where}: {name} is {item!r}; give a {kind.__name__}")
+            raise BindplugError(f"{where}: {name} is {item!r}; give {_KINDS[kind]}")
     return tuple(values) if many else values[0]
 
 

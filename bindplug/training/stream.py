@@ -69,13 +69,12 @@ class Stream:
     def _read(self, loader: Loader, row: Row, at: int) -> Item:
         inputs = {m: row.inputs[m][0] for m in self.modalities}
         tensors = {m: loader.view(row, m, value, at) for m, value in inputs.items()}
-        if self.settings.positives == "pair":
-            return Item(row.name, inputs, tensors, None)
-        key = row.labels if self.settings.positives == "label" else row.group
+        if self.settings.positives == "pair":  # a batch may show a row of a small set twice
+            return Item(row.name, inputs, tensors, _number(row.name))
+        key = tuple(sorted(row.labels)) if self.settings.positives == "label" else row.group
         return Item(row.name, inputs, tensors, _number(key or row.name))
 
 
 def _number(key) -> int:
     """A number that equal keys have in every process."""
-
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7], "little")

@@ -120,7 +120,12 @@ def _turn_upright(image: Image.Image) -> Image.Image:
         turn = TURNS.get(image.getexif().get(ORIENTATION))
     except Exception:  # tags that cannot be read at all
         turn = None
-    return image if turn is None else image.transpose(turn)
+    if turn is None:
+        return image
+    image = image.transpose(turn)
+    image.info.pop("exif", None)  # else who opens it next would turn it again
+    image.getexif().pop(ORIENTATION, None)
+    return image
 
 
 def is_tensor(source) -> bool:

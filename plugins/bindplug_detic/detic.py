@@ -102,6 +102,14 @@ class Detic(nn.Module):
             fold_norms(self.backbone.bottom_up)
         return self.to(memory_format=torch.channels_last)
 
+    def _apply(self, fn, recurse: bool = True) -> Detic:
+        """Moves and casts; the classifier moves, and stays float32."""
+        columns = self.classifier
+        super()._apply(fn, recurse)
+        if columns is not None:
+            self.classifier = columns.to(self.classifier.device)
+        return self
+
     def set_classifier(self, vectors: Tensor | np.ndarray) -> None:
         """Detect these classes from now on.
 
@@ -162,7 +170,10 @@ class Detic(nn.Module):
         self, features: ImageFeatures, *, score_threshold: float = 0.5,
         one_class_per_proposal: bool = True, top_k: int = 300,
     ) -> Detections:  # fmt: skip
-        """Detections of the present classifier on an image's features, in original pixels."""
+        """Detections of the present classifier on an image's features, in original pixels.
+        Raises BindplugError: no classifier, or a threshold that is no number from 0 to 1."""
+        if not 0 <= score_threshold <= 1:
+            raise BindplugError(f"score_threshold {score_threshold!r}; give a number from 0 to 1")
         if self.classifier is None:
             raise BindplugError("this Detic has no classifier; call set_classifier first")
         scores = score_matrix(features.stages, self.classifier, features.scores)
@@ -220,7 +231,8 @@ class Detic(nn.Module):
             one_class_per_proposal: keep only each proposal's best class.
             top_k: largest number of detections.
             short_side, long_side: pixels the image is resized to and limited by.
-        """
+
+        Raises BindplugError: a threshold that is no number from 0 to 1."""
         return self.classify(
             self.features(image_bgr_uint8, short_side, long_side), score_threshold=score_threshold,
             one_class_per_proposal=one_class_per_proposal, top_k=top_k,

@@ -90,8 +90,8 @@ class Family(ABC):
         **options,
     ) -> dict:  # fmt: skip
         """`arguments` for `num_images` images of each row, next to each other.
-        Raises SpaceMismatch: another space than the pipeline's; BindplugError: a wrong width, or as
-        in `arguments`."""
+        Raises SpaceMismatch: another space than the pipeline's, or a negative of another than the
+        embedding; BindplugError: a wrong width, or as in `arguments`."""
         if self.space is not None and embedding.space != self.space:
             raise SpaceMismatch(
                 f"this pipeline wants {self.space!r} ({self.width}-d), but the embedding is of "
@@ -102,6 +102,12 @@ class Family(ABC):
             got = embedding.vectors.shape[1]
             raise BindplugError(
                 f"this pipeline wants image embeddings of width {self.width}, got {got}"
+            )
+        negative = options.get("negative")
+        if negative is not None and negative.space != embedding.space:
+            raise SpaceMismatch(
+                f"the negative is of {negative.space!r}, the embedding of {embedding.space!r}; "
+                "cross first, by the same bridge"
             )
         length = self.norm if norm is None else norm
         rows = torch.from_numpy(embedding.vectors * length).repeat_interleave(num_images, dim=0)

@@ -8,7 +8,7 @@ from threading import Lock
 
 from bindplug.bridge import cross
 from bindplug.device import torch_dtype
-from bindplug.embedding.vectors import Embedding, compose, slerp
+from bindplug.embedding.vectors import Embedding, check_embedding, compose, slerp
 from bindplug.errors import BindplugError
 from bindplug.generation.settings import MAX_SEED, GenerationSettings, whole_number
 from bindplug.plugins import Plugin
@@ -50,6 +50,8 @@ class PipelineGenerator:
         self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
         defaults: dict | None = None, device: str | None = None, fingerprint: str = "",
     ):  # fmt: skip
+        if space:
+            pipe.bindplug_space = space
         self.pipe, self.family = pipe, family_of(pipe)
         self.reads_text, self.size = self.family.reads_text, self.family.size
         self.space = "" if self.reads_text else space or self.family.space
@@ -101,6 +103,7 @@ class PipelineGenerator:
         Raises BindplugError: a number out of its range, a setting that the pipeline does not have,
         or no embedder of images to compare candidates with; SpaceMismatch: no bridge can be built
         to the pipeline's space."""
+        check_embedding(embedding)
         num_images = whole_number("num_images", num_images, 1)
         seed = whole_number("seed", seed, 0, MAX_SEED)
         candidates = self.candidates if candidates is None else candidates

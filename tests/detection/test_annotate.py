@@ -169,6 +169,15 @@ def test_a_still_object_is_one_track_at_any_step(step):
     assert len(tracker.tracks) == 1
 
 
+def test_a_still_object_among_many_that_come_and_go_is_one_track():
+    tracker = Tracker()
+    for i in range(250):
+        passing = [[40 + 20 * (i % 3), 40, 50 + 20 * (i % 3), 50]]
+        tracker.add(2.0 * i, frame([[0, 0, 20, 20], *passing]))
+        tracker.add(2.0 * i + 1.0, frame([[0, 0, 20, 20]]))
+    assert len(tracker.tracks) == 251 and len(tracker.tracks[0].times) == 500
+
+
 def test_windows_are_let_go(parts, tmp_path, monkeypatch):
     made, alive = [], []
 

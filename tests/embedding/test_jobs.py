@@ -17,7 +17,7 @@ import bindplug
 from bindplug import BindplugError
 from bindplug.embedding.inputs import expand, modality_by_ending, read_list
 from bindplug.embedding.jobs import CHUNK, embed_files, shard_of
-from bindplug.storage.vector_file import map_vectors, read_metadata
+from bindplug.storage.vector_file import map_vectors, read_metadata, write_vectors
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +200,49 @@ def test_lists_and_endings(tmp_path):
     assert len(expand("audio", str(tmp_path / "*.wav"))) == 2
     with pytest.raises(BindplugError, match="without image files"):
         expand("image", str(tmp_path))
+
+
+def test_labels_too_long_for_a_header_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("bindplug.storage.vector_file.HEADER", 100)
+    path, labels = tmp_path / "x.safetensors", [f"sounds/{i} \u00e9.wav" for i in range(50)]
+    rows = np.eye(50, 4, dtype=np.float32)
+    write_vectors(path, 50, 4, [rows[:20], rows[20:]], {"space": "s", "labels": labels})
+    read = read_metadata(path)
+    assert (read["labels"], read["space"], read["rows"], read["width"]) == (labels, "s", 50, 4)
+    assert np.array_equal(map_vectors(path), rows)
+    assert np.array_equal(load_file(path)["vectors"], rows)
+
+
+def test_the_output_is_written_as_other_files_are(embedder, folder, tmp_path):
+    items = items_of(folder)[:2]
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "x.npy", tmp_path / "x.npy"
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    embed_files(embedder, items, link, overwrite=True)
+    assert link.is_symlink() and len(np.load(real)) == 2
+    assert real.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(BindplugError, match=r"pipe.npy: is a pipe"):
+        embed_files(embedder, items, tmp_path / "pipe.npy", overwrite=True)
+    with pytest.raises(BindplugError, match="no modality has an option 'clipz'"):
+        embed_files(embedder, items, tmp_path / "y.npy", {"clipz": 3})
+
+
+def test_an_interrupted_overwrite_goes_on(embedder, folder, tmp_path):
+    """Also where what it replaces is no file of embeddings."""
+    output = tmp_path / "x.safetensors"
+    output.write_bytes(b"something else")
+    items = items_of(folder)[:2]
+    with pytest.raises(AttributeError):
+        embed_files(_Broken(embedder), items, output, overwrite=True)
+    assert embed_files(embedder, items, output).rows == 2
+
+
+class _Broken:
+    """An embedder that is killed on the way."""
+
+    def __init__(self, embedder):
+        self.space, self.fingerprint = embedder.space, embedder.fingerprint
+        self.batch_size = embedder.batch_size

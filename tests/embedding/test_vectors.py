@@ -119,3 +119,13 @@ def test_pickles_leave_the_embedder_out_and_copies_share_it():
     for made in (copy.copy(e), copy.deepcopy(e)):
         assert made == e and made.embedder is embedder
     assert copy.deepcopy(e).vectors is not e.vectors
+
+
+def test_values_of_other_types():
+    row = Embedding(np.ones((1, 4)), "s", "text", ("x",))
+    with pytest.raises(BindplugError, match=r"takes \(embedding, weight\) pairs"):
+        compose([row, row])
+    with pytest.raises(BindplugError, match="weights \\['a'\\]; give numbers"):
+        compose([(row, "a")])
+    with pytest.raises(BindplugError, match="type str; give an Embedding"):
+        similarity(row, "x")

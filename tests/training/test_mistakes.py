@@ -168,3 +168,84 @@ def test_files_that_libraries_write_have_the_mode_that_the_umask_gives(tmp_path)
 def test_labels_in_another_order_are_the_same():
     rows = [Row({}, "1", ("dog", "animal")), Row({}, "2", ("animal", "dog")), Row({}, "3", ("x",))]
     assert ids_of(rows, "label") == [0, 0, 1]
+
+
+def test_muon_leaves_heads_to_adamw(settings, caplog):
+    of = settings(tower=("audio=small,head=linear",), init="small", opt="muon", steps=1)
+    train(of, "cpu")
+    assert "no matrix of a transformer block is trained" in caplog.text
+
+
+def test_early_stopping_needs_validation_data(settings):
+    with pytest.raises(BindplugError, match="give --val-data"):
+        settings(early_stop=2)
+
+
+def test_a_row_of_other_modalities_is_left_out(settings, world, tmp_path):
+    rows = list(csv.reader((world / "train.csv").open()))
+    table = tmp_path / "mixed.csv"
+    with table.open("w", newline="") as file:
+        texts = ["text", *[""] * (len(rows) - 2), "a red thing"]
+        csv.writer(file).writerows([[*row, text] for row, text in zip(rows, texts, strict=True)])
+    [report] = train(settings(train_data=(str(table),), steps=1), "cpu")
+    assert report["left out"] == 1
+    with pytest.raises(BindplugError, match=r"too few rows have audio and image and text.*strict"):
+        train(settings(train_data=(str(table),), steps=1, strict=True, name="strict"), "cpu")
+
+
+def test_a_run_does_not_go_on_with_other_sounds(settings, world, tmp_path):
+    import shutil
+
+    import soundfile
+
+    sounds = tmp_path / "sounds"
+    rows = list(csv.DictReader((world / "train.csv").open()))
+    sounds.mkdir()
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "audio", "label"])
+        for row in rows:
+            table.writerow([row["image"], shutil.copy(row["audio"], sounds), row["label"]])
+    of = settings(train_data=(str(tmp_path / "t.csv"),), steps=2)
+    train(of, "cpu")
+    wave, rate = soundfile.read(rows[0]["audio"])
+    soundfile.write(sounds / os.path.basename(rows[0]["audio"]), wave[:8000], rate)
+    with pytest.raises(BindplugError, match="the data, a model"):
+        train(of, "cpu", resume=True)
+
+
+def test_an_adapter_does_not_go_on_beside_another_base(settings, imagebind_folder, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    pytest.importorskip("peft")
+    base = shutil.copytree(imagebind_folder, tmp_path / "base")
+    of = settings(init=f"local:{base}", tower=("audio=lora:r=4",), steps=2)
+    train(of, "cpu")
+    state = load_file(base / "model.safetensors")
+    key = "modality_trunks.audio.blocks.0.mlp.fc1.weight"
+    save_file({**state, key: state[key] + 1}, base / "model.safetensors")
+    with pytest.raises(BindplugError, match="the data, a model"):
+        train(of, "cpu", resume=True)
+
+
+def test_an_overwritten_run_keeps_nothing_of_the_old_one(settings, tmp_path):
+    of = settings(steps=2)
+    [report] = train(of, "cpu")
+    with pytest.raises(BindplugError, match="the loss is"):
+        train(settings(steps=8, lr=1e30), "cpu", overwrite=True)
+    assert not os.path.exists(report["model"])
+
+
+def test_two_images_of_one_name_are_alternatives(world, tmp_path):
+    import shutil
+
+    for i in range(2):
+        of = tmp_path / "red"
+        of.mkdir(exist_ok=True)
+        shutil.copy(world / "image" / "red" / f"red{i}.png", of / f"{i}.png")
+        shutil.copy(world / "image" / "red" / f"red{i}.png", of / f"{i}.webp")
+        shutil.copy(world / "audio" / "red" / f"red{i}.wav", of / f"{i}.wav")
+    rows = folder_rows(tmp_path, ["image", "audio"], Bad())
+    assert [len(row.inputs["image"]) for row in rows] == [2, 2]

@@ -212,9 +212,9 @@ def test_features_that_are_nan(world, settings, monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "error"), [
-    ("learning-rate = 1\n", "no setting 'learning-rate'"), ("lr = 'x'\n", "give a float"),
+    ("learning-rate = 1\n", "no setting 'learning-rate'"), ("lr = 'x'\n", "give a number"),
     ("batchsize = 1\n", "did you mean batch_size"), ("lr = [1]\n", "lr is a list"),
-    ("steps = true\n", "give a int"), ("= 1", "is not TOML"),
+    ("steps = true\n", "give a whole number"), ("= 1", "is not TOML"),
 ])  # fmt: skip
 def test_bad_toml(text, error, tmp_path):
     (tmp_path / "t.toml").write_text(text)

@@ -116,3 +116,22 @@ def test_trained_from_shards_and_resumed_to_the_same_bits(settings, shards, trai
         train(settings(**of, name="strict", strict=True), "cpu")
     with pytest.raises(BindplugError, match=r"--train-num-samples"):
         train(settings(train_data=of["train_data"]), "cpu")
+
+
+def test_fewer_samples_than_a_batch(settings, shards, tmp_path):
+    """What a batch shows twice is no negative of itself; one sample alone is refused."""
+    with tarfile.open(shards / "w-000.tar") as tar:
+        blue, red = (
+            [m for m in tar.getmembers() if m.name.startswith(name)][:3] for name in ("blue", "red")
+        )
+        for name, members in (("one", blue), ("two", blue + red)):
+            with tarfile.open(tmp_path / f"{name}.tar", "w") as out:
+                for member in members:
+                    add(out, member.name, tar.extractfile(member).read())
+    of = {"train_num_samples": 8, "batch_size": 8, "steps": 1, "lr": 0.0, "warmup": 0}
+    with pytest.raises(BindplugError, match="have one row to train on"):
+        train(settings(train_data=(str(tmp_path / "one.tar"),), **of, name="one"), "cpu")
+    [report] = train(settings(train_data=(str(tmp_path / "two.tar"),), **of, name="two"), "cpu")
+    labels = {**of, "positives": "label", "name": "labels"}
+    [same] = train(settings(train_data=(str(tmp_path / "two.tar"),), **labels), "cpu")
+    assert abs(report["loss"] - same["loss"]) < 1e-6  # by label as by sample: two classes

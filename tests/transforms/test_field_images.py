@@ -59,6 +59,14 @@ def test_an_orientation_among_broken_tags(tmp_path):
     assert upright.getpixel((15, 5))[1] < 50 < 200 < upright.getpixel((15, 35))[1]
 
 
+def test_an_upright_image_stays_so(tmp_path):
+    image, exif = Image.new("RGB", (40, 30)), Image.Exif()
+    exif[0x112] = 6
+    image.save(tmp_path / "x.jpg", exif=exif)
+    once = load_image(tmp_path / "x.jpg", upright=True)
+    assert once.size == load_image(once, upright=True).size == (30, 40)
+
+
 @pytest.mark.parametrize("kind", ["AVIF", "DDS"])
 def test_damaged_images_of_any_format(kind):
     file = io.BytesIO()

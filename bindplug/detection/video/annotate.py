@@ -67,7 +67,9 @@ def detect_video(
         windows = _sound_windows(detector, embedder, video, name, seconds, options)
     else:
         windows = iter([Window(0.0, float("inf"), (), Finder(detector, prompt, **options))])
-    window, due = next(windows), 0.0
+    window, due = next(windows, None), 0.0
+    if window is None:
+        raise BindplugError(f"{name}: its sound holds no samples; give a prompt")
     for time, pixels in media.frames(video, name):
         while time >= window.end and (after := next(windows, None)) is not None:
             window = after

@@ -48,13 +48,14 @@ class Tracker:
     def __init__(self, step: float = 0.5):
         self.patience = max(PATIENCE, 2 * step) + 1e-6
         self.tracks: list[Track] = []
+        self._recent: list[Track] = []  # those that may go on
 
     def add(self, time: float, found: Detections) -> None:
         """The detections of a frame, later than those before."""
         import torch
         from torchvision.ops import box_iou
 
-        recent = [t for t in self.tracks[-200:] if time - t.times[-1] <= self.patience]
+        recent = [t for t in self._recent if time - t.times[-1] <= self.patience]
         last = np.reshape([t.boxes[-1] for t in recent], (-1, 4)).astype(np.float32)
         overlap = box_iou(torch.from_numpy(last), torch.from_numpy(found.boxes)).numpy()
         pairs = np.argwhere(overlap >= OVERLAP).tolist()
@@ -63,10 +64,14 @@ class Tracker:
             same = recent[i].label == found.labels[j]
             if same and j not in track_of and i not in track_of.values():
                 track_of[j] = i
+        self._recent = list(recent)
         for j, label in enumerate(found.labels):
-            if j not in track_of:
-                self.tracks.append(Track(label))
-            track = recent[track_of[j]] if j in track_of else self.tracks[-1]
+            if j in track_of:
+                track = recent[track_of[j]]
+            else:
+                track = Track(label)
+                self.tracks.append(track)
+                self._recent.append(track)
             track.times.append(time)
             track.boxes.append(found.boxes[j])
             track.scores.append(float(found.scores[j]))

@@ -78,8 +78,9 @@ def _parse(modality: str, text: str) -> Augmentation:
     sets = SETS.get(modality, {})
     text = sets.get(text, "" if text in ("none", "basic") else text)
     steps = []
-    for part in filter(None, (p.strip().replace("-", "_") for p in text.split(","))):
+    for part in filter(None, map(str.strip, text.split(","))):
         name, _, number = part.partition(":")
+        name = name.replace("-", "_")
         if name not in DEFAULTS or not _is_for(name, modality):
             known = [n for n in DEFAULTS if _is_for(n, modality)]
             raise BindplugError(

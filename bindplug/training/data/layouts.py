@@ -144,7 +144,7 @@ def ego4d(folder: Path, split: str, bad: Bad) -> list[Row]:
     note = next(iter(sorted(folder.rglob("ego4d.json"))), folder / "ego4d.json")
     try:
         videos = json.loads(read_text(note))["videos"]
-        known = {v["video_uid"]: (v["scenarios"], float(v["duration_sec"])) for v in videos}
+        known = {v["video_uid"]: (v["scenarios"] or (), float(v["duration_sec"])) for v in videos}
     except (ValueError, KeyError, TypeError) as err:
         raise BindplugError(f"{note}: is not a list of Ego4D's videos") from err
     films = {p.stem: p for p in sorted(folder.rglob("*.mp4"))}

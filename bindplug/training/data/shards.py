@@ -60,7 +60,8 @@ def read_shards(shards: list[str], bad: Bad) -> Iterator[dict]:
             opened = tariterators.url_opener([{"url": shard}])
             yield from tariterators.group_by_keys(tariterators.tar_file_expander(opened))
         except Exception as err:  # tarfile, the decompressors and the network raise many kinds
-            bad.add(f"{shard}: is damaged; what follows in it is left out ({first_line(err)})")
+            why = first_line(err.args[0][0] if err.args and isinstance(err.args[0], tuple) else err)
+            bad.add(f"{shard}: is damaged; what follows in it is left out ({why})")
 
 
 def row_of(sample: dict, modalities: set[str]) -> Row:
@@ -147,12 +148,12 @@ class Samples:
     def __init__(self, shards: list[str], modalities: set[str], bad: Bad, seed: int, rank: int,
                  count: int, needs: Callable[[Row], bool]):  # fmt: skip
         self.shards, self.modalities, self.bad, self.seed = shards, modalities, bad, seed
-        self.needs = needs
+        self.needs, self.count = needs, count
         self.own = slice(rank, None, count) if len(shards) >= count else slice(None)
         self.every = (0, 1) if len(shards) >= count else (rank, count)
 
     def rows(self) -> Iterator[Row]:
-        """Raises BindplugError: a whole epoch without a row that can be used."""
+        """Raises BindplugError: a whole epoch without two rows that can be used."""
         epoch = 0
         while True:
             rng = np.random.default_rng([self.seed, 3, epoch])
@@ -161,7 +162,12 @@ class Samples:
             for row in self._shuffled(order, rng):
                 given += 1
                 yield row
-            if not given:
+            if given * self.count < 2:
+                if given:
+                    raise BindplugError(
+                        "the shards have one row to train on: contrastive training compares rows, "
+                        "so at least 2 are needed"
+                    )
                 first = self.bad.messages[0] if self.bad.messages else "no sample"
                 raise BindplugError(f"the shards have no row to train on: {first}")
             epoch += 1

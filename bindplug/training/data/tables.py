@@ -144,7 +144,8 @@ def _class_rows(name: str, found: dict[str, list[str]], bad: Bad) -> list[Row]:
     by_stem: dict[str, dict[str, tuple]] = {}
     for modality, paths in found.items():
         for path in paths:
-            by_stem.setdefault(Path(path).stem, {}).setdefault(modality, (path,))
+            of_stem = by_stem.setdefault(Path(path).stem, {})
+            of_stem[modality] = (*of_stem.get(modality, ()), path)
     pairs, alone = [], []
     for x in by_stem.values():
         (pairs if "image" in x and len(x) > 1 else alone).append(x)
@@ -152,7 +153,7 @@ def _class_rows(name: str, found: dict[str, list[str]], bad: Bad) -> list[Row]:
         others = [(m, p) for m, paths in found.items() if m != "image" for p in paths]
         images = tuple(found["image"])
         return [Row({"image": images, m: (p,)}, p, (name,), name) for m, p in others]
-    for (path,) in (paths for x in alone for paths in x.values()):
+    for path in (path for x in alone for paths in x.values() for path in paths):
         bad.add(f"{path}: has no partner of its name, by which its class is paired")
     return [Row(x, x["image"][0], (name,), name) for x in pairs]
 

@@ -131,3 +131,16 @@ def test_an_old_timm_is_named(monkeypatch):
     monkeypatch.setattr("bindplug_detic.backbone.version", lambda name: "0.5.4")
     with pytest.raises(MissingDependency, match=r"timm 1.0 or later, here is 0\.5\.4"):
         Detic.from_checkpoint(HERE / "small" / "model.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_classifier_stays_float32(path, dtype):
+    cast = Detic.from_checkpoint(path).to(dtype)
+    whole = Detic.from_checkpoint(path)
+    assert cast.classifier.dtype == torch.float32
+    assert torch.equal(cast.classifier, whole.classifier)
+
+
+def test_a_threshold_out_of_range(model):
+    with pytest.raises(BindplugError, match="score_threshold 7; give a number from 0 to 1"):
+        model.predict(np.zeros((64, 64, 3), np.uint8), score_threshold=7)

@@ -82,6 +82,8 @@ def test_refused(kandinsky, adapted):
     kandinsky.bindplug_space = SPACE
     with pytest.raises(SpaceMismatch, match="'a space'"):
         conditioning(kandinsky, rows(1, space="another"))
+    with pytest.raises(SpaceMismatch, match="the negative is of 'another'"):
+        conditioning(kandinsky, rows(1), negative=rows(1, space="another"))
     for pipe in (kandinsky, adapted):
         with pytest.raises(BindplugError, match="embeddings of width 32, got 16"):
             conditioning(pipe, rows(1, 16))
