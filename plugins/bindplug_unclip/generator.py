@@ -50,8 +50,6 @@ class PipelineGenerator:
         self, pipe, space: str | None = None, bank: ImageBank | None = None, candidates: int = 1,
         defaults: dict | None = None, device: str | None = None, fingerprint: str = "",
     ):  # fmt: skip
-        if space:
-            pipe.bindplug_space = space
         self.pipe, self.family = pipe, family_of(pipe)
         self.reads_text, self.size = self.family.reads_text, self.family.size
         self.space = "" if self.reads_text else space or self.family.space
