@@ -10,14 +10,19 @@ import json
 import math
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from ..errors import BindplugError
-from ..storage.atomic import is_stream, make_folder, refuse_existing, write_json
+from ..storage.atomic import (
+    is_stream,
+    make_folder,
+    put_in_place,
+    refuse_existing,
+    write_json,
+)
 from ..storage.locks import locked
 from ..storage.vector_file import check_format, map_vectors, read_metadata, write_vectors
 from .modalities import options_of
@@ -121,10 +126,7 @@ def _embed_files(embedder, items, output: Path, options, overwrite: bool, progre
     write_vectors(joined, rows, width, map(map_vectors, parts), metadata)
     done = {"rows": rows, "width": width, "errors": errors, "file": file_state(joined)}
     write_json(folder / "job.json", {**claim, "done": done})
-    target = Path(os.path.realpath(output))  # a link is followed
-    if target.exists():
-        joined.chmod(stat.S_IMODE(target.stat().st_mode))
-    os.replace(joined, target)
+    put_in_place(joined, output)
     shutil.rmtree(folder)
     return Report(rows, width, errors)
 

@@ -117,6 +117,15 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def put_in_place(scratch: str | Path, path: str | Path) -> None:
+    """Rename a finished file to its name, as `writing` does: a link is followed, and the mode of
+    what it replaces is kept."""
+    target = os.path.realpath(path)
+    with suppress(FileNotFoundError):
+        os.chmod(scratch, stat.S_IMODE(os.stat(target).st_mode))
+    os.replace(scratch, target)
+
+
 class PendingFile:
     """`writing` for a file that is not finished in one block.
 

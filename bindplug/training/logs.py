@@ -9,6 +9,8 @@ from ..errors import MissingDependency
 from ..storage.atomic import explain, write_file
 from ..storage.text_file import read_text
 
+TENSORBOARD = "tensorboard"  # the folder of its events
+
 
 class Logs:
     """The logs of a run. After a resumption, lines of steps that are taken again are dropped.
@@ -33,7 +35,7 @@ class Logs:
                     "--report-to tensorboard: it is not installed; run: pip install "
                     "'bindplug[train]'"
                 ) from err
-            self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+            self.events = SummaryWriter(str(folder / TENSORBOARD), purge_step=step)
 
     def loss(self, step: int, loss: float, lr: float, is_due: bool) -> None:
         """Note a step's loss; where a line is due, write one with the mean since the last."""

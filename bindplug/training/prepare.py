@@ -191,11 +191,14 @@ def _validation(settings, binder, parts, loader, bound, device, weights) -> Vali
 
 def _large_enough(sources: list[Source], processes: int, bad: Bad) -> list[Source]:
     """Those of which a batch can be made; where there is none, all, which `Plan` refuses."""
-    large = [s for s in sources if len(s.rows) >= 2 * processes]
-    for source in sources if large else ():
-        for row in source.rows if source not in large else ():
+    least = 2 * processes
+    large = [s for s in sources if len(s.rows) >= least]
+    if not large:
+        return sources
+    for source in (s for s in sources if len(s.rows) < least):
+        for row in source.rows:
             bad.add(f"{row.name}: too few rows have {' and '.join(source.modalities)} as it has")
-    return large or sources
+    return large
 
 
 def _sizes(row: Row) -> list[int]:

@@ -20,7 +20,7 @@ from ..storage.state_dict import read_state
 from .batches import Batch, Reader, plan_batches
 from .export import export
 from .gradients import backward
-from .logs import Logs
+from .logs import TENSORBOARD, Logs
 from .loop import Loop, OtherRun, Run
 from .losses import positives_of
 from .prepare import Setup, differences, prepare
@@ -29,7 +29,7 @@ from .settings import Settings, folder_of, read_settings, to_toml
 
 log = logging.getLogger("bindplug")
 CHECKPOINT, BEST, MODEL, REPORT = "checkpoint.pt", "best.safetensors", "model", "report.json"
-SETTINGS, TENSORBOARD = "settings.toml", "tensorboard"
+SETTINGS = "settings.toml"
 
 
 def train(
@@ -237,8 +237,8 @@ class Training:
         is_last = step + 1 == self.loop.run.steps
         if self.processes.is_first:
             lr = self.loop.optimizers[0].param_groups[0]["lr"]
-            is_due = is_last or (step + 1) % settings.log_every_n_steps == 0
-            self.logs.loss(step + 1, loss, lr, is_due)
+            is_line = is_last or (step + 1) % settings.log_every_n_steps == 0
+            self.logs.loss(step + 1, loss, lr, is_line)
         is_due = is_last or (step + 1) % self.validate_every == 0
         if not (settings.val_data and is_due):
             return False

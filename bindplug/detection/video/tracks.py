@@ -64,14 +64,12 @@ class Tracker:
             same = recent[i].label == found.labels[j]
             if same and j not in track_of and i not in track_of.values():
                 track_of[j] = i
-        self._recent = list(recent)
+        self._recent = recent
         for j, label in enumerate(found.labels):
-            if j in track_of:
-                track = recent[track_of[j]]
-            else:
-                track = Track(label)
-                self.tracks.append(track)
-                self._recent.append(track)
+            if j not in track_of:
+                self.tracks.append(Track(label))
+                recent.append(self.tracks[-1])
+            track = recent[track_of.get(j, -1)]
             track.times.append(time)
             track.boxes.append(found.boxes[j])
             track.scores.append(float(found.scores[j]))
